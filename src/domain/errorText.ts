@@ -2,8 +2,9 @@
  * How errors put names, places and reasons into a line for an operator. Pure text.
  */
 
-/** `"web"`: a caller's name in quotes, with control characters escaped, so that it cannot forge a log line; at most 200 characters of it. */
-export const quoted = (name: string): string => JSON.stringify(name.length > 200 ? `${name.slice(0, 200).toWellFormed()}...` : name);
+/** `"web"`: a caller's text in quotes, at most `limit` characters of it, with control characters escaped, so that it cannot forge a log line. */
+export const quoted = (text: string, limit = 200): string =>
+  JSON.stringify(text.length > limit ? `${text.slice(0, limit).toWellFormed()}...` : text);
 
 /** The same text with a capital first letter. */
 export const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
