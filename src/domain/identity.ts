@@ -70,7 +70,7 @@ export const textParsedBy = <T extends string>(parse: (text: string) => Result.R
             ? Effect.succeed(parsed.success)
             : Effect.fail(new SchemaIssue.InvalidValue({ message: parsed.failure }, Option.some(text)));
         },
-        encode: (text: T) => Effect.succeed(text),
+        encode: (text: string) => Effect.succeed(text),
       }),
     ),
   );

@@ -1,0 +1,68 @@
+/**
+ * What the calls on allocations answer: the live allocation of a key, or the tombstone that a release leaves. Pure.
+ *
+ * Encoded is JSON: generations are decimal strings, times ISO 8601 in UTC.
+ */
+import * as Schema from "effect/Schema";
+import { Address, Unit } from "./addressSchema.ts";
+import { Owner } from "./identity.ts";
+import { Time } from "./time.ts";
+
+const key = { vrf: Schema.String, requestId: Schema.String, slot: Schema.String };
+
+/** The length of the network that the address lies in, where the pool knows it. */
+const PrefixLength = Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 128 })));
+
+/**
+ * A live allocation: what a DHCP server or a hypervisor needs. `outcome` says how the call went: `allocated` now, `replayed`
+ * from an earlier call with this key, `confirmed`, `extended`, or only read (`held`). `generation` grows with every allocation of the address: the fencing token.
+ * `expiresAt` is `null` once confirmed.
+ */
+export const Allocation = Schema.Struct({
+  outcome: Schema.Literals(["allocated", "replayed", "confirmed", "extended", "held"]),
+  vrf: key.vrf,
+  pool: Schema.String,
+  requestId: key.requestId,
+  slot: key.slot,
+  address: Unit,
+  prefixLength: PrefixLength,
+  gateway: Schema.NullOr(Address),
+  generation: Schema.BigIntFromString,
+  state: Schema.Literals(["provisional", "confirmed"]),
+  expiresAt: Schema.NullOr(Time),
+  owner: Schema.NullOr(Owner),
+});
+export type Allocation = typeof Allocation.Type;
+
+/** Why a key was released: by a call, past its ttl, or since its owner was gone. */
+export const ReleaseReason = Schema.Literals(["released", "expired", "orphaned"]);
+
+const tombstone = {
+  ...key,
+  pool: Schema.NullOr(Schema.String),
+  address: Schema.NullOr(Unit),
+  prefixLength: PrefixLength,
+  gateway: Schema.NullOr(Address),
+  generation: Schema.NullOr(Schema.BigIntFromString),
+  state: Schema.Literal("released"),
+  expiresAt: Schema.NullOr(Time),
+  owner: Schema.NullOr(Owner),
+  releasedAt: Time,
+  releaseReason: ReleaseReason,
+};
+
+/** A released key as reads show it. Where the key was released before it was ever seen, what was never known is `null`. */
+export const Tombstone = Schema.Struct({ outcome: Schema.Literal("released"), ...tombstone });
+export type Tombstone = typeof Tombstone.Type;
+
+/** The answer to a release. `freed`: this call gave an address back; never so for `already_released`. */
+export const Released = Schema.Struct({
+  outcome: Schema.Literals(["released", "already_released"]),
+  freed: Schema.Boolean,
+  ...tombstone,
+});
+export type Released = typeof Released.Type;
+
+/** What a key is, once it was seen: told apart by `state`. */
+export const KeyRecord = Schema.Union([Allocation, Tombstone]);
+export type KeyRecord = typeof KeyRecord.Type;
