@@ -50,7 +50,8 @@ export const fromBigInt = (family: Family, value: bigint): IpAddress | undefined
 };
 
 /** The address after this one; `undefined` at the end of the family and before a block that is refused. */
-export const next = (address: IpAddress): IpAddress | undefined => fromBigInt(familyOf(address), toBigInt(address) + 1n);
+export const next = (address: IpAddress): IpAddress | undefined =>
+  fromBigInt(familyOf(address), toBigInt(address) + 1n);
 
 /** Negative, zero or positive as `a` stands before, at or after `b`: IPv4 before IPv6, then by number, as PostgreSQL sorts. */
 export const compare = (a: IpAddress, b: IpAddress): number => {
@@ -79,7 +80,9 @@ const parseIpv4 = (text: string): Result.Result<AddressNumber, string> => {
     return Result.fail(`${shown(text)} is not an IPv4 address; expected four decimal numbers, e.g. 10.0.0.5`);
   }
   if (/(^|\.)0\d/.test(text)) {
-    return Result.fail(`${shown(text)} has leading zeros, which some programs read as octal; write the numbers without`);
+    return Result.fail(
+      `${shown(text)} has leading zeros, which some programs read as octal; write the numbers without`,
+    );
   }
   if (!ipaddr.IPv4.isValidFourPartDecimal(text)) {
     return Result.fail(`${shown(text)} is not an IPv4 address; each number is at most 255`);
@@ -97,7 +100,8 @@ const ipv6Value = (text: string): bigint | undefined => {
 /** Why `64:ff9b::10.0.0.1` and its like are refused: programs read them differently. */
 const dottedQuad = (text: string): string => {
   const [, head = "", quad = ""] = /^(.*:)([\d.]+)$/.exec(text) ?? [];
-  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return `${shown(text)} is not an IPv6 address; expected e.g. 2001:db8::5`;
+  if (!ipaddr.IPv4.isValidFourPartDecimal(quad))
+    return `${shown(text)} is not an IPv6 address; expected e.g. 2001:db8::5`;
   const low = toBigInt(quad as IpAddress);
   const value = ipv6Value(`${head}${(low >> 16n).toString(16)}:${(low & 0xffffn).toString(16)}`);
   if (value === undefined) return `${shown(text)} is not an IPv6 address; expected e.g. 2001:db8::5`;

@@ -16,7 +16,9 @@ export const Prefix = textParsedBy((text) => Result.map(parsePrefix(text), print
 export const RangeText = textParsedBy((text) => Result.map(parseRange(text), printRange));
 
 /** What one allocation takes: an address, bare, or a shorter prefix, `10.0.0.0/28`. */
-export const Unit = textParsedBy((text) => (text.includes("/") ? Result.map(parsePrefix(text), printRange) : parseAddress(text)));
+export const Unit = textParsedBy((text) =>
+  text.includes("/") ? Result.map(parsePrefix(text), printRange) : parseAddress(text),
+);
 
 /** The gateway of a pool: the `first` or `last` address of each of its prefixes, `none`, or one address. */
 export const Gateway = textParsedBy((text): Result.Result<string, string> =>

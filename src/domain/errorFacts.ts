@@ -20,7 +20,12 @@ export interface ErrorFacts {
   readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7;
 }
 
-const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit: ErrorFacts["exit"]): ErrorFacts => ({ caller, saga, http, exit });
+const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit: ErrorFacts["exit"]): ErrorFacts => ({
+  caller,
+  saga,
+  http,
+  exit,
+});
 
 const late = facts("stop: a late replay", "unwind", 410, 5);
 const conflict = facts("fix it", "unwind", 409, 5);
@@ -70,7 +75,9 @@ const encode = Schema.encodeSync(IpamError);
  * `{ "error": "PoolExhausted", "message": "...", "vrf": "default", ... }`: the error for HTTP and for the CLI's stderr; counts
  * are decimal strings, fields that are not known are left out, and no password or URL is in it.
  */
-export const errorToJson = (error: IpamError): { readonly error: IpamError["_tag"]; readonly message: string; readonly [field: string]: unknown } => {
+export const errorToJson = (
+  error: IpamError,
+): { readonly error: IpamError["_tag"]; readonly message: string; readonly [field: string]: unknown } => {
   const { _tag, ...fields } = encode(error);
   const known = Object.entries(fields).filter(([, value]) => value !== undefined);
   return { error: _tag, message: error.message, ...Object.fromEntries(known) };

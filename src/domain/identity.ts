@@ -45,13 +45,17 @@ export const Slot = Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT)
 
 /** The name of a new pool: as `Name`, but not digits alone, which would read as an id. */
 export const PoolName = Name.check(
-  Schema.makeFilter((name: string) => (/^[0-9]+$/.test(name) ? "must not be digits alone, which would read as a pool's id" : undefined)),
+  Schema.makeFilter((name: string) =>
+    /^[0-9]+$/.test(name) ? "must not be digits alone, which would read as a pool's id" : undefined,
+  ),
 );
 
 /** A pool by name, or by id: digits alone, at most 9223372036854775807. */
 export const PoolRef = Name.check(
   Schema.makeFilter((ref: string) =>
-    /^[0-9]+$/.test(ref) && BigInt(ref) > 9_223_372_036_854_775_807n ? "must be a pool's name, or an id of at most 9223372036854775807" : undefined,
+    /^[0-9]+$/.test(ref) && BigInt(ref) > 9_223_372_036_854_775_807n
+      ? "must be a pool's name, or an id of at most 9223372036854775807"
+      : undefined,
   ),
 );
 
@@ -107,7 +111,9 @@ export const printOwner = (owner: Owner): string => `${owner.kind}/${owner.id}`;
 const seconds = (lowest: number, rule: string) =>
   Schema.Number.check(
     Schema.makeFilter((value: number) =>
-      Number.isFinite(value) && value >= lowest && value <= MAX_SECONDS ? undefined : `must be a number of seconds, ${rule}, at most ${MAX_SECONDS}`,
+      Number.isFinite(value) && value >= lowest && value <= MAX_SECONDS
+        ? undefined
+        : `must be a number of seconds, ${rule}, at most ${MAX_SECONDS}`,
     ),
   );
 

@@ -60,7 +60,11 @@ const firstReason = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey>)
 
 /** `slots[2].pool` of its parts. */
 const printPath = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>((text, part) => (typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`), "");
+  path.reduce<string>(
+    (text, part) =>
+      typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`,
+    "",
+  );
 
 const toInvalidInput = (issue: SchemaIssue.Issue): InvalidInput => {
   const { path, reason } = firstReason(issue, []);

@@ -15,7 +15,9 @@ import { Flag } from "./requests.ts";
 export const MAX_RANGES = 10_000;
 
 const Ranges = Schema.Array(RangeText).check(
-  Schema.makeFilter((ranges: ReadonlyArray<string>) => (ranges.length > MAX_RANGES ? `must have at most ${MAX_RANGES} entries` : undefined)),
+  Schema.makeFilter((ranges: ReadonlyArray<string>) =>
+    ranges.length > MAX_RANGES ? `must have at most ${MAX_RANGES} entries` : undefined,
+  ),
 );
 
 interface Definition {
@@ -33,11 +35,14 @@ const oneFamily = ({ ranges, reserve, gateway }: Definition): Schema.FilterOutpu
   const differs = (text: string): boolean => isIpv6(text) !== isIpv6(first);
   const family = isIpv6(first) ? "IPv6" : "IPv4";
   const range = others.findIndex(differs);
-  if (range !== -1) return { path: ["ranges", range + 1], issue: `must be ${family} like the first range: a pool has one family` };
+  if (range !== -1)
+    return { path: ["ranges", range + 1], issue: `must be ${family} like the first range: a pool has one family` };
   const reserved = reserve.findIndex(differs);
   if (reserved !== -1) return { path: ["reserve", reserved], issue: `must be ${family} like the pool's ranges` };
   const isAddress = Result.isSuccess(parseRange(gateway));
-  return isAddress && differs(gateway) ? { path: ["gateway"], issue: `must be ${family} like the pool's ranges` } : undefined;
+  return isAddress && differs(gateway)
+    ? { path: ["gateway"], issue: `must be ${family} like the pool's ranges` }
+    : undefined;
 };
 
 /**

@@ -54,7 +54,13 @@ const refusedBlocks = [
   [0xffff00000000n, 0xffffffffffffn],
 ] as const;
 
-const between = (text: string, family: Family, low: bigint, high: bigint, prefixLength?: number): Result.Result<Range, string> => {
+const between = (
+  text: string,
+  family: Family,
+  low: bigint,
+  high: bigint,
+  prefixLength?: number,
+): Result.Result<Range, string> => {
   const touched = family === 6 && refusedBlocks.some(([start, end]) => low <= end && start <= high);
   const [first, last] = [fromBigInt(family, low), fromBigInt(family, high)];
   if (touched || first === undefined || last === undefined) return Result.fail(touchesRefused(text));
@@ -67,7 +73,8 @@ const between = (text: string, family: Family, low: bigint, high: bigint, prefix
  */
 export const parsePrefix = (text: string): Result.Result<Range, string> => {
   const [head = "", mask, ...rest] = text.split("/", 3);
-  if (mask === undefined || rest.length > 0) return Result.fail(`${shown(text)} is not a prefix; expected e.g. 10.0.0.0/24`);
+  if (mask === undefined || rest.length > 0)
+    return Result.fail(`${shown(text)} is not a prefix; expected e.g. 10.0.0.0/24`);
   const base = parseNumber(head);
   if (Result.isFailure(base)) return Result.fail(base.failure);
   const { family, value } = base.success;
@@ -80,7 +87,8 @@ export const parsePrefix = (text: string): Result.Result<Range, string> => {
   if (inBlock !== undefined) return Result.fail(inBlock);
   if ((value & hostMask) !== 0n) {
     const network = fromBigInt(family, value & ~hostMask);
-    const meant = network === undefined ? "" : `; the prefix is ${network}/${mask}, the address alone ${fromBigInt(family, value)}`;
+    const meant =
+      network === undefined ? "" : `; the prefix is ${network}/${mask}, the address alone ${fromBigInt(family, value)}`;
     return Result.fail(`${shown(text)} has host bits set${meant}`);
   }
   return between(text, family, value, value | hostMask, Number(mask));
@@ -92,7 +100,9 @@ const parseEnds = (text: string, firstText: string, lastText: string): Result.Re
   const last = parseAddress(lastText);
   if (Result.isFailure(last)) return Result.fail(last.failure);
   if (familyOf(first.success) !== familyOf(last.success)) {
-    return Result.fail(`${shown(text)} begins in IPv${familyOf(first.success)} and ends in IPv${familyOf(last.success)}`);
+    return Result.fail(
+      `${shown(text)} begins in IPv${familyOf(first.success)} and ends in IPv${familyOf(last.success)}`,
+    );
   }
   if (toBigInt(first.success) > toBigInt(last.success)) return Result.fail(`${shown(text)} ends before it begins`);
   return between(text, familyOf(first.success), toBigInt(first.success), toBigInt(last.success));
@@ -102,6 +112,7 @@ const parseEnds = (text: string, firstText: string, lastText: string): Result.Re
 export const parseRange = (text: string): Result.Result<Range, string> => {
   if (text.includes("/")) return parsePrefix(text);
   const [first = "", last, ...rest] = text.split("-", 3);
-  if (rest.length > 0 || last === "" || first === "") return Result.fail(`${shown(text)} is not a range; expected e.g. 10.0.0.10-10.0.0.20`);
+  if (rest.length > 0 || last === "" || first === "")
+    return Result.fail(`${shown(text)} is not a range; expected e.g. 10.0.0.10-10.0.0.20`);
   return parseEnds(text, first, last ?? first);
 };

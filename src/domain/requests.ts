@@ -56,7 +56,12 @@ export const KeysRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId, slots
 export const ExtendRequest = Schema.Struct({ ...key, ttlSeconds: TtlSeconds });
 
 /** Several slots and their new ttl. */
-export const ExtendManyRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId, slots: SlotNames, ttlSeconds: TtlSeconds });
+export const ExtendManyRequest = Schema.Struct({
+  vrf: Vrf,
+  requestId: RequestId,
+  slots: SlotNames,
+  ttlSeconds: TtlSeconds,
+});
 
 /** All slots of a request: for `releaseAll`. */
 export const ReleaseAllRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId });
@@ -64,7 +69,9 @@ export const ReleaseAllRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId 
 const between = (minimum: number, maximum: number) =>
   Schema.Number.check(
     Schema.makeFilter((value: number) =>
-      Number.isInteger(value) && value >= minimum && value <= maximum ? undefined : `must be a whole number from ${minimum} to ${maximum}`,
+      Number.isInteger(value) && value >= minimum && value <= maximum
+        ? undefined
+        : `must be a whole number from ${minimum} to ${maximum}`,
     ),
   );
 

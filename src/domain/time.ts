@@ -24,7 +24,8 @@ export const Time = Schema.Union([Schema.String, Schema.Date]).pipe(
   Schema.decodeTo(
     textParsedBy(parseTime),
     SchemaTransformation.transform<string, string | Date>({
-      decode: (time: string | Date) => (typeof time === "string" || Number.isNaN(time.getTime()) ? String(time) : time.toISOString()),
+      decode: (time: string | Date) =>
+        typeof time === "string" || Number.isNaN(time.getTime()) ? String(time) : time.toISOString(),
       encode: (time: string) => time,
     }),
   ),

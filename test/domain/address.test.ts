@@ -6,7 +6,8 @@ import type { Family, IpAddress } from "../../src/domain/address.ts";
 import { groupsOf, printV4, printV6, refusedNumber, spelling, v4Number, v6Number } from "./addresses.ts";
 
 const address = (text: string): IpAddress => Result.getOrThrow(parseAddress(text));
-const why = (text: string): string => Result.match(parseAddress(text), { onFailure: (reason) => reason, onSuccess: (value) => `accepted as ${value}` });
+const why = (text: string): string =>
+  Result.match(parseAddress(text), { onFailure: (reason) => reason, onSuccess: (value) => `accepted as ${value}` });
 const anyNumber: fc.Arbitrary<readonly [Family, bigint]> = fc.oneof(
   v4Number.map((value) => [4, value] as const),
   v6Number.map((value) => [6, value] as const),
@@ -64,7 +65,10 @@ describe("an address", () => {
   it("of IPv6 with a dotted quad is refused, naming the spelling that was meant", () => {
     fc.assert(
       fc.property(v6Number, (value) => {
-        const text = `${groupsOf(value).slice(0, 6).map((part) => part.toString(16)).join(":")}:${printV4(value & 0xffffffffn)}`;
+        const text = `${groupsOf(value)
+          .slice(0, 6)
+          .map((part) => part.toString(16))
+          .join(":")}:${printV4(value & 0xffffffffn)}`;
         expect(why(text)).toContain(`write ${printV6(value)}`);
       }),
     );
@@ -110,7 +114,8 @@ describe("an address", () => {
   });
 
   it("that is refused is shown short, however long it is", () => {
-    for (const text of ["9".repeat(1_000_000), "::".repeat(500_000), "x".repeat(1_000_000)]) expect(why(text).length).toBeLessThan(200);
+    for (const text of ["9".repeat(1_000_000), "::".repeat(500_000), "x".repeat(1_000_000)])
+      expect(why(text).length).toBeLessThan(200);
   });
 
   it("is no text but a canonical one or an accepted spelling of it", () => {
@@ -130,13 +135,20 @@ describe("an address", () => {
     expect(next(address("::fffe:ffff:ffff"))).toBeUndefined();
     expect(next(address("10.0.0.255"))).toBe("10.0.1.0");
     expect(next(address("2001:db8::ffff:ffff:ffff:ffff"))).toBe("2001:db8:0:1::");
-    expect([fromBigInt(4, lastOf(4) + 1n), fromBigInt(6, lastOf(6) + 1n), fromBigInt(4, -1n)]).toEqual([undefined, undefined, undefined]);
+    expect([fromBigInt(4, lastOf(4) + 1n), fromBigInt(6, lastOf(6) + 1n), fromBigInt(4, -1n)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("stands before the ones after it, and IPv4 before IPv6", () => {
     fc.assert(
       fc.property(anyAddress, anyAddress, (a, b) => {
-        const [x, y] = [a, b].map((one) => (familyOf(one) === 4 ? toBigInt(one) : toBigInt(one) + (1n << 32n))) as [bigint, bigint];
+        const [x, y] = [a, b].map((one) => (familyOf(one) === 4 ? toBigInt(one) : toBigInt(one) + (1n << 32n))) as [
+          bigint,
+          bigint,
+        ];
         expect(Math.sign(compare(a, b))).toBe(x < y ? -1 : x > y ? 1 : 0);
       }),
     );

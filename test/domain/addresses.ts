@@ -10,19 +10,26 @@ export const v4Number = fc.oneof(
 );
 
 /** One group of an IPv6 address; zeros often, so that runs of them come up in every place. */
-const group = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xffff }) });
+const group = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xffff }) },
+);
 
 /** Any IPv6 address as a number, outside the refused blocks. */
 export const v6Number = fc
   .oneof(
-    fc.array(group, { minLength: 8, maxLength: 8 }).map((groups) => groups.reduce((sum, part) => (sum << 16n) | BigInt(part), 0n)),
+    fc
+      .array(group, { minLength: 8, maxLength: 8 })
+      .map((groups) => groups.reduce((sum, part) => (sum << 16n) | BigInt(part), 0n)),
     fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
     fc.constantFrom((1n << 128n) - 1n, 1n << 32n, (0xffffn << 32n) - 1n, 0x10000n << 32n),
   )
   .filter((value) => !isRefused(value));
 
 /** An IPv6 address in a refused block. */
-export const refusedNumber = fc.tuple(fc.constantFrom(0n, 0xffffn), v4Number).map(([block, low]) => (block << 32n) | low);
+export const refusedNumber = fc
+  .tuple(fc.constantFrom(0n, 0xffffn), v4Number)
+  .map(([block, low]) => (block << 32n) | low);
 
 export const groupsOf = (value: bigint): ReadonlyArray<number> =>
   Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn));
@@ -47,7 +54,9 @@ export const printV6 = (value: bigint): string => {
 export const spelling = (value: bigint): fc.Arbitrary<string> => {
   const groups = groupsOf(value);
   const runs = groups.flatMap((_, start) =>
-    groups.flatMap((__, last) => (last >= start && groups.slice(start, last + 1).every((part) => part === 0) ? [[start, last + 1] as const] : [])),
+    groups.flatMap((__, last) =>
+      last >= start && groups.slice(start, last + 1).every((part) => part === 0) ? [[start, last + 1] as const] : [],
+    ),
   );
   return fc
     .record({
@@ -57,7 +66,8 @@ export const spelling = (value: bigint): fc.Arbitrary<string> => {
     })
     .map(({ widths, upper, run }) => {
       const hex = groups.map((part, index) => part.toString(16).padStart(widths[index] ?? 1, "0"));
-      const text = run === undefined ? hex.join(":") : `${hex.slice(0, run[0]).join(":")}::${hex.slice(run[1]).join(":")}`;
+      const text =
+        run === undefined ? hex.join(":") : `${hex.slice(0, run[0]).join(":")}::${hex.slice(run[1]).join(":")}`;
       return upper ? text.toUpperCase() : text;
     });
 };

@@ -17,7 +17,15 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   InvalidInput: new Errors.InvalidInput({ field: "slots[2].pool", message: "slots[2].pool: is missing" }),
   UnknownPool: new Errors.UnknownPool({ ...pool, vrfs: ["green", "red"] }),
   NotFound: new Errors.NotFound({ what: "allocation", ...key }),
-  PoolExhausted: new Errors.PoolExhausted({ ...pool, held: 250n, cooling: 4n, reserved: 2n, size: 2n ** 64n, at, nextFreeAt: at }),
+  PoolExhausted: new Errors.PoolExhausted({
+    ...pool,
+    held: 250n,
+    cooling: 4n,
+    reserved: 2n,
+    size: 2n ** 64n,
+    at,
+    nextFreeAt: at,
+  }),
   KeyReused: new Errors.KeyReused({ ...key, differs: ["pool", "owner"] }),
   KeyReleased: new Errors.KeyReleased({ ...key, reason: "released", releasedAt: at }),
   AllocationExpired: new Errors.AllocationExpired({ ...key, releasedAt: at }),
@@ -28,12 +36,28 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   AddressReserved: new Errors.AddressReserved(address),
   AddressOutside: new Errors.AddressOutside(address),
   RangeInUse: new Errors.RangeInUse({ vrf: "blue", pool: "web", range: "10.0.0.0/24", held: 3n }),
-  RangeOverlaps: new Errors.RangeOverlaps({ vrf: "blue", pool: "web", other: { vrf: "blue", pool: "db", first: "10.0.0.0", last: "10.0.0.9" } }),
+  RangeOverlaps: new Errors.RangeOverlaps({
+    vrf: "blue",
+    pool: "web",
+    other: { vrf: "blue", pool: "db", first: "10.0.0.0", last: "10.0.0.9" },
+  }),
   PoolExists: new Errors.PoolExists({ vrf: "blue", pool: "web" }),
   PoolInUse: new Errors.PoolInUse({ vrf: "blue", pool: "web", held: 3n }),
-  AmbiguousIdentity: new Errors.AmbiguousIdentity({ identity: "address 10.0.0.5", candidates: [{ vrf: "blue", id: "web" }, { vrf: "red", id: "web" }] }),
+  AmbiguousIdentity: new Errors.AmbiguousIdentity({
+    identity: "address 10.0.0.5",
+    candidates: [
+      { vrf: "blue", id: "web" },
+      { vrf: "red", id: "web" },
+    ],
+  }),
   Contended: new Errors.Contended({ call: "allocate", ...pool, requestId }),
-  DatabaseUnavailable: new Errors.DatabaseUnavailable({ call: "allocate", reason: "connection lost", code: "CONNECTION_CLOSED", ...pool, requestId }),
+  DatabaseUnavailable: new Errors.DatabaseUnavailable({
+    call: "allocate",
+    reason: "connection lost",
+    code: "CONNECTION_CLOSED",
+    ...pool,
+    requestId,
+  }),
   SchemaTooOld: new Errors.SchemaTooOld({ version: null, compatibleFrom: null, library: 1 }),
   SchemaTooNew: new Errors.SchemaTooNew({ version: 9, compatibleFrom: 8, library: 1 }),
   Drifted: new Errors.Drifted({ findings: [finding, finding], slot: "eth0/v4" }),
@@ -89,19 +113,22 @@ describe("the table of errors", () => {
 });
 
 describe("an error", () => {
-  it.each(all)("$_tag is an Error whose message is one line that names the vrf, pool, slot and request it knows", (error) => {
-    expect(error).toBeInstanceOf(Error);
-    expect(isIpamError(error)).toBe(true);
-    expect(error.message).toMatch(/^\S.{10,500}$/);
-    expect(error.message).not.toMatch(/undefined|null|\[object|NaN/);
-    expect(String(error)).toBe(`${error._tag}: ${error.message}`);
-    expect(error.stack).toContain(error.message);
-    const fields: Record<string, unknown> = { ...error };
-    for (const name of ["vrf", "pool", "slot", "requestId", "address", "range", "until", "size", "nextFreeAt"]) {
-      const value = fields[name];
-      if (typeof value === "string" || typeof value === "bigint") expect(error.message).toContain(String(value));
-    }
-  });
+  it.each(all)(
+    "$_tag is an Error whose message is one line that names the vrf, pool, slot and request it knows",
+    (error) => {
+      expect(error).toBeInstanceOf(Error);
+      expect(isIpamError(error)).toBe(true);
+      expect(error.message).toMatch(/^\S.{10,500}$/);
+      expect(error.message).not.toMatch(/undefined|null|\[object|NaN/);
+      expect(String(error)).toBe(`${error._tag}: ${error.message}`);
+      expect(error.stack).toContain(error.message);
+      const fields: Record<string, unknown> = { ...error };
+      for (const name of ["vrf", "pool", "slot", "requestId", "address", "range", "until", "size", "nextFreeAt"]) {
+        const value = fields[name];
+        if (typeof value === "string" || typeof value === "bigint") expect(error.message).toContain(String(value));
+      }
+    },
+  );
 
   it.each(all)("$_tag goes through JSON and back, with its counts as decimal strings", (error) => {
     const json: unknown = JSON.parse(JSON.stringify(errorToJson(error)));
@@ -138,7 +165,9 @@ describe("an error", () => {
   });
 
   it("never shows a URL or a password, whatever the driver said", () => {
-    const secret = fc.string({ unit: fc.constantFrom(..."abcXYZ019!#$&*()+,;=._~%^"), minLength: 6, maxLength: 20 }).map((text) => `S3cr3t${text}`);
+    const secret = fc
+      .string({ unit: fc.constantFrom(..."abcXYZ019!#$&*()+,;=._~%^"), minLength: 6, maxLength: 20 })
+      .map((text) => `S3cr3t${text}`);
     const leak = fc.constantFrom<(word: string) => string>(
       (word) => `connect postgres://me:${word}@db.example:5432/ipam failed`,
       (word) => `connect postgresql://me:${word}@db.example/ipam`,
@@ -150,7 +179,13 @@ describe("an error", () => {
     fc.assert(
       fc.property(secret, leak, (word, say) => {
         const error = new Errors.DatabaseUnavailable({ call: "allocate", reason: say(word) });
-        const texts = [error.message, JSON.stringify(error), JSON.stringify(errorToJson(error)), String(error.stack), JSON.stringify({ ...error })];
+        const texts = [
+          error.message,
+          JSON.stringify(error),
+          JSON.stringify(errorToJson(error)),
+          String(error.stack),
+          JSON.stringify({ ...error }),
+        ];
         for (const text of texts) expect(text).not.toContain("S3cr3t");
       }),
     );

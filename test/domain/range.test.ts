@@ -3,29 +3,49 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bitsOf, fromBigInt, lastOf, toBigInt } from "../../src/domain/address.ts";
 import type { Family } from "../../src/domain/address.ts";
-import { contains, networkAddresses, overlaps, parsePrefix, parseRange, printRange, sizeOf } from "../../src/domain/range.ts";
+import {
+  contains,
+  networkAddresses,
+  overlaps,
+  parsePrefix,
+  parseRange,
+  printRange,
+  sizeOf,
+} from "../../src/domain/range.ts";
 import type { Range } from "../../src/domain/range.ts";
 import { printV4, printV6, v4Number, v6Number } from "./addresses.ts";
 
 const range = (text: string): Range => Result.getOrThrow(parseRange(text));
-const why = (text: string): string => Result.match(parseRange(text), { onFailure: (reason) => reason, onSuccess: (value) => `accepted as ${printRange(value)}` });
+const why = (text: string): string =>
+  Result.match(parseRange(text), {
+    onFailure: (reason) => reason,
+    onSuccess: (value) => `accepted as ${printRange(value)}`,
+  });
 const print = (family: Family, value: bigint): string => (family === 4 ? printV4(value) : printV6(value));
 
 /** A prefix as family, network and length. IPv6 networks have a bit set above the refused blocks, so that none reaches into them. */
 const prefix = fc.constantFrom<Family>(4, 6).chain((family) => {
   const bits = bitsOf(family);
   const lengths = fc.integer({ min: family === 4 ? 0 : 3, max: bits });
-  return fc.tuple(fc.constant(family), family === 4 ? v4Number : v6Number.map((value) => value | (1n << 125n)), lengths).map(([, value, length]) => {
-    const hosts = (1n << BigInt(bits - length)) - 1n;
-    return { family, network: value & ~hosts, hosts, length };
-  });
+  return fc
+    .tuple(fc.constant(family), family === 4 ? v4Number : v6Number.map((value) => value | (1n << 125n)), lengths)
+    .map(([, value, length]) => {
+      const hosts = (1n << BigInt(bits - length)) - 1n;
+      return { family, network: value & ~hosts, hosts, length };
+    });
 });
 
 /** Two ends of one family in order, and the family. */
-const ends = fc.oneof(
-  fc.tuple(fc.constant<Family>(4), v4Number, v4Number),
-  fc.tuple(fc.constant<Family>(6), v6Number.map((value) => value | (1n << 64n)), v6Number.map((value) => value | (1n << 64n))),
-).map(([family, a, b]) => ({ family, first: a < b ? a : b, last: a < b ? b : a }));
+const ends = fc
+  .oneof(
+    fc.tuple(fc.constant<Family>(4), v4Number, v4Number),
+    fc.tuple(
+      fc.constant<Family>(6),
+      v6Number.map((value) => value | (1n << 64n)),
+      v6Number.map((value) => value | (1n << 64n)),
+    ),
+  )
+  .map(([family, a, b]) => ({ family, first: a < b ? a : b, last: a < b ? b : a }));
 
 describe("a range", () => {
   it("written as a prefix holds the addresses that share its bits, and prints as it was written", () => {
@@ -33,7 +53,12 @@ describe("a range", () => {
       fc.property(prefix, ({ family, network, hosts, length }) => {
         const text = `${print(family, network)}/${length}`;
         const parsed = range(text);
-        expect(parsed).toEqual({ family, first: print(family, network), last: print(family, network | hosts), prefixLength: length });
+        expect(parsed).toEqual({
+          family,
+          first: print(family, network),
+          last: print(family, network | hosts),
+          prefixLength: length,
+        });
         expect(sizeOf(parsed)).toBe(hosts + 1n);
         expect(printRange(parsed)).toBe(text);
       }),
@@ -46,7 +71,12 @@ describe("a range", () => {
       fc.property(ends, ({ family, first, last }) => {
         const text = first === last ? print(family, first) : `${print(family, first)}-${print(family, last)}`;
         const parsed = range(text);
-        expect(parsed).toEqual({ family, first: print(family, first), last: print(family, last), prefixLength: undefined });
+        expect(parsed).toEqual({
+          family,
+          first: print(family, first),
+          last: print(family, last),
+          prefixLength: undefined,
+        });
         expect(sizeOf(parsed)).toBe(last - first + 1n);
         expect(printRange(parsed)).toBe(text);
         expect(range(`${print(family, first)}-${print(family, last)}`)).toEqual(parsed);
@@ -60,7 +90,9 @@ describe("a range", () => {
       fc.property(prefix, fc.nat(), ({ family, network, length }, pick) => {
         fc.pre(length < bitsOf(family));
         const bit = 1n << BigInt(pick % (bitsOf(family) - length));
-        expect(why(`${print(family, network | bit)}/${length}`)).toContain(`the prefix is ${print(family, network)}/${length}`);
+        expect(why(`${print(family, network | bit)}/${length}`)).toContain(
+          `the prefix is ${print(family, network)}/${length}`,
+        );
       }),
     );
   });
@@ -123,15 +155,27 @@ describe("a range", () => {
   it("overlaps another one exactly when an end of one lies in the other", () => {
     fc.assert(
       fc.property(ends, ends, (a, b) => {
-        const [x, y] = [a, b].map(({ family, first, last }) => range(`${print(family, first)}-${print(family, last)}`)) as [Range, Range];
+        const [x, y] = [a, b].map(({ family, first, last }) =>
+          range(`${print(family, first)}-${print(family, last)}`),
+        ) as [Range, Range];
         const shared = contains(x, y.first) || contains(y, x.first);
         expect([overlaps(x, y), overlaps(y, x)]).toEqual([shared, shared]);
       }),
     );
     const base = range("10.0.0.10-10.0.0.20");
-    const others = ["10.0.0.10-10.0.0.20", "10.0.0.5-10.0.0.10", "10.0.0.20-10.0.0.30", "10.0.0.1-10.0.0.99", "10.0.0.15"];
+    const others = [
+      "10.0.0.10-10.0.0.20",
+      "10.0.0.5-10.0.0.10",
+      "10.0.0.20-10.0.0.30",
+      "10.0.0.1-10.0.0.99",
+      "10.0.0.15",
+    ];
     expect(others.map((text) => overlaps(base, range(text)))).toEqual([true, true, true, true, true]);
-    expect(["10.0.0.9", "10.0.0.21", "2001:db8::/32"].map((text) => overlaps(base, range(text)))).toEqual([false, false, false]);
+    expect(["10.0.0.9", "10.0.0.21", "2001:db8::/32"].map((text) => overlaps(base, range(text)))).toEqual([
+      false,
+      false,
+      false,
+    ]);
   });
 
   it("contains its ends and not their neighbours", () => {

@@ -1,0 +1,61 @@
+/**
+ * Why a request key cannot be used as it was. Pure; part of `errors.ts`.
+ */
+import * as Schema from "effect/Schema";
+import { where } from "./errorText.ts";
+
+const text = Schema.String;
+const maybeText = Schema.optional(text);
+
+const keyFields = { vrf: text, requestId: text, slot: text };
+
+/** The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`). Use a new request id for a new request. */
+export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
+  ...keyFields,
+  differs: Schema.Array(text),
+}) {
+  override get message(): string {
+    const what = this.differs.length === 0 ? "arguments" : this.differs.join(", ");
+    return `The key was used before with another ${what}${where(this)}; a new request needs a new request id`;
+  }
+}
+
+/** The key was released: this is a late replay and must not have an effect. */
+export class KeyReleased extends Schema.TaggedError<KeyReleased>()("KeyReleased", {
+  ...keyFields,
+  reason: text,
+  releasedAt: Schema.NullOr(text),
+}) {
+  override get message(): string {
+    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`;
+    return `The key was released${when}, reason: ${this.reason}${where(this)}; it never allocates again`;
+  }
+}
+
+/** The allocation ran past its ttl and was reclaimed before it was confirmed. */
+export class AllocationExpired extends Schema.TaggedError<AllocationExpired>()("AllocationExpired", {
+  ...keyFields,
+  releasedAt: Schema.NullOr(text),
+}) {
+  override get message(): string {
+    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`;
+    return `The allocation ran past its ttl and was reclaimed${when}${where(this)}; a new request needs a new request id`;
+  }
+}
+
+/** The key is older than the tombstones that are kept, so nobody can tell whether it was used. */
+export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", keyFields) {
+  override get message(): string {
+    return `The key is too old to be used${where(this)}; a new request needs a new request id`;
+  }
+}
+
+/** The operation that the request id names has ended: what comes late must not allocate. */
+export class OperationEnded extends Schema.TaggedError<OperationEnded>()("OperationEnded", {
+  ...keyFields,
+  status: maybeText,
+}) {
+  override get message(): string {
+    return `The operation has ended${this.status === undefined ? "" : ` (${this.status})`}${where(this)}; nothing is allocated under it any more`;
+  }
+}
