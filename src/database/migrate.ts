@@ -101,7 +101,22 @@ const readFiles = async (folder: string): Promise<SqlFiles> => {
     readFolder("functions"),
     readOne("grants.sql"),
   ]);
-  return { migrations, functions, grants };
+  return { migrations, functions: inOrderOfUse(functions), grants };
+};
+
+/** Each function after those that its text names, since SQL bodies are resolved when they are created. Cycles stay as they come. */
+const inOrderOfUse = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => {
+  const ordered = new Set<SqlFile>();
+  const seen = new Set<SqlFile>();
+  const visit = (file: SqlFile) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const named = new Set([...file.text.matchAll(/\bipam\.(\w+)/g)].map((match) => `functions/${match[1]}.sql`));
+    files.filter((other) => named.has(other.path)).forEach(visit);
+    ordered.add(file);
+  };
+  files.forEach(visit);
+  return [...ordered];
 };
 
 const checksum = (file: SqlFile): string => createHash("sha256").update(file.text).digest("hex");
@@ -175,20 +190,26 @@ on conflict (file) do update set checksum = excluded.checksum, applied_at = excl
 const dropStale = `do $$
 declare
   stale record;
+  found boolean := true;
 begin
-  for stale in
-    select p.oid::regprocedure as signature, p.prokind
-    from pg_proc p
-    where p.pronamespace = 'ipam'::regnamespace
-      and p.xmin <> pg_current_xact_id()::xid
-      and not exists (
-        select from pg_depend d where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype in ('n', 'a', 'i')
-      )
-      and not exists (
-        select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i')
-      )
-  loop
-    execute format('drop %s %s', case stale.prokind when 'p' then 'procedure' else 'function' end, stale.signature);
+  while found loop
+    found := false;
+    for stale in
+      select p.oid::regprocedure as signature, p.prokind
+      from pg_proc p
+      where p.pronamespace = 'ipam'::regnamespace
+        and p.xmin <> pg_current_xact_id()::xid
+        and not exists (
+          select from pg_depend d
+          where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype in ('n', 'a', 'i')
+        )
+        and not exists (
+          select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i')
+        )
+    loop
+      execute format('drop %s %s', case stale.prokind when 'p' then 'procedure' else 'function' end, stale.signature);
+      found := true;
+    end loop;
   end loop;
 end
 $$`;

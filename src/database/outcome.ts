@@ -52,7 +52,7 @@ export const toDomainError = (
 ): InvalidInput | Contended | DatabaseUnavailable | undefined => {
   switch (failure.kind) {
     case "invalid":
-      return new InvalidInput({ field: "", message: failure.reason });
+      return new InvalidInput({ field: fieldOf(failure.reason), message: failure.reason });
     case "waited":
     case "raced":
       return new Contended(context);
@@ -66,6 +66,10 @@ export const toDomainError = (
       return undefined;
   }
 };
+
+/** The database writes `ttl_seconds: must be above 0`; callers know the field as `ttlSeconds`. */
+const fieldOf = (reason: string): string =>
+  /^([a-z_]+): /.exec(reason)?.[1]?.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()) ?? "";
 
 const withHint = ({ code, reason }: Failure, { call }: CallContext): string => {
   if (code !== "42501") return reason;

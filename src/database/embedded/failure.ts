@@ -1,0 +1,48 @@
+/**
+ * What the embedded server may fail with, as one tagged error, and how failures of the system become one.
+ */
+
+/**
+ * - `no-binaries`: no PostgreSQL that can run here; the message names what may be installed, and DATABASE_URL.
+ * - `folder-unusable`: the folder cannot be made, reached or written, its path does not fit, or it belongs to somebody else.
+ * - `wrong-version`: the folder was made by a major version of PostgreSQL that is not here.
+ * - `not-permitted`: this process may not become the user that the server has to run as, or may not signal it.
+ * - `not-started`: `initdb` or `postgres` ended with an error; the message has its words and names the log.
+ * - `not-ready`, `not-stopped`: a bounded wait ran out. The server is left as it is; the same call may be made again.
+ */
+export type EmbeddedFailureReason =
+  | "no-binaries"
+  | "folder-unusable"
+  | "wrong-version"
+  | "not-permitted"
+  | "not-started"
+  | "not-ready"
+  | "not-stopped";
+
+/** An expected failure: its message is for people and says what to do. It carries no stack. */
+export class EmbeddedServerFailed extends Error {
+  readonly _tag = "EmbeddedServerFailed";
+  readonly reason: EmbeddedFailureReason;
+
+  constructor(reason: EmbeddedFailureReason, message: string) {
+    super(message);
+    this.name = "EmbeddedServerFailed";
+    this.reason = reason;
+    this.stack = `${this.name}: ${message}`;
+  }
+}
+
+/** The code of a system error, such as `"EACCES"`; `undefined` for anything else. */
+export const systemCode = (error: unknown): string | undefined =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+
+/** Runs `work`; a call of the system that fails in it (no room, no permission, read-only) becomes `folder-unusable`. */
+export const expected = async <A>(folder: string, work: () => Promise<A>): Promise<A> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (systemCode(error) === undefined || error instanceof EmbeddedServerFailed) throw error;
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new EmbeddedServerFailed("folder-unusable", `The folder ${folder} cannot hold the embedded server: ${detail}`);
+  }
+};
