@@ -218,7 +218,8 @@ const make = Effect.gen(function* () {
   }, timed("list"));
 
   const who = Effect.fn("Allocator.who")(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
-    const holders = yield* list({ vrf: input.vrf, address: input.address, pageSize: 100 });
+    const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 });
+    const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die);
     if (holders.length < 2) return holders[0] ?? null;
     return yield* new AmbiguousIdentity({
       identity: `address ${input.address}`,

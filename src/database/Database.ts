@@ -64,6 +64,8 @@ export class Database extends Context.Service<
     readonly schemaVersion: Effect.Effect<SchemaVersion | undefined, DatabaseError>;
     /** Checks the schema's version, once for all calls of this pool. */
     readonly checkSchema: Effect.Effect<void, DatabaseError | SchemaError>;
+    /** Asks the database for its schema's version now, and checks it. */
+    readonly ping: Effect.Effect<void, DatabaseError | SchemaError>;
   }
 >()("saga-ipam/database/Database") {
   /** A pool for the scope of the layer. Opens no connection until the first call; fails on settings that cannot be used. */
@@ -162,6 +164,7 @@ const make = Effect.fnUntraced(function* (
     script: (text, timeoutMs) => Effect.asVoid(send(text, undefined, timeoutMs)),
     schemaVersion,
     checkSchema,
+    ping: Effect.withSpan(checkNow, "Database.ping"),
   });
 });
 
