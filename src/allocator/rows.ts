@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result";
 import * as Schema from "effect/Schema";
+import * as SchemaIssue from "effect/SchemaIssue";
 import * as SchemaParser from "effect/SchemaParser";
 import { Allocation, KeyRecord, Released, ReleaseReason } from "../domain/allocation.ts";
 import { Finding } from "../domain/errors.ts";
@@ -11,13 +12,15 @@ import { Pool } from "../domain/pool.ts";
 import { Time } from "../domain/time.ts";
 import type { Row } from "../database/Database.ts";
 
+const explain = SchemaIssue.makeFormatterDefault();
+
 /** A reader by schema that throws, naming the column, on a value that does not fit. */
 export const reader = <S extends Schema.ConstraintDecoder<unknown>>(what: string, schema: S) => {
   const decode = SchemaParser.decodeUnknownResult(schema);
   return (value: unknown): S["Type"] => {
     const read = decode(value);
     if (Result.isSuccess(read)) return read.success;
-    throw new Error(`The database answered ${what} that does not fit: ${String(read.failure)}`);
+    throw new Error(`The database answered ${what} that does not fit: ${explain(read.failure)}`);
   };
 };
 

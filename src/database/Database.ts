@@ -5,8 +5,9 @@
  * Knows no statement but the ones that read the schema's version. Statements of several steps belong into functions of the
  * database; nothing here opens a transaction.
  */
-import * as Clock from "effect/Clock";
+import type * as Clock from "effect/Clock";
 import * as Context from "effect/Context";
+import * as Duration from "effect/Duration";
 import * as Effect from "effect/Effect";
 import * as Layer from "effect/Layer";
 import * as Result from "effect/Result";
@@ -101,17 +102,24 @@ const make = Effect.fnUntraced(function* (
     });
 
   const sendAgain = (statement: Statement, parameters: ReadonlyArray<Parameter>, clock: Clock.Clock, deadline: number) => {
-    const leftMs = () => deadline - Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n);
+    const leftMs = () => deadline - millisOf(clock);
+    // A pause that does not fit in is not begun: what comes out then is the failure, not that time ran out.
+    const schedule = pauses.pipe(
+      Schedule.setInputType<Failure>(),
+      Schedule.while(
+        ({ input, duration }) => mayRepeat(input, statement.repeatable) && Duration.toMillis(duration) < leftMs(),
+      ),
+    );
     return Effect.retry(
       Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))),
-      { schedule: pauses, while: (failure: Failure) => mayRepeat(failure, statement.repeatable) && leftMs() > 0 },
+      schedule,
     );
   };
 
   /** The first repetition comes at once: most often a connection was lost that had been idle. */
   const sendUntilAnswered = (statement: Statement, parameters: ReadonlyArray<Parameter>) =>
     Effect.clockWith((clock) => {
-      const deadline = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n) + settings.timeoutMs;
+      const deadline = millisOf(clock) + settings.timeoutMs;
       return Effect.catch(send(statement.text, parameters, settings.timeoutMs), (failure) =>
         mayRepeat(failure, statement.repeatable)
           ? sendAgain(statement, parameters, clock, deadline)
@@ -167,6 +175,8 @@ const make = Effect.fnUntraced(function* (
     ping: Effect.withSpan(checkNow, "Database.ping"),
   });
 });
+
+const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n);
 
 const toVersion = (row: Row): SchemaVersion => ({
   version: Number(row["version"]),
