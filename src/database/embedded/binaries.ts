@@ -22,6 +22,8 @@ export interface BinariesOptions {
   readonly binaries?: string | undefined;
   /** The folder of the platform package. Default: as installed. */
   readonly packageFolder?: string | undefined;
+  /** Folders to look for the system's programs in. Default: those on PATH, then `/usr/lib/postgresql/<version>/bin`. */
+  readonly systemFolders?: ReadonlyArray<string> | undefined;
   /** Where a copy of the package is kept when it is needed. Default: /var/cache/saga-ipam as root, else the user's cache folder. */
   readonly cache?: string | undefined;
 }
@@ -50,7 +52,7 @@ export const findBinaries = async (user: ServerUser, options: BinariesOptions, m
     const found = packaged === undefined ? undefined : accept(packaged);
     if (found !== undefined) return found;
     const system: Array<Binaries> = [];
-    for (const folder of systemFolders()) {
+    for (const folder of (options.systemFolders ?? systemFolders()).filter(hasPrograms)) {
       const one = accept(await tryFolder(user, folder));
       if (one !== undefined) system.push(one);
     }
@@ -90,16 +92,14 @@ const tryPackage = async (user: ServerUser, options: BinariesOptions): Promise<T
   return tryFolder(user, programsOf(copy));
 };
 
-/** Folders that hold both programs, those on PATH first. */
 const systemFolders = (): ReadonlyArray<string> => {
   const onPath = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
-  const packaged = ["/usr/lib/postgresql", "/usr/libexec"].flatMap((parent) =>
-    existsSync(parent) ? readdirSync(parent).map((name) => join(parent, name, "bin")) : [],
-  );
-  return [...new Set([...onPath, ...packaged])].filter(
-    (folder) => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres")),
-  );
+  const parent = "/usr/lib/postgresql";
+  const packaged = existsSync(parent) ? readdirSync(parent).map((name) => join(parent, name, "bin")) : [];
+  return [...new Set([...onPath, ...packaged])];
 };
+
+const hasPrograms = (folder: string): boolean => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres"));
 
 const tryFolder = async (user: ServerUser, folder: string): Promise<Tried> => {
   const postgres = join(folder, "postgres");

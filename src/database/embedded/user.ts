@@ -2,7 +2,7 @@
  * Who the server runs as, and how programs are run as that user.
  *
  * PostgreSQL refuses to run as root. When this process is root, the server runs as the owner of the cluster or, where root
- * owns everything, as uid 65534. No entry in the password file is needed.
+ * owns everything, as uid 65534. `initdb`, though not `postgres`, wants that uid to have an entry in the password file.
  */
 import { execFile, spawnSync, type ExecFileException } from "node:child_process";
 import { accessSync, constants, lchownSync, lstatSync } from "node:fs";
