@@ -26,7 +26,7 @@ import {
 } from "../domain/requests.ts";
 import { arrayLiteral } from "../database/connection.ts";
 import { Database, type DatabaseError, type SchemaError } from "../database/Database.ts";
-import { countedMany, countedOne, timed } from "./metrics.ts";
+import { method } from "./metrics.ts";
 import { pageOf } from "./pages.ts";
 import { readAllocate, readHold, readRelease, readUnknownPool, type AllocateRefusal, type HoldRefusal } from "./refusals.ts";
 import { oneEach, onlyRow, toKeyRecord } from "./rows.ts";
@@ -93,6 +93,9 @@ const decode = {
   list: decodeInput(ListRequest),
 };
 
+const outcomeOfOne = (answer: Allocation) => [answer.outcome];
+const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answer) => answer.outcome);
+
 const withheldAlone = new Error("The database withheld slots and refused none");
 
 const make = Effect.gen(function* () {
@@ -106,7 +109,7 @@ const make = Effect.gen(function* () {
     request.allowCooling,
   ];
 
-  const allocate = Effect.fn("Allocator.allocate")(function* (input: typeof AllocateRequest.Encoded) {
+  const allocate = method("Allocator.allocate", Effect.fnUntraced(function* (input: typeof AllocateRequest.Encoded) {
     const request = yield* decode.allocate(input);
     const { vrf, pool, requestId, slot, address } = request;
     const rows = yield* query(
@@ -117,9 +120,9 @@ const make = Effect.gen(function* () {
     const answer = readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false });
     if (Result.isSuccess(answer)) return answer.success;
     return yield* answer.failure === "withheld" ? Effect.die(withheldAlone) : answer.failure;
-  }, timed("allocate"), countedOne);
+  }), outcomeOfOne);
 
-  const allocateMany = Effect.fn("Allocator.allocateMany")(function* (input: typeof AllocateManyRequest.Encoded) {
+  const allocateMany = method("Allocator.allocateMany", Effect.fnUntraced(function* (input: typeof AllocateManyRequest.Encoded) {
     const request = yield* decode.allocateMany(input);
     const { vrf, requestId, slots } = request;
     const rows = yield* query(
@@ -140,68 +143,68 @@ const make = Effect.gen(function* () {
     const refusals = answers.filter(Result.isFailure).map((answer) => answer.failure);
     const refusal = refusals.find((one) => one !== "withheld");
     return yield* refusal ?? Effect.die(withheldAlone);
-  }, timed("allocateMany"), countedMany);
+  }), outcomesOfAll);
 
-  const confirm = Effect.fn("Allocator.confirm")(function* (input: typeof KeyRequest.Encoded) {
+  const confirm = method("Allocator.confirm", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
     const { vrf, requestId, slot } = yield* decode.key(input);
     const context = { call: "confirm", vrf, requestId, slot };
     const rows = yield* query(statements.confirm, [vrf, requestId, slot], context);
     return yield* Effect.fromResult(readHold(onlyRow(rows), context));
-  }, timed("confirm"));
+  }));
 
-  const confirmMany = Effect.fn("Allocator.confirmMany")(function* (input: typeof KeysRequest.Encoded) {
+  const confirmMany = method("Allocator.confirmMany", Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
     const { vrf, requestId, slots } = yield* decode.keys(input);
     const context = { call: "confirm_many", vrf, requestId };
     const rows = yield* query(statements.confirmMany, [vrf, requestId, arrayLiteral(slots)], context);
     return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))));
-  }, timed("confirmMany"));
+  }));
 
-  const extend = Effect.fn("Allocator.extend")(function* (input: typeof ExtendRequest.Encoded) {
+  const extend = method("Allocator.extend", Effect.fnUntraced(function* (input: typeof ExtendRequest.Encoded) {
     const { vrf, requestId, slot, ttlSeconds } = yield* decode.extend(input);
     const context = { call: "extend", vrf, requestId, slot };
     const rows = yield* query(statements.extend, [vrf, requestId, slot, ttlSeconds], context);
     return yield* Effect.fromResult(readHold(onlyRow(rows), context));
-  }, timed("extend"));
+  }));
 
-  const extendMany = Effect.fn("Allocator.extendMany")(function* (input: typeof ExtendManyRequest.Encoded) {
+  const extendMany = method("Allocator.extendMany", Effect.fnUntraced(function* (input: typeof ExtendManyRequest.Encoded) {
     const { vrf, requestId, slots, ttlSeconds } = yield* decode.extendMany(input);
     const context = { call: "extend_many", vrf, requestId };
     const rows = yield* query(statements.extendMany, [vrf, requestId, arrayLiteral(slots), ttlSeconds], context);
     return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))));
-  }, timed("extendMany"));
+  }));
 
-  const release = Effect.fn("Allocator.release")(function* (input: typeof KeyRequest.Encoded) {
+  const release = method("Allocator.release", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
     const { vrf, requestId, slot } = yield* decode.key(input);
     const rows = yield* query(statements.release, [vrf, requestId, slot], { call: "release", vrf, requestId, slot });
     return readRelease(onlyRow(rows));
-  }, timed("release"));
+  }));
 
-  const releaseMany = Effect.fn("Allocator.releaseMany")(function* (input: typeof KeysRequest.Encoded) {
+  const releaseMany = method("Allocator.releaseMany", Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
     const { vrf, requestId, slots } = yield* decode.keys(input);
     const context = { call: "release_many", vrf, requestId };
     const rows = yield* query(statements.releaseMany, [vrf, requestId, arrayLiteral(slots)], context);
     return oneEach(rows, slots).map(([row]) => readRelease(row));
-  }, timed("releaseMany"));
+  }));
 
-  const releaseAll = Effect.fn("Allocator.releaseAll")(function* (input: typeof ReleaseAllRequest.Encoded) {
+  const releaseAll = method("Allocator.releaseAll", Effect.fnUntraced(function* (input: typeof ReleaseAllRequest.Encoded) {
     const { vrf, requestId } = yield* decode.releaseAll(input);
     const rows = yield* query(statements.releaseAll, [vrf, requestId], { call: "release_all", vrf, requestId });
     return rows.map(readRelease);
-  }, timed("releaseAll"));
+  }));
 
-  const reclaimExpired = Effect.fn("Allocator.reclaimExpired")(function* (input: typeof ReclaimRequest.Encoded = {}) {
+  const reclaimExpired = method("Allocator.reclaimExpired", Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
     const { maxRows } = yield* decode.reclaim(input);
     const rows = yield* query(statements.reclaimExpired, [maxRows], { call: "reclaim_expired" });
     return rows.map(readRelease);
-  }, timed("reclaimExpired"));
+  }));
 
-  const get = Effect.fn("Allocator.get")(function* (input: typeof KeyRequest.Encoded) {
+  const get = method("Allocator.get", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
     const { vrf, requestId, slot } = yield* decode.key(input);
     const [row] = yield* query(statements.get, [vrf, requestId, slot], { call: "get", vrf, requestId, slot });
     return row === undefined ? null : toKeyRecord(row);
-  }, timed("get"));
+  }));
 
-  const list = Effect.fn("Allocator.list")(function* (input: typeof ListRequest.Encoded) {
+  const list = method("Allocator.list", Effect.fnUntraced(function* (input: typeof ListRequest.Encoded) {
     const request = yield* decode.list(input);
     const found: Array<KeyRecord> = [];
     let { after } = request;
@@ -215,9 +218,9 @@ const make = Effect.gen(function* () {
       if (input.pageSize !== undefined || rows.length < request.pageSize || last === undefined) return found;
       after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot };
     }
-  }, timed("list"));
+  }));
 
-  const who = Effect.fn("Allocator.who")(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
+  const who = method("Allocator.who", Effect.fnUntraced(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
     const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 });
     const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die);
     if (holders.length < 2) return holders[0] ?? null;
@@ -225,7 +228,7 @@ const make = Effect.gen(function* () {
       identity: `address ${input.address}`,
       candidates: holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
     });
-  }, timed("who"));
+  }));
 
   return Allocator.of({
     allocate,

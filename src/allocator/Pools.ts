@@ -7,19 +7,20 @@
 import * as Context from "effect/Context";
 import * as Effect from "effect/Effect";
 import * as Layer from "effect/Layer";
-import * as Result from "effect/Result";
+import type * as Result from "effect/Result";
 import type { AddressOutside, NotFound, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "../domain/errors.ts";
 import { decodeInput } from "../domain/input.ts";
 import type { Pool } from "../domain/pool.ts";
 import { AddRangeRequest, CreatePoolRequest, ListPoolsRequest, PoolRangeRequest, PoolRequest } from "../domain/poolRequests.ts";
 import { arrayLiteral } from "../database/connection.ts";
-import { Database, type Statement } from "../database/Database.ts";
+import { Database, type Row, type Statement } from "../database/Database.ts";
 import type { CallError } from "./Allocator.ts";
-import { timed } from "./metrics.ts";
+import { method } from "./metrics.ts";
 import { readCreated, readAdded, readDeleted, readFound, readRemoved, readReserved } from "./poolRefusals.ts";
 import { onlyRow, toPool } from "./rows.ts";
 import * as statements from "./statements.ts";
 
+type PoolRefusal = UnknownPool | NotFound | RangeInUse | AddressOutside;
 type Answer<Refusal> = Effect.Effect<Pool, Refusal | CallError>;
 
 export class Pools extends Context.Service<
@@ -62,7 +63,7 @@ const pageSize = 1000;
 const make = Effect.gen(function* () {
   const { query } = yield* Database;
 
-  const createPool = Effect.fn("Pools.createPool")(function* (input: typeof CreatePoolRequest.Encoded) {
+  const createPool = method("Pools.createPool", Effect.fnUntraced(function* (input: typeof CreatePoolRequest.Encoded) {
     const request = yield* decode.create(input);
     const { vrf, name } = request;
     const rows = yield* query(
@@ -79,15 +80,15 @@ const make = Effect.gen(function* () {
       { call: "create_pool", vrf, pool: name },
     );
     return yield* Effect.fromResult(readCreated(onlyRow(rows), { vrf, pool: name }));
-  }, timed("createPool"));
+  }));
 
-  const getPool = Effect.fn("Pools.getPool")(function* (input: typeof PoolRequest.Encoded) {
+  const getPool = method("Pools.getPool", Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
     const { vrf, pool } = yield* decode.pool(input);
     const rows = yield* query(statements.getPool, [vrf, pool], { call: "get_pool", vrf, pool });
     return yield* Effect.fromResult(readFound(onlyRow(rows), { vrf, pool }));
-  }, timed("getPool"));
+  }));
 
-  const listPools = Effect.fn("Pools.listPools")(function* (input: typeof ListPoolsRequest.Encoded = {}) {
+  const listPools = method("Pools.listPools", Effect.fnUntraced(function* (input: typeof ListPoolsRequest.Encoded = {}) {
     const { vrf } = yield* decode.list(input);
     const found: Array<Pool> = [];
     for (;;) {
@@ -97,46 +98,38 @@ const make = Effect.gen(function* () {
       found.push(...rows.map(toPool));
       if (rows.length < pageSize) return found;
     }
-  }, timed("listPools"));
+  }));
 
-  const addRange = Effect.fn("Pools.addRange")(function* (input: typeof AddRangeRequest.Encoded) {
+  const addRange = method("Pools.addRange", Effect.fnUntraced(function* (input: typeof AddRangeRequest.Encoded) {
     const { vrf, pool, range, includeNetworkAddresses, gateway } = yield* decode.addRange(input);
-    const rows = yield* query(statements.addRange, [vrf, pool, range, includeNetworkAddresses ?? null, gateway ?? null], {
-      call: "add_range",
-      vrf,
-      pool,
-    });
+    const parameters = [vrf, pool, range, includeNetworkAddresses ?? null, gateway ?? null];
+    const rows = yield* query(statements.addRange, parameters, { call: "add_range", vrf, pool });
     return yield* Effect.fromResult(readAdded(onlyRow(rows), { vrf, pool }));
-  }, timed("addRange"));
+  }));
 
   /** The calls that name a range of a pool differ in their function and in what it may refuse. */
-  const onRange = <Refusal>(
+  const onRange = <Refusal extends PoolRefusal>(
+    name: string,
     statement: Statement,
     call: string,
-    read: (row: ReturnType<typeof onlyRow>, asked: typeof PoolRangeRequest.Type) => Result.Result<Pool, Refusal>,
+    read: (row: Row, asked: typeof PoolRangeRequest.Type) => Result.Result<Pool, Refusal>,
   ) =>
-    Effect.fnUntraced(function* (input: typeof PoolRangeRequest.Encoded) {
+    method(name, Effect.fnUntraced(function* (input: typeof PoolRangeRequest.Encoded) {
       const request = yield* decode.range(input);
       const { vrf, pool, range } = request;
       const rows = yield* query(statement, [vrf, pool, range], { call, vrf, pool });
       return yield* Effect.fromResult(read(onlyRow(rows), request));
-    });
+    }));
 
-  const removeRange = Effect.fn("Pools.removeRange")(
-    onRange(statements.removeRange, "remove_range", readRemoved),
-    timed("removeRange"),
-  );
-  const reserve = Effect.fn("Pools.reserve")(onRange(statements.reserve, "reserve", readReserved), timed("reserve"));
-  const unreserve = Effect.fn("Pools.unreserve")(
-    onRange(statements.unreserve, "unreserve", readReserved),
-    timed("unreserve"),
-  );
+  const removeRange = onRange("Pools.removeRange", statements.removeRange, "remove_range", readRemoved);
+  const reserve = onRange("Pools.reserve", statements.reserve, "reserve", readReserved);
+  const unreserve = onRange("Pools.unreserve", statements.unreserve, "unreserve", readReserved);
 
-  const deletePool = Effect.fn("Pools.deletePool")(function* (input: typeof PoolRequest.Encoded) {
+  const deletePool = method("Pools.deletePool", Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
     const { vrf, pool } = yield* decode.pool(input);
     const rows = yield* query(statements.deletePool, [vrf, pool], { call: "delete_pool", vrf, pool });
     return yield* Effect.fromResult(readDeleted(onlyRow(rows), { vrf, pool }));
-  }, timed("deletePool"));
+  }));
 
   return Pools.of({ createPool, getPool, listPools, addRange, removeRange, reserve, unreserve, deletePool });
 });

@@ -2,6 +2,7 @@
  * What the allocator counts: allocations by outcome, and how long its calls take.
  */
 import type { Cause } from "effect/Cause";
+import * as Clock from "effect/Clock";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
 import * as Metric from "effect/Metric";
@@ -15,55 +16,53 @@ const seconds = Metric.histogram("ipam_call_seconds", {
   boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
 });
 
-/** One metric for each value of an attribute, made once: making one costs more than counting with it. */
-const byAttribute = <Metric_>(make: (value: string) => Metric_) => {
-  const made = new Map<string, Metric_>();
-  return (value: string): Metric_ => {
-    const known = made.get(value);
-    if (known !== undefined) return known;
-    const fresh = make(value);
-    made.set(value, fresh);
-    return fresh;
-  };
+const allocationsBy = new Map<string, Metric.Metric<number, unknown>>();
+
+/** The counter of one outcome, made once: making one costs more than counting with it. */
+const counterOf = (outcome: string): Metric.Metric<number, unknown> => {
+  const known = allocationsBy.get(outcome);
+  if (known !== undefined) return known;
+  const fresh = Metric.withAttributes(allocations, { outcome });
+  allocationsBy.set(outcome, fresh);
+  return fresh;
 };
-const allocationsBy = byAttribute((outcome) => Metric.withAttributes(allocations, { outcome }));
-const secondsOf = byAttribute((call) => Metric.withAttributes(seconds, { call }));
 
-/** Measures a call; `name` is the method's. */
-export const timed =
-  (name: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.clockWith((clock) => {
-      const start = clock.monotonicTimeNanosUnsafe();
-      return Effect.onExit(effect, () =>
-        Metric.update(secondsOf(name), Number(clock.monotonicTimeNanosUnsafe() - start) / 1e9),
-      );
-    });
+/** What is counted of an answer: the outcomes of its slots. Only allocates are counted. */
+type Outcomes<A> = (answer: A) => ReadonlyArray<string>;
 
-interface Answered {
-  readonly outcome: string;
-}
-interface Failed {
+interface Tagged {
   readonly _tag: string;
 }
 
-/** Counts what an allocate of one slot came to. */
-export const countedOne = <A extends Answered, E extends Failed, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.onExit(effect, (exit) => count(Exit.isSuccess(exit) ? exit.value.outcome : failureOf(exit.cause)));
+/**
+ * A method of a service, e.g. `Allocator.allocate`: in a span of that name, timed, and, with `outcomes`, counted; a call that
+ * fails counts once, by the class of its error.
+ *
+ * Where no tracer is set, nobody could see the span, and it is left out: with it, a call costs half as much again.
+ */
+export const method = <Request, A, E extends Tagged>(
+  name: string,
+  call: (request: Request) => Effect.Effect<A, E>,
+  outcomes?: Outcomes<A>,
+): ((request: Request) => Effect.Effect<A, E>) => {
+  const traced = Effect.fn(name)(call);
+  const histogram = Metric.withAttributes(seconds, { call: name });
+  return (request) =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock);
+      const start = clock.monotonicTimeNanosUnsafe();
+      return Effect.onExit((fiber.cache.tracer === undefined ? call : traced)(request), (exit) => {
+        histogram.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - start) / 1e9, fiber.context);
+        if (outcomes !== undefined) {
+          const counted = Exit.isSuccess(exit) ? outcomes(exit.value) : [failureOf(exit.cause)];
+          for (const outcome of counted) counterOf(outcome).updateUnsafe(1, fiber.context);
+        }
+        return Effect.void;
+      });
+    });
+};
 
-/** Counts what each slot of an allocate came to; one that failed counts once. */
-export const countedMany = <A extends ReadonlyArray<Answered>, E extends Failed, R>(
-  effect: Effect.Effect<A, E, R>,
-): Effect.Effect<A, E, R> =>
-  Effect.onExit(effect, (exit) =>
-    Exit.isSuccess(exit)
-      ? Effect.forEach(exit.value, (answer) => count(answer.outcome), { discard: true })
-      : count(failureOf(exit.cause)),
-  );
-
-const count = (outcome: string): Effect.Effect<void> => Metric.update(allocationsBy(outcome), 1);
-
-const failureOf = (cause: Cause<Failed>): string => {
+const failureOf = (cause: Cause<Tagged>): string => {
   const [reason] = cause.reasons;
   if (reason?._tag === "Fail") return reason.error._tag;
   return reason?._tag === "Interrupt" ? "interrupted" : "defect";

@@ -1,0 +1,163 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connect, DatabaseUnavailable, InvalidInput, KeyReused, UnknownPool, type Ipam } from "../src/promise.ts";
+import { useDatabase, type Session } from "./support/database.ts";
+
+const database = useDatabase();
+let ipam: Ipam;
+let operator: Ipam;
+let owner: Session;
+
+beforeAll(async () => {
+  owner = database().session();
+  ipam = await connect({ url: database().url("ipam_allocator"), applicationName: "probe" });
+  operator = await connect({ url: database().url("ipam_operator") });
+  await operator.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
+});
+afterAll(async () => {
+  await ipam.close();
+  await operator.close();
+});
+
+const anyId = () => crypto.randomUUID();
+
+describe("a call", () => {
+  test("answers what a hypervisor needs, and its repetition the same", async () => {
+    const request = { pool: "web", requestId: anyId().toUpperCase(), owner: { kind: "instance", id: "i-1" }, ttlSeconds: 60 };
+    const answer = await ipam.allocate(request);
+    expect(answer).toEqual({
+      outcome: "allocated",
+      vrf: "default",
+      pool: "web",
+      requestId: request.requestId.toLowerCase(),
+      slot: "default",
+      address: expect.stringMatching(/^10\.0\.0\.\d+$/),
+      prefixLength: 24,
+      gateway: null,
+      generation: 1n,
+      state: "provisional",
+      expiresAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      owner: request.owner,
+    });
+    expect(await ipam.allocate(request)).toEqual({ ...answer, outcome: "replayed" });
+  });
+
+  test("rejects with the class of its error, as it is", async () => {
+    const requestId = anyId();
+    await ipam.allocate({ pool: "web", requestId });
+    const error: unknown = await ipam.allocate({ pool: "web", requestId, owner: { kind: "a", id: "b" } }).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(KeyReused);
+    expect(error).toMatchObject({ _tag: "KeyReused", requestId, differs: ["owner"] });
+    await expect(ipam.allocate({ pool: "nowhere", requestId: anyId() })).rejects.toBeInstanceOf(UnknownPool);
+  });
+
+  test("of several slots answers in the order asked, and rejects with the slot that was refused", async () => {
+    const slots = ["c", "a", "b"].map((slot) => ({ slot, pool: "web" }));
+    const answers = await ipam.allocateMany({ requestId: anyId(), slots });
+    expect(answers.map((answer) => answer.slot)).toEqual(["c", "a", "b"]);
+    const refused = ipam.allocateMany({ requestId: anyId(), slots: [{ slot: "a", pool: "web" }, { slot: "b", pool: "nowhere" }] });
+    await expect(refused).rejects.toMatchObject({ _tag: "UnknownPool", slot: "b" });
+  });
+
+  test("runs through a whole life: confirm, extend, list, release, get", async () => {
+    const key = { requestId: anyId(), slot: "eth0" };
+    const { address } = await ipam.allocate({ ...key, pool: "web", ttlSeconds: 60 });
+    expect(await ipam.extend({ ...key, ttlSeconds: 120 })).toMatchObject({ outcome: "extended", state: "provisional" });
+    expect(await ipam.confirm(key)).toMatchObject({ outcome: "confirmed", state: "confirmed", address });
+    expect(await ipam.list({ address })).toMatchObject([{ outcome: "held", requestId: key.requestId }]);
+    expect(await ipam.who({ address })).toMatchObject({ requestId: key.requestId });
+    expect(await ipam.release(key)).toMatchObject({ outcome: "released", freed: true, address });
+    expect(await ipam.release(key)).toMatchObject({ outcome: "already_released", freed: false });
+    expect(await ipam.get(key)).toMatchObject({ state: "released", releaseReason: "released" });
+    await expect(ipam.confirm(key)).rejects.toMatchObject({ _tag: "KeyReleased", reason: "released" });
+    await expect(ipam.allocate({ ...key, pool: "web" })).rejects.toMatchObject({ _tag: "KeyReleased" });
+    expect(await ipam.get({ requestId: anyId() })).toBeNull();
+  });
+
+  test("on a pool gives its counts as bigint", async () => {
+    await operator.createPool({ vrf: "six", name: "big", ranges: ["2001:db8::/64"], reserve: ["2001:db8::ff"] });
+    const pool = await operator.pool("big", { vrf: "six" });
+    expect(pool).toMatchObject({ size: 2n ** 64n, held: 0n, cooling: 0n, family: 6 });
+    expect(pool.free + pool.reserved).toBe(pool.size);
+    expect((await operator.pools({ vrf: "six" })).map((one) => one.name)).toEqual(["big"]);
+    await operator.addRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" });
+    await operator.reserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" });
+    await operator.unreserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" });
+    expect((await operator.removeRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })).size).toBe(2n ** 64n);
+    expect(await operator.deletePool("big", { vrf: "six" })).toMatchObject({ outcome: "deleted" });
+    await expect(operator.pool("big", { vrf: "six" })).rejects.toMatchObject({ _tag: "UnknownPool" });
+  });
+});
+
+describe("a call that is cancelled", () => {
+  const waits = "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'";
+
+  test("rejects with the signal's reason, runs no more, and leaves the key definite", async () => {
+    const key = { requestId: anyId(), slot: "cancelled" };
+    const control = new AbortController();
+    await owner.run("begin; select from ipam.free_extent for update");
+    const call = ipam.allocate({ ...key, pool: "web", signal: control.signal });
+    await owner.until(waits);
+    const reason = new Error("enough");
+    control.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    expect(await owner.rows(waits)).toEqual([]);
+    await owner.run("commit");
+    expect(await ipam.get(key)).toBeNull();
+    expect(await ipam.allocate({ ...key, pool: "web" })).toMatchObject({ outcome: "allocated" });
+  });
+
+  test("before it began sends nothing", async () => {
+    const requestId = anyId();
+    await expect(ipam.release({ requestId, signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" });
+    expect(await ipam.get({ requestId })).toBeNull();
+  });
+});
+
+describe("a call whose connection is lost", () => {
+  test("is repeated with its key: one allocation, and a definite answer", async () => {
+    const requestId = anyId();
+    await owner.run("begin; select from ipam.free_extent for update");
+    const call = ipam.allocate({ pool: "web", requestId });
+    const { pid } = await owner.until("select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'");
+    await owner.run(`select pg_terminate_backend(${String(pid)})`);
+    await owner.run("commit");
+    expect(await call).toMatchObject({ outcome: "allocated" });
+    expect(await ipam.list({ requestId })).toHaveLength(1);
+  });
+});
+
+describe("connect", () => {
+  test("rejects at once when nothing can be reached, and keeps the password to itself", async () => {
+    const refused = connect({ url: "postgres://u:s3cr3t@127.0.0.1:1/d", timeoutSeconds: 0.3 });
+    await expect(refused).rejects.toBeInstanceOf(DatabaseUnavailable);
+    await expect(refused).rejects.not.toThrow(/s3cr3t/);
+  });
+
+  test.each<[string, object]>([
+    ["a misspelt option", { timeoutSecond: 3 }],
+    ["a number as text", { max: "10" }],
+    ["a URL that is none", { url: "localhost" }],
+    ["an empty URL", { url: "" }],
+    ["no options but text", "postgres://h/d" as unknown as object],
+  ])("refuses options that cannot be meant: %s", async (_, options) => {
+    await expect(connect({ url: "postgres://h/d", ...(typeof options === "object" ? options : { max: options }) })).rejects.toBeInstanceOf(InvalidInput);
+  });
+
+  test("and close leave a process nothing to wait for, also after a call was refused and one cancelled", async () => {
+    const script = `
+      import { connect } from ${JSON.stringify(new URL("../src/promise.ts", import.meta.url).href)};
+      const ipam = await connect({ url: process.env.URL_OF_TEST });
+      await ipam.ping();
+      await ipam.allocate({ pool: "nowhere", requestId: crypto.randomUUID() }).catch((error) => console.log(error._tag));
+      const signal = AbortSignal.timeout(1);
+      await Promise.all(Array.from({ length: 20 }, () => ipam.get({ requestId: crypto.randomUUID(), signal }).catch(() => undefined)));
+      await ipam.close();
+      await ipam.ping().catch((error) => console.log(error._tag));
+    `;
+    const env = { ...process.env, URL_OF_TEST: database().url("ipam_allocator") };
+    const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env, timeout: 10_000 });
+    expect((await run).stdout).toBe("UnknownPool\nDatabaseUnavailable\n");
+  });
+});
