@@ -145,7 +145,9 @@ const initdb = async (folder: string, user: ServerUser, binaries: Binaries, dura
 const removeAbandoned = async (layout: Layout): Promise<void> => {
   for (const name of unfinished(layout)) {
     const pid = Number(/^\.init-(\d+)-/.exec(name)?.[1]);
-    if (!isRunning(pid)) await rm(join(layout.folder, name), { recursive: true, force: true });
+    if (isRunning(pid)) continue;
+    // An orphaned initdb may still be writing. What cannot be removed now is in nobody's way.
+    await rm(join(layout.folder, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
   }
 };
 

@@ -41,8 +41,7 @@ export const expected = async <A>(folder: string, work: () => Promise<A>): Promi
   try {
     return await work();
   } catch (error) {
-    if (systemCode(error) === undefined || error instanceof EmbeddedServerFailed) throw error;
-    const detail = error instanceof Error ? error.message : String(error);
-    throw new EmbeddedServerFailed("folder-unusable", `The folder ${folder} cannot hold the embedded server: ${detail}`);
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    throw new EmbeddedServerFailed("folder-unusable", `The folder ${folder} cannot hold the embedded server: ${error.message}`);
   }
 };

@@ -37,8 +37,7 @@ export const launch = async (layout: Layout, options: LaunchOptions, stalePid: n
     ...options.settings,
     listen_addresses: "",
     port: String(socketPort),
-    // A list of quoted names: the path may hold a comma.
-    unix_socket_directories: `"${socket.replaceAll('"', '""')}"`,
+    unix_socket_directories: socket,
     unix_socket_permissions: "0700",
   };
   const log = openLog(layout);

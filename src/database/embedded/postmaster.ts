@@ -55,8 +55,8 @@ const isSameFile = (one: string, other: string): boolean => {
   return a.ino === b.ino && a.dev === b.dev;
 };
 
-/** Whether the server at the socket answers within `timeoutMs`, and serves this folder, not one that it was copied from. */
-export const answers = async (layout: Layout, { socketFolder, port }: PidFile, timeoutMs: number): Promise<boolean> => {
+/** Whether the server of the pid file answers within `timeoutMs`, and serves this folder, not one that it was copied from. */
+export const answers = async (layout: Layout, { pid, socketFolder, port }: PidFile, timeoutMs: number): Promise<boolean> => {
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   const sql = postgres({
     host: socketFolder,
@@ -80,8 +80,9 @@ export const answers = async (layout: Layout, { socketFolder, port }: PidFile, t
     ]);
     const folder: unknown = rows[0]?.["folder"];
     return typeof folder === "string" && isSameFile(folder, layout.data);
-  } catch {
-    return false;
+  } catch (error) {
+    // Every connection is taken (53300): it works, only the process can tell whose it is.
+    return systemCode(error) === "53300" && isPostmaster(pid, layout);
   } finally {
     over.abort();
     await sql.end({ timeout: 0 });

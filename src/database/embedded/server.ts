@@ -72,7 +72,7 @@ export const startServer = (folder: string, options: ServerOptions = {}): Promis
       const alive = said !== undefined && isPostmaster(said.pid, layout);
       if (bound.left() === 0) throw notReady(layout, said);
       if (launched !== undefined || alive || ended !== undefined) {
-        await pause(10);
+        await pause(5);
         continue;
       }
       launched = await launch(layout, options, said?.pid);

@@ -1,5 +1,5 @@
 /**
- * The folder of the server's socket: in the server's folder where its path fits into a socket address, else a new folder of
+ * The folder of the server's socket: in the server's folder where its path fits, else a new folder of
  * the system for temporary files, which `socket` then links to.
  *
  * Its mode is what keeps other users of the machine out.
@@ -17,7 +17,9 @@ export const socketPort = 5432;
 /** Bytes of a path that `sockaddr_un` holds, its closing zero byte left out. */
 const longest = process.platform === "linux" ? 107 : 103;
 
-const fits = (folder: string): boolean => Buffer.byteLength(join(folder, `.s.PGSQL.${socketPort}`)) <= longest;
+/** Whether the socket may be here: its path is short enough, and no client takes a part of it for a separator. */
+const fits = (folder: string): boolean =>
+  Buffer.byteLength(join(folder, `.s.PGSQL.${socketPort}`)) <= longest && /^[\w/.+@=~-]+$/.test(folder);
 
 const prefix = "saga-ipam-socket-";
 

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { chownSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import postgres from "postgres";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { EmbeddedServerFailed } from "../../../src/database/embedded/failure.ts";
 import {
@@ -86,6 +87,33 @@ describe("a server and its folder", () => {
     expect(await query(again, "select 1 as one")).toEqual({ one: 1 });
     await removeServer(folder);
     expect([existsSync(again.host), existsSync(folder)]).toEqual([false, false]);
+  });
+
+  it("may have any name that a folder may have", async () => {
+    const folder = join(newFolder(), `a "b", c:d é'%`);
+    onTestFinished(() => removeServer(folder));
+    const server = await startServer(folder, { durable: false });
+    expect(await query(server, "select 1 as one")).toEqual({ one: 1 });
+    expect(await startServer(folder)).toMatchObject({ how: "adopted", pid: server.pid });
+  });
+
+  it("is adopted while every connection is taken", async () => {
+    const folder = newFolder();
+    const settings = { max_connections: "2", superuser_reserved_connections: "0", max_wal_senders: "0" };
+    const server = await startServer(folder, { durable: false, settings });
+    const { host, port, user } = server;
+    const sql = postgres({ host, port, user, database: "postgres", max: 2, fetch_types: false });
+    onTestFinished(() => sql.end({ timeout: 0 }));
+    const taken = Promise.allSettled([sql`select pg_sleep(20)`, sql`select pg_sleep(20)`]);
+    await until("both are taken", () =>
+      query(server, "select 1").then(
+        () => false,
+        (error: unknown) => String(error).includes("too many clients"),
+      ),
+    );
+    expect(await startServer(folder, { timeoutMs: 2000 })).toMatchObject({ how: "adopted", pid: server.pid });
+    await stopServer(folder);
+    await taken;
   });
 
   it("leaves what is not its own when it is removed", async () => {
