@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer";
 import * as Result from "effect/Result";
 import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts";
 import { AmbiguousIdentity } from "../domain/errors.ts";
-import type { InvalidInput, UnknownPool } from "../domain/errors.ts";
+import type { UnknownPool } from "../domain/errors.ts";
 import { decodeInput } from "../domain/input.ts";
 import {
   AllocateManyRequest,

@@ -52,8 +52,8 @@ export const locate = Effect.fn("locate")(function* (
         : Effect.die(cause),
     ),
   );
-  const { host, port, user } = server;
-  return { database: { ...database, host, port, user, password: "", database: "postgres", ssl: false }, embedded: true };
+  const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database };
+  return { database: { ...database, ...place, ssl: false }, embedded: true };
 });
 
 /** Loaded only when it is needed: most programs bring their own server. */
