@@ -137,8 +137,6 @@ const driverOptions = (settings: DatabaseSettings) => ({
   sslnegotiation: null,
   prepare: settings.prepare,
   ...(settings.targetSession === undefined ? {} : { target_session_attrs: settings.targetSession }),
-  // One statement at a time; see the head of this file.
-  max_pipeline: 0,
   // Lists are sent as literals, so that the driver need not ask for the types at every connect.
   fetch_types: false,
   idle_timeout: 0,
