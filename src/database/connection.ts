@@ -7,6 +7,7 @@
  * catch, which ends the process. And it can neither drop one connection nor say which is free to be cancelled upon.
  */
 import { connect as connectSocket, Socket } from "node:net";
+import { checkServerIdentity as checkIdentity } from "node:tls";
 import postgres from "postgres";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
 
@@ -44,6 +45,7 @@ export const makeConnection = (settings: DatabaseSettings): Connection => {
   const sockets = openSockets(settings);
   const sql = postgres({
     ...driverOptions(settings),
+    ssl: typeof settings.ssl === "object" ? { checkServerIdentity: sockets.checkServerIdentity, ...settings.ssl } : settings.ssl,
     socket: sockets.open,
   } as postgres.Options<Record<string, postgres.PostgresType>>);
   return {
@@ -70,6 +72,7 @@ const openSockets = (settings: DatabaseSettings) => {
   const sockets = new Set<Socket>();
   let closed = false;
   let next = 0;
+  let host = "";
 
   const connectTo = (endpoint: Endpoint) =>
     new Promise<Socket>((resolve, reject) => {
@@ -82,7 +85,7 @@ const openSockets = (settings: DatabaseSettings) => {
       socket.once("error", reject);
       socket.once("connect", () => {
         socket.off("error", reject);
-        // The driver reads the name that a certificate must carry from here.
+        // The driver asks for the certificate of the name that it reads from here.
         resolve("host" in endpoint ? Object.assign(socket, { host: endpoint.host }) : socket);
       });
     });
@@ -94,6 +97,7 @@ const openSockets = (settings: DatabaseSettings) => {
       const endpoint = settings.endpoints[next % settings.endpoints.length] ?? settings.endpoints[0];
       try {
         const socket = await connectTo(endpoint);
+        host = "host" in endpoint ? endpoint.host : "";
         // The driver comes back for another socket when this server is not the kind that was asked for.
         next = settings.targetSession === undefined ? 0 : next + 1;
         return socket;
@@ -111,7 +115,10 @@ const openSockets = (settings: DatabaseSettings) => {
     closed = true;
     for (const socket of sockets) socket.destroy();
   };
-  return { open, destroy };
+  /** The driver hands on no address, and Node would compare the certificate with `localhost` then. */
+  const checkServerIdentity: typeof checkIdentity = (_, certificate) => checkIdentity(host, certificate);
+
+  return { open, destroy, checkServerIdentity };
 };
 
 const requestCancel = async (query: DriverQuery): Promise<boolean> => {
@@ -131,7 +138,6 @@ const driverOptions = (settings: DatabaseSettings) => ({
   user: settings.user,
   password: settings.password,
   database: settings.database,
-  ssl: settings.ssl,
   max: 1,
   connect_timeout: settings.timeoutMs / 1000,
   sslnegotiation: null,

@@ -9,8 +9,11 @@ import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { createSecureContext, type ConnectionOptions } from "node:tls";
 
-/** `verify` checks the certificate and the host's name, `require` only encrypts, `prefer` encrypts where the server can. */
-export type SslMode = "disable" | "prefer" | "require" | "verify";
+/**
+ * `verify` checks the certificate and that it is the host's, `verify-ca` only the certificate, `require` nothing, `prefer` encrypts
+ * where the server can.
+ */
+export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify";
 
 /** What a caller may say about a connection; everything has a default. */
 export interface DatabaseOptions {
@@ -57,12 +60,12 @@ const sslModes: Readonly<Record<string, SslMode>> = {
   allow: "prefer",
   prefer: "prefer",
   require: "require",
-  "verify-ca": "verify",
+  "verify-ca": "verify-ca",
   "verify-full": "verify",
 };
 const sessionTargets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 /** Understood by libpq or by other clients, and without meaning here. */
-const ignored = new Set(["channel_binding", "gssencmode", "sslcompression", "schema", "connection_limit"]);
+const ignored = new Set(["connect_timeout", "channel_binding", "gssencmode", "sslcompression", "schema", "connection_limit"]);
 const read = new Set([
   "sslmode",
   "sslrootcert",
@@ -74,7 +77,6 @@ const read = new Set([
   "password",
   "dbname",
   "application_name",
-  "connect_timeout",
   "target_session_attrs",
   "options",
   "pgbouncer",
@@ -100,7 +102,7 @@ export const resolveSettings = (
 
   const max = options.max ?? 10;
   if (!Number.isInteger(max) || max < 1 || max > 1000) return Result.fail("max must be a whole number from 1 to 1000");
-  const timeoutSeconds = options.timeoutSeconds ?? Number(query.get("connect_timeout") ?? 30);
+  const timeoutSeconds = options.timeoutSeconds ?? 30;
   if (!(timeoutSeconds > 0 && timeoutSeconds <= 86_400)) {
     return Result.fail("timeoutSeconds must be more than 0 and at most 86400");
   }
@@ -190,14 +192,15 @@ const resolveSsl = (
   if (mode === undefined) return Result.fail(`sslmode must be one of ${Object.keys(sslModes).join(", ")}`);
   if (mode === "disable") return Result.succeed(false);
   if (mode === "prefer" || mode === "require") return Result.succeed(mode);
-  if (mode === "verify" || typeof mode === "object") {
+  if (mode === "verify" || mode === "verify-ca" || typeof mode === "object") {
     return Result.try({
       try: () => {
         const files = { ca: query.get("sslrootcert"), cert: query.get("sslcert"), key: query.get("sslkey") };
         const read = Object.entries(files).flatMap(([name, file]) =>
           file === null || file === "system" ? [] : [[name, readFileSync(file)] as const],
         );
-        const tls: ConnectionOptions = { ...Object.fromEntries(read), ...(mode === "verify" ? {} : mode) };
+        const anyHost = mode === "verify-ca" ? { checkServerIdentity: () => undefined } : {};
+        const tls: ConnectionOptions = { ...Object.fromEntries(read), ...anyHost, ...(typeof mode === "object" ? mode : {}) };
         // Checked here: the driver would meet a broken certificate outside of any promise, which ends the process.
         createSecureContext(tls);
         return tls;
@@ -205,5 +208,5 @@ const resolveSsl = (
       catch: (cause) => `the TLS settings cannot be used: ${cause instanceof Error ? cause.message : "unknown cause"}`,
     });
   }
-  return Result.fail("ssl must be true, false, disable, prefer, require, verify, or TLS options of Node");
+  return Result.fail("ssl must be true, false, disable, prefer, require, verify-ca, verify, or TLS options of Node");
 };
