@@ -1,7 +1,11 @@
 import { execFile } from "node:child_process";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connect, DatabaseUnavailable, InvalidInput, KeyReused, UnknownPool, type Ipam } from "../src/promise.ts";
+import { removeServer } from "../src/database/embedded/server.ts";
+import { connect, DatabaseUnavailable, InvalidInput, KeyReused, UnknownPool, type ConnectOptions, type Ipam } from "../src/promise.ts";
 import { useDatabase, type Session } from "./support/database.ts";
 
 const database = useDatabase();
@@ -135,29 +139,55 @@ describe("connect", () => {
     await expect(refused).rejects.not.toThrow(/s3cr3t/);
   });
 
-  test.each<[string, object]>([
-    ["a misspelt option", { timeoutSecond: 3 }],
-    ["a number as text", { max: "10" }],
+  test.each<[string, unknown]>([
+    ["a misspelt option", { url: "postgres://h/d", timeoutSecond: 3 }],
+    ["a number as text", { url: "postgres://h/d", max: "10" }],
     ["a URL that is none", { url: "localhost" }],
     ["an empty URL", { url: "" }],
-    ["no options but text", "postgres://h/d" as unknown as object],
+    ["a URL instead of options", "postgres://u:s3cr3t@h/d"],
+    ["nothing", null],
   ])("refuses options that cannot be meant: %s", async (_, options) => {
-    await expect(connect({ url: "postgres://h/d", ...(typeof options === "object" ? options : { max: options }) })).rejects.toBeInstanceOf(InvalidInput);
+    const refused = connect(options as ConnectOptions);
+    await expect(refused).rejects.toBeInstanceOf(InvalidInput);
+    await expect(refused).rejects.not.toThrow(/s3cr3t/);
   });
 
-  test("and close leave a process nothing to wait for, also after a call was refused and one cancelled", async () => {
-    const script = `
-      import { connect } from ${JSON.stringify(new URL("../src/promise.ts", import.meta.url).href)};
-      const ipam = await connect({ url: process.env.URL_OF_TEST });
+  test("and close leave a process nothing to wait for, also after a call was refused and some were cancelled", async () => {
+    const output = await runScript(
+      `const ipam = await connect({ url: process.env.URL_OF_TEST });
       await ipam.ping();
       await ipam.allocate({ pool: "nowhere", requestId: crypto.randomUUID() }).catch((error) => console.log(error._tag));
       const signal = AbortSignal.timeout(1);
       await Promise.all(Array.from({ length: 20 }, () => ipam.get({ requestId: crypto.randomUUID(), signal }).catch(() => undefined)));
       await ipam.close();
-      await ipam.ping().catch((error) => console.log(error._tag));
-    `;
-    const env = { ...process.env, URL_OF_TEST: database().url("ipam_allocator") };
-    const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env, timeout: 10_000 });
-    expect((await run).stdout).toBe("UnknownPool\nDatabaseUnavailable\n");
+      await ipam.ping().catch((error) => console.log(error._tag));`,
+      { URL_OF_TEST: database().url("ipam_allocator") },
+    );
+    expect(output).toBe("UnknownPool\nDatabaseUnavailable\n");
+  });
+
+  test("without a URL starts and migrates the embedded server, which outlives the program and keeps its data", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "ipam-connect-"));
+    await chmod(folder, 0o755);
+    const script = `const ipam = await connect();
+      const pool = await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
+      console.log(pool.outcome);
+      await ipam.close();`;
+    try {
+      const env = { DATABASE_URL: "", SAGA_IPAM_DATA: join(folder, "data") };
+      expect(await runScript(script, env)).toBe("created\n");
+      expect(await runScript(script, env)).toBe("exists\n");
+    } finally {
+      await removeServer(join(folder, "data"));
+      await rm(folder, { recursive: true });
+    }
   });
 });
+
+/** What a program prints that connects; it must end by itself. */
+const runScript = async (body: string, env: Record<string, string>): Promise<string> => {
+  const module = new URL("../src/promise.ts", import.meta.url).href;
+  const script = `import { connect } from ${JSON.stringify(module)}; ${body}`;
+  const options = { env: { ...process.env, ...env }, timeout: 15_000 };
+  return (await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], options)).stdout;
+};

@@ -178,19 +178,19 @@ test("a session that is not read committed is refused by name; a direct one is s
   const url = database().url("ipam_operator");
   const pooled = await connect({ url, prepare: false });
   for (const call of [
-    pooled.allocate({ pool: "web", requestId }),
-    pooled.allocateMany({ requestId, slots: [{ slot: "a", pool: "web" }] }),
-    pooled.release({ requestId }),
-    pooled.releaseMany({ requestId, slots: ["a", "b"] }),
-    pooled.releaseAll({ requestId }),
-    pooled.confirm({ requestId }),
-    pooled.extend({ requestId, ttlSeconds: 5 }),
-    pooled.reclaimExpired(),
-    pooled.createPool({ name: "other", ranges: ["10.1.0.0/24"] }),
-    pooled.addRange({ pool: "web", range: "10.1.0.0/24" }),
-    pooled.reserve({ pool: "web", range: "10.0.0.9" }),
+    () => pooled.allocate({ pool: "web", requestId }),
+    () => pooled.allocateMany({ requestId, slots: [{ slot: "a", pool: "web" }] }),
+    () => pooled.release({ requestId }),
+    () => pooled.releaseMany({ requestId, slots: ["a", "b"] }),
+    () => pooled.releaseAll({ requestId }),
+    () => pooled.confirm({ requestId }),
+    () => pooled.extend({ requestId, ttlSeconds: 5 }),
+    () => pooled.reclaimExpired(),
+    () => pooled.createPool({ name: "other", ranges: ["10.1.0.0/24"] }),
+    () => pooled.addRange({ pool: "web", range: "10.1.0.0/24" }),
+    () => pooled.reserve({ pool: "web", range: "10.0.0.9" }),
   ]) {
-    const error = await refusal(call);
+    const error = await refusal(call());
     expect(error).toBeInstanceOf(InvalidInput);
     expect(String(error)).toContain("read committed");
   }
