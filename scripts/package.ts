@@ -1,0 +1,118 @@
+/**
+ * Checks the package as its users get it: packs it, lets publint and attw read the tarball, installs it in an empty folder, and
+ * there compiles a program against its types, imports it, and runs the command.
+ */
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+
+const manifest = { name: "consumer", private: true, type: "module" }
+
+/** Compiled and then run: the types and what they describe. */
+const program = `import { strictEqual } from "node:assert"
+import { Allocator, PoolExhausted, layer } from "saga-ipam"
+import { connect, PoolExhausted as Same } from "saga-ipam/promise"
+
+strictEqual(PoolExhausted, Same)
+strictEqual(typeof layer, "function")
+strictEqual(typeof Allocator, "function")
+const ipam = await connect({ data: String(process.env["DATA"]) })
+await ipam.createPool({ name: "packed", ranges: ["10.0.0.0/30"] })
+const got = await ipam.allocate({ pool: "packed", requestId: "${requestId}" })
+const address: string = got.address
+strictEqual(address, "10.0.0.1")
+await ipam.close()
+`
+
+const compilerOptions = {
+  module: "nodenext",
+  target: "es2024",
+  lib: ["es2024", "dom"],
+  types: ["node"],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  skipLibCheck: false,
+}
+
+/** Runs the program of a package and shows what it prints only when it fails; answers its stdout. */
+const run = (
+  cwd: string,
+  file: string,
+  arguments_: ReadonlyArray<string>,
+  env: Record<string, string> = {},
+): string => {
+  try {
+    return execFileSync(file, arguments_, {
+      cwd,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    })
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${file} ${arguments_.join(" ")} failed\n${stdout ?? ""}${stderr ?? ""}`, { cause: error })
+  }
+}
+
+const step = <A>(name: string, work: () => A): A => {
+  const start = performance.now()
+  const answer = work()
+  console.log(`${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`)
+  return answer
+}
+
+const check = (folder: string): void => {
+  const bin = (name: string) => join(root, "node_modules", ".bin", name)
+  const consumer = join(folder, "consumer")
+  const data = join(folder, "data")
+  // The command keeps its server running for its next call; nothing of ours may answer in place of that server.
+  const env = { DATA: data, DATABASE_URL: "", SAGA_IPAM_DATA: "" }
+
+  run(root, "npm", ["run", "build"])
+  const packed = step("pack", () => run(root, "npm", ["pack", "--ignore-scripts", "--pack-destination", folder]))
+  const tarball = join(folder, packed.trim().split("\n").at(-1) ?? "")
+  step("publint", () => run(root, bin("publint"), ["run", tarball, "--strict"]))
+  step("attw", () => run(root, bin("attw"), [tarball, "--profile", "esm-only"]))
+
+  mkdirSync(consumer)
+  writeFileSync(join(consumer, "package.json"), JSON.stringify(manifest))
+  writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }))
+  writeFileSync(join(consumer, "main.ts"), program)
+  step("install in an empty folder", () =>
+    run(consumer, "npm", ["install", tarball, "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]),
+  )
+  step("compile against the types", () =>
+    run(consumer, bin("tsc"), ["-p", ".", "--typeRoots", join(root, "node_modules", "@types")]),
+  )
+  const command = join(consumer, "node_modules", ".bin", "saga-ipam")
+  try {
+    step("import and allocate", () => run(consumer, process.execPath, ["main.js"], env))
+    step("saga-ipam --help", () => expectText(run(consumer, command, ["--help"], env), "allocate"))
+    step("saga-ipam allocate", () =>
+      expectText(
+        run(consumer, command, ["allocate", "--data", data, "--pool", "packed", "--request", requestId, "--json"], env),
+        `"10.0.0.1"`,
+      ),
+    )
+  } finally {
+    step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env))
+  }
+}
+
+const expectText = (text: string, part: string): void => {
+  if (!text.includes(part)) throw new Error(`expected ${part} in:\n${text}`)
+}
+
+const folder = mkdtempSync(join(tmpdir(), "ipam-package-"))
+try {
+  check(folder)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
