@@ -60,6 +60,8 @@ const install = () =>
       env: { ...process.env, PATH: path },
       stdio: ["ignore", process.stderr, process.stderr],
     })
+    // The lock is ours until npm has ended: the next set-up must not meet it at work.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
     child.on("error", failed)
     child.on("close", (code, signal) =>
       code === 0 ? done() : failed(new Error(`npm ci failed (${signal ?? `exit ${code}`})`)),
@@ -113,13 +115,6 @@ const main = async () => {
     if (isInstalled()) return
   }
   const keepAlive = setInterval(touchLock, 1000)
-  const release = () => rmSync(lock, { force: true })
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-    process.once(signal, () => {
-      release()
-      process.exit(1)
-    })
-  }
   try {
     if (isInstalled()) return
     process.stderr.write("Installing the packages of package-lock.json ...\n")
@@ -127,7 +122,7 @@ const main = async () => {
     if (!isInstalled()) throw new Error(`npm ci brought no Node that runs (${localNode})`)
   } finally {
     clearInterval(keepAlive)
-    release()
+    rmSync(lock, { force: true })
   }
 }
 
