@@ -3,7 +3,7 @@
  * there compiles a program against its types, imports it, and runs the command.
  */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -99,7 +99,8 @@ const check = (folder: string): void => {
       ),
     )
   } finally {
-    step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env))
+    // Not thrown: it would hide why we are here.
+    attempt(() => step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env)))
   }
 }
 
@@ -107,12 +108,18 @@ const expectText = (text: string, part: string): void => {
   if (!text.includes(part)) throw new Error(`expected ${part} in:\n${text}`)
 }
 
-const folder = mkdtempSync(join(tmpdir(), "ipam-package-"))
-try {
-  check(folder)
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  process.exitCode = 1
-} finally {
-  rmSync(folder, { recursive: true, force: true })
+/** Whatever fails is shown, and makes the whole fail. */
+const attempt = (work: () => void): void => {
+  try {
+    work()
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  }
 }
+
+const folder = mkdtempSync(join(tmpdir(), "ipam-package-"))
+// Started by root, the server runs as somebody else, who must get at its data.
+chmodSync(folder, 0o711)
+attempt(() => check(folder))
+rmSync(folder, { recursive: true, force: true })
