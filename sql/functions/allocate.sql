@@ -1,0 +1,149 @@
+-- One address of a pool for a key: the lowest free one, or the address asked for.
+--
+-- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id: both or
+-- neither. ttl_seconds: null to be confirmed at once, else provisional for so long. allow_reserved, allow_cooling: only of an
+-- address asked for.
+-- Comes back: one row; its outcome is one of the table in README.md ("What a call answers").
+-- Repeatable: the same key gets its first answer as long as it is held, and is refused once it was released.
+-- Safe: a look is one statement with one snapshot and one clock reading. What decides, the head of the extent, is read from the
+-- row that is locked. This function only ever answers `allocated` and `replayed`; every other verdict needs proof, and
+-- ipam.allocate_many gives it. The pool is resolved first and alone: extents carry its id and go with it, so a pool that is
+-- deleted meanwhile has nothing left to take.
+-- Cost: the same at any fill and size of the pool (bench/exhaustion.ts, bench/floor.ts).
+create or replace function ipam.allocate(
+  vrf text, pool text, request_id uuid, slot text default 'default', address inet default null,
+  owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
+  allow_reserved boolean default false, allow_cooling boolean default false
+) returns ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_fingerprint bytea;
+  v_pool record;
+  v_network record;
+  v_from inet;
+  v_look record;
+  v_answer ipam.answer;
+begin
+  if allocate.address is null then
+    perform ipam.check_request(allocate.vrf, allocate.request_id, array[allocate.slot], allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds);
+
+    select p.pool_id, p.spread[1 + pg_backend_pid() % 64] as pivot into v_pool
+    from ipam.pool p
+    where p.vrf = allocate.vrf and p.name = allocate.pool and p.deleted_at is null;
+
+    -- Whoever finds another caller at work in this pool begins somewhere else: those who wait for each other at the lowest
+    -- extent cost more than the lowest address is worth. A caller alone always has the lock.
+    if v_pool.pivot is not null and not pg_try_advisory_xact_lock(1936877413, (v_pool.pool_id % 2147483647)::int) then
+      v_from := v_pool.pivot;
+    else
+      v_from := '0.0.0.0';
+    end if;
+    v_fingerprint := ipam.fingerprint(v_pool.pool_id, null, allocate.owner_kind, allocate.owner_id);
+
+    while v_pool.pool_id is not null loop
+      v_now := clock_timestamp();
+
+      -- What this key did before.
+      with previous as materialized (
+        select a
+        from ipam.allocation a
+        where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot
+      ),
+
+      -- The first free extent from there on that nobody holds.
+      picked as materialized (
+        select e.extent_id, e.pool_id, e.range_id, e.next, e.last, e.generation
+        from ipam.free_extent e
+        where e.vrf = allocate.vrf and e.pool_id = v_pool.pool_id
+          and e.available_at <= v_now and (e.available_at, e.last) >= ('-infinity', v_from)
+          and not exists (select from previous)
+        order by e.available_at, e.last
+        limit 1
+        for update skip locked
+      ),
+
+      -- Its head, unless a live allocation holds that against all rules.
+      inserted as (
+        insert into ipam.allocation (
+          vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
+          owner_kind, owner_id, allocated_at, expires_at, confirmed_at
+        )
+        select
+          allocate.vrf, allocate.request_id, allocate.slot, picked.pool_id, picked.range_id, picked.next, picked.generation + 1,
+          v_fingerprint, allocate.owner_kind, allocate.owner_id, v_now, v_now + make_interval(secs => allocate.ttl_seconds),
+          case when allocate.ttl_seconds is null then v_now end
+        from picked
+        where not exists (
+          select from ipam.allocation a where a.vrf = allocate.vrf and a.unit = picked.next and a.released_at is null
+        )
+        on conflict (vrf, request_id, slot) do nothing
+        returning allocation as a
+      ),
+
+      -- The extent without its head; one that was only its head is deleted below, which is seldom and costs nothing here.
+      advanced_extent as (
+        update ipam.free_extent e
+        set next = broadcast(e.next) + 1
+        where e.vrf = allocate.vrf
+          and e.extent_id = (select picked.extent_id from picked, inserted where picked.next < picked.last)
+      ),
+
+      counted as (
+        update ipam.pool_counter c
+        set held = c.held + 1
+        where c.vrf = allocate.vrf and c.pool_id = (select picked.pool_id from picked, inserted)
+          and c.shard = (pg_backend_pid() % 64)::smallint
+      )
+
+      select coalesce(inserted.a, previous.a) as a, previous is null as fresh, picked.extent_id, picked.next = picked.last as spent
+      into v_look
+      from (values (true)) request (made)
+        left join previous on true
+        left join inserted on true
+        left join picked on true;
+
+      if (v_look.a).unit is not null then
+        if v_look.fresh then
+          if v_look.spent then
+            delete from ipam.free_extent e where e.vrf = allocate.vrf and e.extent_id = v_look.extent_id;
+          end if;
+          v_answer.outcome := 'allocated';
+        elsif (v_look.a).released_at is null and (v_look.a).fingerprint = v_fingerprint then
+          v_answer.outcome := 'replayed';
+        else
+          exit;
+        end if;
+        select r.prefix_length, r.gateway into v_network
+        from ipam.range r
+        where r.vrf = allocate.vrf and r.range_id = (v_look.a).range_id;
+        return row(
+          v_answer.outcome, allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, (v_look.a).unit,
+          v_network.prefix_length, v_network.gateway, (v_look.a).generation,
+          case when (v_look.a).confirmed_at is null then 'provisional' else 'confirmed' end,
+          (v_look.a).expires_at, (v_look.a).owner_kind, (v_look.a).owner_id, null, null
+        )::ipam.answer;
+      end if;
+
+      exit when v_look.extent_id is not null or v_from = '0.0.0.0';
+      v_from := '0.0.0.0';
+    end loop;
+  end if;
+
+  select * into strict v_answer
+  from ipam.allocate_many(
+    allocate.vrf, allocate.request_id, array[allocate.slot], array[allocate.pool], array[allocate.address],
+    allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds, allocate.allow_reserved, allocate.allow_cooling
+  );
+  return v_answer;
+end
+$function$;

@@ -1,0 +1,106 @@
+-- One address for each of several slots of a request, all or none; several pools and both families at once.
+--
+-- slots, pools, addresses: alike long, 1 to 256; a null address asks for any of the pool. The rest as in ipam.allocate.
+-- Comes back: one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused nothing is taken:
+-- it carries its outcome, absent siblings are `withheld`.
+-- Repeatable: as ipam.allocate, slot by slot.
+-- Safe: a look proves what it refuses (ipam.verdict), else takes everything in one subtransaction without waiting for an extent
+-- (ipam.take_slots). If that falls short it is rolled back whole, and only then the one extent it was short of is waited for.
+-- Bounded: 2 s a wait (lock_timeout), 5 s in all, then lock_not_available (55P03) with nothing written.
+-- Cost: bench/library.ts.
+create or replace function ipam.allocate_many(
+  vrf text, request_id uuid, slots text[], pools text[], addresses inet[] default null,
+  owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
+  allow_reserved boolean default false, allow_cooling boolean default false
+) returns setof ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
+  v_now timestamptz;
+  v_refused boolean;
+  v_place int;
+  v_outcomes text[];
+  v_details jsonb[];
+  v_held ipam.allocation[];
+  v_wanted ipam.wanted_slot[];
+  v_taken ipam.allocation[];
+  v_awaited text;
+  v_drifted text;
+begin
+  perform ipam.check_request(
+    allocate_many.vrf, allocate_many.request_id, slots, allocate_many.owner_kind, allocate_many.owner_id, allocate_many.ttl_seconds
+  );
+  perform ipam.check_slots(slots, pools, addresses);
+
+  <<looks>>
+  loop
+    v_now := clock_timestamp();
+    select
+      array_agg(v.outcome order by v.ordinal), array_agg(v.detail order by v.ordinal), array_agg(v.held order by v.ordinal),
+      array_agg(v.wanted order by v.ordinal) filter (where v.outcome is null),
+      bool_or(v.outcome <> 'replayed')
+    into v_outcomes, v_details, v_held, v_wanted, v_refused
+    from ipam.verdict(
+      allocate_many.vrf, allocate_many.request_id, slots, pools, addresses,
+      allocate_many.owner_kind, allocate_many.owner_id, allow_reserved, allow_cooling, v_now
+    ) v;
+    exit looks when v_refused or v_wanted is null;
+
+    begin
+      v_taken := ipam.take_slots(
+        allocate_many.vrf, allocate_many.request_id, v_wanted, allocate_many.owner_kind, allocate_many.owner_id,
+        v_now + make_interval(secs => allocate_many.ttl_seconds), v_now
+      );
+      exit looks;
+    exception
+      when sqlstate 'IP001' then
+        get stacked diagnostics v_awaited = pg_exception_detail;
+      when sqlstate 'IP002' then
+        get stacked diagnostics v_drifted = pg_exception_detail;
+    end;
+
+    if v_drifted is not null then
+      v_refused := true;
+      v_place := array_position(slots, v_drifted::jsonb ->> 'slot');
+      v_outcomes[v_place] := 'drifted';
+      v_details[v_place] := v_drifted::jsonb;
+      exit looks;
+    end if;
+    if clock_timestamp() > v_deadline then
+      raise exception using errcode = 'lock_not_available',
+        message = 'allocate waited 5 seconds for callers that hold the last free addresses', detail = 'nothing was written';
+    end if;
+    if v_awaited <> '' then
+      -- The lock is given back at once, so that the next look waits for nothing while it holds something.
+      begin
+        perform from ipam.free_extent e where e.vrf = allocate_many.vrf and e.extent_id = v_awaited::bigint for update;
+        raise sqlstate 'IP003';
+      exception
+        when sqlstate 'IP003' then null;
+      end;
+    end if;
+  end loop;
+
+  for v_place in 1 .. cardinality(slots) loop
+    if v_outcomes[v_place] is null and v_refused then
+      v_outcomes[v_place] := 'withheld';
+    elsif v_outcomes[v_place] is null then
+      v_outcomes[v_place] := 'allocated';
+      v_held[v_place] := v_taken[1];
+      v_taken := v_taken[2:];
+    end if;
+    return next ipam.answer_for(
+      v_outcomes[v_place], allocate_many.vrf, pools[v_place], allocate_many.request_id, slots[v_place], v_held[v_place], v_details[v_place]
+    );
+  end loop;
+end
+$function$;

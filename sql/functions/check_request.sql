@@ -1,0 +1,42 @@
+-- Refuses what no call on keys can mean, before anything is read or written: raises invalid_parameter_value (22023).
+--
+-- slots: 1 to 256, none twice, each of 1 to 200 characters. owner: both parts or neither. ttl_seconds: null, or above 0 and at
+-- most a hundred years. Isolation: read committed, since a look needs a fresh snapshot after each wait.
+create or replace function ipam.check_request(
+  vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null, ttl_seconds double precision default null
+) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_problem text;
+begin
+  if current_setting('synchronous_commit') in ('off', 'local') then
+    -- An acknowledged allocation must survive a crash. A SET clause of the function would be undone before the commit.
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  v_problem := case
+    when current_setting('transaction_isolation') <> 'read committed'
+      then 'isolation: saga-ipam needs read committed, this transaction is ' || current_setting('transaction_isolation')
+    when (char_length(vrf) between 1 and 200) is not true then 'vrf: must have 1 to 200 characters'
+    when request_id is null then 'request_id: must be given'
+    when request_id = '00000000-0000-0000-0000-000000000000' then 'request_id: must not be the nil UUID'
+    when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
+    when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true then 'slot: must have 1 to 200 characters'
+    when (owner_kind is null) <> (owner_id is null) then 'owner: needs a kind and an id'
+    when (char_length(owner_kind) between 1 and 200 and char_length(owner_id) between 1 and 200) is false
+      then 'owner: kind and id must have 1 to 200 characters'
+    when (ttl_seconds > 0 and ttl_seconds <= 3155760000) is false then 'ttl_seconds: must be above 0 and at most a hundred years'
+  end;
+  if v_problem is null and cardinality(slots) > 1 then
+    if exists (select from unnest(slots) s where (char_length(s) between 1 and 200) is not true) then
+      v_problem := 'slot: must have 1 to 200 characters';
+    elsif cardinality(slots) <> (select count(distinct s) from unnest(slots) s) then
+      v_problem := 'slots: the same slot twice';
+    end if;
+  end if;
+  if v_problem is not null then
+    raise exception using errcode = 'invalid_parameter_value', message = v_problem;
+  end if;
+end
+$function$;

@@ -1,0 +1,18 @@
+-- Refuses lists of slots, pools and addresses that do not fit each other, or that no pool can hold: raises
+-- invalid_parameter_value (22023).
+create or replace function ipam.check_slots(slots text[], pools text[], addresses inet[]) returns void
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+  if cardinality(pools) is distinct from cardinality(slots) or cardinality(addresses) <> cardinality(slots) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'slots, pools and addresses: must be alike long';
+  end if;
+  if array_position(pools, null) is not null then
+    raise exception using errcode = 'invalid_parameter_value', message = 'pool: must be given';
+  end if;
+  if exists (select from unnest(addresses) a where masklen(a) <> case family(a) when 4 then 32 else 128 end) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'address: must be one address, without a prefix length';
+  end if;
+end
+$function$;

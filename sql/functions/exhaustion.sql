@@ -1,0 +1,28 @@
+-- Why a pool has nothing to give: its counts, the clock reading they hold for, and when the next unit comes free (null: by
+-- release only). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can tell.
+create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz) returns jsonb
+language sql stable
+begin atomic
+  select jsonb_build_object(
+    'size', p.size::text,
+    'held', c.held::text,
+    'reserved', c.reserved::text,
+    'cooling', (p.size - c.held - c.reserved)::text,
+    'at', exhaustion.at,
+    'nextFreeAt', (
+      select e.available_at
+      from ipam.free_extent e
+      where e.vrf = exhaustion.vrf and e.pool_id = exhaustion.pool_id
+        and e.available_at > exhaustion.at and e.available_at < 'infinity'
+      order by e.available_at, e.last
+      limit 1
+    )
+  )
+  from ipam.pool p
+    cross join lateral (
+      select sum(k.held) as held, sum(k.reserved) as reserved
+      from ipam.pool_counter k
+      where k.vrf = p.vrf and k.pool_id = p.pool_id
+    ) c
+  where p.vrf = exhaustion.vrf and p.pool_id = exhaustion.pool_id;
+end;

@@ -1,0 +1,66 @@
+-- Releases a key: the compensation. Frees its unit if it holds one, and leaves a tombstone either way, so that an allocate of
+-- this key that comes later, or is still under way, holds nothing.
+--
+-- Comes back: `released` (freed tells whether a unit came free) or `already_released`.
+-- Repeatable: for ever, both are successes.
+-- Safe: it is an upsert on the key, so it waits for an allocate of that key that has not committed and turns the row it left.
+-- Cost: one extent inserted, one counter updated, at any size of the pool (bench/exhaustion.ts, churn).
+create or replace function ipam.release(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_released record;
+  v_known ipam.allocation;
+begin
+  perform ipam.check_request(release.vrf, release.request_id, array[release.slot]);
+
+  with released as (
+    insert into ipam.allocation as a (vrf, request_id, slot, released_at, release_reason)
+    values (release.vrf, release.request_id, release.slot, v_now, 'released')
+    on conflict (vrf, request_id, slot) do update
+      set released_at = v_now, release_reason = 'released'
+      where a.released_at is null
+    returning a
+  ),
+
+  -- Its unit alone, as an extent: free at once, free after the cooldown, or reserved again.
+  freed_extent as (
+    insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id)
+    select
+      release.vrf, (released.a).pool_id, (released.a).range_id,
+      ipam.available_after((released.a).reserved, pool.cooldown, v_now),
+      (released.a).unit, (released.a).unit, (released.a).generation, (released.a).owner_kind, (released.a).owner_id
+    from released
+      join lateral (
+        select p.cooldown from ipam.pool p where p.vrf = release.vrf and p.pool_id = (released.a).pool_id limit 1
+      ) pool on true
+  ),
+
+  counted as (
+    update ipam.pool_counter c
+    set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
+    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released)
+      and c.shard = (pg_backend_pid() % 64)::smallint
+  )
+
+  select released.a into v_released from released;
+
+  v_known := v_released.a;
+  if v_known.released_at is not null then
+    return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, null, v_known.unit is not null);
+  end if;
+  select a.* into v_known
+  from ipam.allocation a
+  where a.vrf = release.vrf and a.request_id = release.request_id and a.slot = release.slot;
+  return ipam.answer_for('already_released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), false);
+end
+$function$;

@@ -1,0 +1,53 @@
+-- Releases several slots of a request in one call, each as ipam.release does: a tombstone for every slot named, seen or not.
+--
+-- slots: 1 to 256. Comes back: one row a slot, in the order asked.
+-- Repeatable, safe: as ipam.release. Keys are turned in the order of slots, counters in the order of pools, as by every function.
+create or replace function ipam.release_many(vrf text, request_id uuid, slots text[]) returns setof ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_released ipam.allocation[];
+begin
+  perform ipam.check_request(release_many.vrf, release_many.request_id, slots);
+
+  with released as (
+    insert into ipam.allocation as a (vrf, request_id, slot, released_at, release_reason)
+    select release_many.vrf, release_many.request_id, s.slot, v_now, 'released'
+    from unnest(slots) s (slot)
+    order by s.slot collate "C"
+    on conflict (vrf, request_id, slot) do update
+      set released_at = v_now, release_reason = 'released'
+      where a.released_at is null
+    returning a
+  )
+  select array_agg(released.a) into v_released from released;
+  perform ipam.free_units(release_many.vrf, v_released, v_now);
+
+  return query
+  select
+    (x.answer).*
+  from unnest(slots) with ordinality s (slot, ordinal)
+    left join lateral (
+      select a from ipam.allocation a
+      where a.vrf = release_many.vrf and a.request_id = release_many.request_id and a.slot = s.slot
+      limit 1
+    ) known on true
+    left join lateral (select r.unit is not null as freed from unnest(v_released) r where r.slot = s.slot) fresh on true
+    cross join lateral (
+      select ipam.answer_for(
+        case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null, release_many.request_id,
+        s.slot, known.a, case when fresh.freed is null then ipam.tombstone(known.a) end, coalesce(fresh.freed, false)
+      ) as answer
+    ) x
+  order by s.ordinal;
+end
+$function$;

@@ -1,0 +1,112 @@
+-- Takes a unit for each slot wanted, or raises and so undoes all of it: for ipam.allocate_many alone, inside its subtransaction.
+--
+-- wanted: absent slots as ipam.verdict saw them. at: the clock reading of that look.
+-- Comes back: their allocations, in the order of `wanted`.
+-- Raises: IP001, short of an extent (its id in the detail) or of a key (detail empty) that another caller holds: look again.
+-- IP002, a free unit has a live holder (slot and address in the detail): the extents do not agree with the allocations.
+-- Safe: waits for no extent. Order of locks: extents by pool (an address asked for before any), keys by slot, counters by pool.
+create or replace function ipam.take_slots(
+  vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamptz, at timestamptz
+) returns ipam.allocation[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+#variable_conflict use_column
+declare
+  v_wanted record;
+  v_extent_id bigint;
+  v_extent ipam.free_extent;
+  v_unit inet;
+  v_taken ipam.allocation[] := '{}';
+  v_detail text;
+  v_count int;
+  v_pool record;
+begin
+  for v_wanted in
+    select w.* from unnest(wanted) w order by w.pool_id, w.address nulls last, w.slot
+  loop
+    v_extent_id := null;
+    if v_wanted.address is null then
+      select e.* into v_extent
+      from ipam.free_extent e
+      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.available_at <= take_slots.at
+      order by e.available_at, e.last
+      limit 1
+      for update skip locked;
+      v_unit := v_extent.next;
+      if v_unit is null then
+        select e.extent_id into v_extent_id
+        from ipam.free_extent e
+        where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.available_at <= take_slots.at
+        order by e.available_at, e.last
+        limit 1;
+      end if;
+    else
+      -- By its id, and it must still be what was judged: another row may hold the address by now.
+      select e.extent_id into v_extent_id
+      from ipam.free_extent e
+      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.last >= v_wanted.address
+      order by e.last
+      limit 1;
+      select e.* into v_extent
+      from ipam.free_extent e
+      where e.vrf = take_slots.vrf and e.extent_id = v_extent_id
+      for update skip locked;
+      v_unit := case
+        when v_extent.next <= v_wanted.address and v_wanted.address <= v_extent.last and v_extent.available_at = v_wanted.available_at
+          then v_wanted.address
+      end;
+    end if;
+    if v_unit is null then
+      raise exception using errcode = 'IP001', message = 'short of an extent', detail = coalesce(v_extent_id::text, '');
+    end if;
+
+    -- The extent gives its head, or is split in two; the row that stays keeps its last and only moves its next.
+    if v_extent.next < v_unit then
+      insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id)
+      values (
+        take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, v_unit - 1, v_extent.generation,
+        v_extent.last_owner_kind, v_extent.last_owner_id
+      );
+    end if;
+    if v_unit < v_extent.last then
+      update ipam.free_extent e set next = broadcast(v_unit) + 1 where e.vrf = take_slots.vrf and e.extent_id = v_extent.extent_id;
+    else
+      delete from ipam.free_extent e where e.vrf = take_slots.vrf and e.extent_id = v_extent.extent_id;
+    end if;
+
+    v_taken := v_taken || row(
+      take_slots.vrf, take_slots.request_id, v_wanted.slot, v_extent.pool_id, v_extent.range_id, v_unit, v_extent.generation + 1,
+      v_wanted.fingerprint, take_slots.owner_kind, take_slots.owner_id, v_extent.available_at = 'infinity', take_slots.at,
+      take_slots.expires_at, case when take_slots.expires_at is null then take_slots.at end, null, null
+    )::ipam.allocation;
+  end loop;
+
+  select jsonb_build_object('slot', t.slot, 'address', host(t.unit)) into v_detail
+  from unnest(v_taken) t
+  where exists (select from ipam.allocation a where a.vrf = take_slots.vrf and a.unit = t.unit and a.released_at is null)
+  limit 1;
+  if v_detail is not null then
+    raise exception using errcode = 'IP002', message = 'a free address has a live holder', detail = v_detail;
+  end if;
+
+  insert into ipam.allocation
+  select * from unnest(v_taken) t order by t.slot
+  on conflict (vrf, request_id, slot) do nothing;
+  get diagnostics v_count = row_count;
+  if v_count < cardinality(v_taken) then
+    raise exception using errcode = 'IP001', message = 'the key is under way elsewhere', detail = '';
+  end if;
+
+  for v_pool in
+    select t.pool_id, count(*) as held, count(*) filter (where t.reserved) as reserved
+    from unnest(v_taken) t
+    group by t.pool_id
+    order by t.pool_id
+  loop
+    perform ipam.count_units(take_slots.vrf, v_pool.pool_id, v_pool.held, -v_pool.reserved);
+  end loop;
+
+  return array(select t from unnest(v_taken) t order by (select w.n from unnest(wanted) with ordinality w (slot, pool_id, address, fingerprint, available_at, n) where w.slot = t.slot));
+end
+$function$;

@@ -1,0 +1,6 @@
+-- Why and when a key was released; null while it is held.
+create or replace function ipam.tombstone(known ipam.allocation) returns jsonb
+language sql stable
+return case
+  when (known).released_at is not null then jsonb_build_object('reason', (known).release_reason, 'releasedAt', (known).released_at)
+end;

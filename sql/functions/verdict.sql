@@ -1,0 +1,118 @@
+-- What one snapshot proves of each slot asked: replayed, a refusal with its evidence, or nothing (null: it may be taken, or its
+-- evidence is still under way elsewhere). One statement, one snapshot, one clock reading, no lock.
+--
+-- slots, pools, addresses: alike long; a null address asks for any. at: the clock reading.
+-- The order of the `when`s is the precedence of outcomes, read downwards.
+-- Exhausted is proven: a take that has not committed still shows its extent, so a pool that shows fewer available units than are
+-- asked of it had fewer at that moment.
+create or replace function ipam.verdict(
+  vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text,
+  allow_reserved boolean, allow_cooling boolean, at timestamptz
+) returns table (ordinal int, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $function$
+#variable_conflict use_column
+begin
+  return query
+  -- Request, pool, what this key did before: by left joins, so that each slot asked gives one row.
+  with asked as materialized (
+    select
+      t.ordinal::int as ordinal, t.slot, t.pool, t.address, wanted.pool_id, previous.a as previous,
+      ipam.fingerprint(wanted.pool_id, t.address, verdict.owner_kind, verdict.owner_id) as fingerprint,
+      coalesce(previous.known, false) as known
+    from unnest(verdict.slots, verdict.pools, verdict.addresses) with ordinality t (slot, pool, address, ordinal)
+      left join lateral ipam.find_pool(verdict.vrf, t.pool) wanted on true
+      left join lateral (
+        select a, true as known
+        from ipam.allocation a
+        where a.vrf = verdict.vrf and a.request_id = verdict.request_id and a.slot = t.slot
+        limit 1
+      ) previous on true
+  ),
+
+  -- For an address asked for: the range, the live allocation and the extent that hold it.
+  placed as materialized (
+    select
+      asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id,
+      extent.last_owner_kind = verdict.owner_kind and extent.last_owner_id = verdict.owner_id as was_ours,
+      first_value(asked.ordinal) over (partition by asked.pool_id, asked.address, asked.known order by asked.ordinal) as first_to_ask
+    from asked
+      left join lateral (
+        select r.range_id, r.last
+        from ipam.range r
+        where r.vrf = verdict.vrf and r.pool_id = asked.pool_id and r.first <= asked.address and not asked.known
+        order by r.first desc
+        limit 1
+      ) range on range.last >= asked.address
+      left join lateral (
+        select a
+        from ipam.allocation a
+        where a.vrf = verdict.vrf and a.unit = asked.address and a.released_at is null and not asked.known
+        limit 1
+      ) holder on true
+      left join lateral (
+        select e.extent_id, e.next, e.available_at, e.last_owner_kind, e.last_owner_id
+        from ipam.free_extent e
+        where e.vrf = verdict.vrf and e.pool_id = asked.pool_id and e.last >= asked.address and not asked.known
+        order by e.last
+        limit 1
+      ) extent on extent.next <= asked.address
+  ),
+
+  -- For each pool, how many available units the absent slots ask of it, and whether it shows as many.
+  demand as materialized (
+    select d.pool_id, d.needed, ipam.available_units(verdict.vrf, d.pool_id, verdict.at, d.needed) as shown
+    from (
+      select p.pool_id, count(*)::int as needed
+      from placed p
+      where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= verdict.at)
+      group by p.pool_id
+      having bool_or(p.address is null)
+    ) d
+  ),
+
+  judged as (
+    select
+      p.*,
+      case
+        when (p.previous).released_at is not null then 'key_released'
+        when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
+        when p.known then 'replayed'
+        when p.pool_id is null then 'unknown_pool'
+        when p.address is null then case when d.shown < d.needed then 'exhausted' end
+        when p.range_id is null then 'address_outside'
+        when p.holder is not null and p.extent_id is not null then 'drifted'
+        when p.holder is not null or p.first_to_ask <> p.ordinal then 'address_taken'
+        when p.extent_id is null then 'drifted'
+        when p.available_at = 'infinity' then case when not verdict.allow_reserved then 'address_reserved' end
+        when p.available_at > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
+      end as outcome
+    from placed p left join demand d on d.pool_id = p.pool_id
+  )
+
+  select
+    j.ordinal, j.outcome,
+    case j.outcome
+      when 'key_released' then ipam.tombstone(j.previous)
+      when 'key_reused' then jsonb_build_object('differs', ipam.differing_arguments(j.previous, j.pool_id, j.address, verdict.owner_kind, verdict.owner_id))
+      when 'unknown_pool' then jsonb_build_object('vrfs', ipam.vrfs_with_pool(j.pool))
+      when 'address_taken' then jsonb_build_object(
+        'heldBy', case
+          when (j.holder).owner_kind is not null then jsonb_build_object('kind', (j.holder).owner_kind, 'id', (j.holder).owner_id)
+        end
+      )
+      when 'address_cooling' then jsonb_build_object('until', j.available_at)
+      when 'drifted' then jsonb_build_object('address', host(j.address))
+      when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at)
+    end,
+    case when j.outcome = 'replayed' then j.previous end,
+    case when j.outcome is null then row(j.slot, j.pool_id, j.address, j.fingerprint, j.available_at)::ipam.wanted_slot end
+  from judged j
+  order by j.ordinal;
+end
+$function$;
