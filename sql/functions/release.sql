@@ -56,7 +56,7 @@ begin
 
   v_known := v_released.a;
   if v_known.released_at is not null then
-    return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, null, v_known.unit is not null);
+    return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), v_known.unit is not null);
   end if;
   select a.* into v_known
   from ipam.allocation a

@@ -45,7 +45,7 @@ begin
     cross join lateral (
       select ipam.answer_for(
         case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null, release_many.request_id,
-        s.slot, known.a, case when fresh.freed is null then ipam.tombstone(known.a) end, coalesce(fresh.freed, false)
+        s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
       ) as answer
     ) x
   order by s.ordinal;

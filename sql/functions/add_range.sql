@@ -1,0 +1,39 @@
+-- Adds a range to a pool; gateway and include_network_addresses as in ipam.create_pool, null for the pool's own.
+--
+-- Comes back: `added`; `exists` when the pool has that range already; `range_overlaps`; `unknown_pool`.
+create or replace function ipam.add_range(
+  vrf text, pool text, range text, include_network_addresses boolean default null, gateway text default null
+) returns ipam.pool_answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $function$
+#variable_conflict use_column
+declare
+  v_pool_id bigint := ipam.lock_pool(add_range.vrf, add_range.pool);
+  v_pool ipam.pool;
+  v_span record;
+  v_in_way jsonb;
+begin
+  if v_pool_id is null then
+    return ipam.unknown_pool(add_range.vrf, add_range.pool);
+  end if;
+  select * into v_span from ipam.parse_range(add_range.range);
+  select p.* into v_pool from ipam.pool p where p.vrf = add_range.vrf and p.pool_id = v_pool_id;
+  if family(v_span.first) <> v_pool.family then
+    raise exception using errcode = 'invalid_parameter_value', message = format('range: the pool is of IPv%s', v_pool.family);
+  end if;
+  if exists (
+    select from ipam.range r
+    where r.vrf = add_range.vrf and r.pool_id = v_pool_id and r.first = v_span.first and r.last = v_span.last
+  ) then
+    return ipam.pool_answer_for('exists', add_range.vrf, v_pool_id, v_pool.name);
+  end if;
+  v_in_way := ipam.insert_range(
+    add_range.vrf, v_pool_id, add_range.range, coalesce(add_range.gateway, v_pool.gateway),
+    coalesce(add_range.include_network_addresses, v_pool.include_network_addresses)
+  );
+  perform ipam.set_spread(add_range.vrf, v_pool_id);
+  return ipam.pool_answer_for(case when v_in_way is null then 'added' else 'range_overlaps' end, add_range.vrf, v_pool_id, v_pool.name, v_in_way);
+end
+$function$;

@@ -1,0 +1,11 @@
+-- Confirms a provisional allocation, so that its ttl no longer ends it: the fenced last step of a saga.
+--
+-- Comes back: `confirmed`; `not_found` for a key never seen; `expired` or `key_released` for a tombstone.
+-- Repeatable: a confirmed allocation is confirmed again, and nothing is written.
+-- Safe: one row lock decides between this and ipam.reclaim_expired; past its ttl it still wins until it is reclaimed.
+create or replace function ipam.confirm(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+  select * from ipam.confirm_many(confirm.vrf, confirm.request_id, array[confirm.slot]);
+$function$;

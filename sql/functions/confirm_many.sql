@@ -1,0 +1,29 @@
+-- Confirms several slots of a request, all or none: if one cannot be, no slot changes, and each says what it is.
+--
+-- slots: 1 to 256. Comes back: one row a slot, in the order asked, as ipam.confirm; a slot that could have been is `withheld`.
+-- Safe: the rows are locked in the order of slots before anything is decided.
+create or replace function ipam.confirm_many(vrf text, request_id uuid, slots text[]) returns setof ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform ipam.check_request(confirm_many.vrf, confirm_many.request_id, slots);
+  if ipam.lock_held(confirm_many.vrf, confirm_many.request_id, slots) = cardinality(slots) then
+    update ipam.allocation a
+    set confirmed_at = v_now, expires_at = null
+    where a.vrf = confirm_many.vrf and a.request_id = confirm_many.request_id and a.slot = any (slots)
+      and a.released_at is null and a.confirmed_at is null;
+    return query select (ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots)).*;
+  else
+    return query select (ipam.held_answers('withheld', confirm_many.vrf, confirm_many.request_id, slots)).*;
+  end if;
+end
+$function$;

@@ -1,0 +1,19 @@
+-- Makes first..last of a range free space, cut into at most `pieces` extents: as many callers can take at once.
+create or replace function ipam.cut_free(
+  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int
+) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+#variable_conflict use_column
+declare
+  v_count numeric := ipam.unit_count(first, last);
+  v_step numeric := ceil(v_count / greatest(pieces, 1));
+begin
+  insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
+  select
+    cut_free.vrf, cut_free.pool_id, cut_free.range_id, ipam.address_after(cut_free.first, n * v_step),
+    ipam.address_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation
+  from generate_series(0::numeric, ceil(v_count / v_step) - 1) n;
+end
+$function$;

@@ -1,0 +1,9 @@
+-- Gives a provisional allocation a new ttl, counted from the server's now; shorter than before is allowed.
+--
+-- Comes back: `extended`, also for a confirmed allocation, which stays as it is; else as ipam.confirm.
+create or replace function ipam.extend(vrf text, request_id uuid, slot text default 'default', ttl_seconds double precision default null) returns ipam.answer
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+  select * from ipam.extend_many(extend.vrf, extend.request_id, array[extend.slot], extend.ttl_seconds);
+$function$;

@@ -1,0 +1,29 @@
+-- Extends several slots of a request, all or none, as ipam.confirm_many confirms them.
+create or replace function ipam.extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns setof ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_expires_at timestamptz := clock_timestamp() + make_interval(secs => ttl_seconds);
+begin
+  perform ipam.check_request(extend_many.vrf, extend_many.request_id, slots, ttl_seconds => extend_many.ttl_seconds);
+  if extend_many.ttl_seconds is null then
+    raise exception using errcode = 'invalid_parameter_value', message = 'ttl_seconds: must be given';
+  end if;
+  if ipam.lock_held(extend_many.vrf, extend_many.request_id, slots) = cardinality(slots) then
+    update ipam.allocation a
+    set expires_at = v_expires_at
+    where a.vrf = extend_many.vrf and a.request_id = extend_many.request_id and a.slot = any (slots)
+      and a.released_at is null and a.confirmed_at is null;
+    return query select (ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots)).*;
+  else
+    return query select (ipam.held_answers('withheld', extend_many.vrf, extend_many.request_id, slots)).*;
+  end if;
+end
+$function$;

@@ -1,0 +1,9 @@
+-- What a key is: its allocation (`held`), its tombstone (`released`), or no row. No row is not final: an allocate may be under way.
+create or replace function ipam.get(vrf text, request_id uuid, slot text default 'default') returns setof ipam.answer
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+  select (ipam.listed(a)).*
+  from ipam.allocation a
+  where a.vrf = get.vrf and a.request_id = get.request_id and a.slot = get.slot;
+$function$;

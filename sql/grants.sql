@@ -1,0 +1,43 @@
+-- Who may call what. Tables are closed to every role; functions are closed to everybody else.
+-- Roles belong to the whole server: they are made where the migrating role may, and granted to where they exist.
+do $grants$
+declare
+  v_role text;
+  v_function regprocedure;
+  v_allocator text[] := array[
+    'allocate', 'allocate_many', 'confirm', 'confirm_many', 'extend', 'extend_many', 'release', 'release_many', 'release_all'
+  ];
+  v_reader text[] := array[
+    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools'
+  ];
+  v_operator text[] := array[
+    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'merge_extents', 'doctor', 'repair'
+  ];
+begin
+  for v_function in select p.oid::regprocedure from pg_proc p where p.pronamespace = 'ipam'::regnamespace and p.prokind = 'f' loop
+    execute format('revoke all on function %s from public', v_function);
+  end loop;
+  foreach v_role in array array['ipam_allocator', 'ipam_operator', 'ipam_reader'] loop
+    begin
+      execute format('create role %I nologin', v_role);
+    exception
+      when duplicate_object or unique_violation then null;
+      when insufficient_privilege then
+        raise notice 'role % is not there and may not be made by this role; nothing is granted to it', v_role;
+        continue;
+    end;
+    execute format('grant usage on schema ipam to %I', v_role);
+    execute format('grant select on ipam.schema_version to %I', v_role);
+    for v_function in
+      select p.oid::regprocedure
+      from pg_proc p
+      where p.pronamespace = 'ipam'::regnamespace
+        and p.proname = any (
+          v_reader || case v_role when 'ipam_allocator' then v_allocator when 'ipam_operator' then v_operator else '{}' end
+        )
+    loop
+      execute format('grant execute on function %s to %I', v_function, v_role);
+    end loop;
+  end loop;
+end
+$grants$;
