@@ -1,7 +1,7 @@
--- An IPv6 address as a number: its eight groups, of 16 bits each.
+-- An address as a number: its bytes, the first one largest. Exact for both families.
 create or replace function ipam.address_number(address inet) returns numeric
 language sql immutable parallel safe
 return (
-  select sum((get_byte(b, i)::numeric) * (256::numeric ^ (15 - i)))
-  from (select substr(inet_send(set_masklen(address, 128)), 5) as b) bytes, generate_series(0, 15) i
+  select round(sum(get_byte(bytes.b, i) * 256::numeric ^ (length(bytes.b) - 1 - i)))
+  from (select substr(inet_send(address), 5) as b) bytes, generate_series(0, length(bytes.b) - 1) i
 );

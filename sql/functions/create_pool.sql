@@ -20,9 +20,13 @@ declare
     'gateway', gateway, 'cooldown', cooldown_seconds, 'networkAddresses', include_network_addresses
   );
   v_families int[] := array(
-    select distinct family(p.first) from unnest(ranges || coalesce(reserve, '{}')) r, ipam.parse_range(r) p
-    union
-    select family(create_pool.gateway::inet) where create_pool.gateway not in ('first', 'last', 'none')
+    select distinct f.family
+    from (
+      select family(p.first) from unnest(ranges || coalesce(reserve, '{}')) r, ipam.parse_range(r) p
+      union all
+      select family((case when create_pool.gateway not in ('first', 'last', 'none') then create_pool.gateway end)::inet)
+    ) f (family)
+    where f.family is not null
   );
   v_pool ipam.pool;
   v_range text;

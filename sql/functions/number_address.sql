@@ -2,6 +2,6 @@
 create or replace function ipam.number_address(number numeric) returns inet
 language sql immutable parallel safe
 return (
-  select string_agg(to_hex((div(number, 65536::numeric ^ (7 - i)) % 65536)::int), ':' order by i)::inet
+  select string_agg(to_hex((div(number, round(65536::numeric ^ (7 - i))) % 65536)::int), ':' order by i)::inet
   from generate_series(0, 7) i
 );
