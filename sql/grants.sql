@@ -1,4 +1,5 @@
--- Who may call what. Tables are closed to every role; functions are closed to everybody else.
+-- Who may call what: a reader reads, an allocator also works on keys, an operator does everything. Tables are closed to all three;
+-- functions are closed to everybody else.
 -- Roles belong to the whole server: they are made where the migrating role may, and granted to where they exist.
 do $grants$
 declare
@@ -33,7 +34,7 @@ begin
       from pg_proc p
       where p.pronamespace = 'ipam'::regnamespace
         and p.proname = any (
-          v_reader || case v_role when 'ipam_allocator' then v_allocator when 'ipam_operator' then v_operator else '{}' end
+          v_reader || case v_role when 'ipam_allocator' then v_allocator when 'ipam_operator' then v_allocator || v_operator else '{}' end
         )
     loop
       execute format('grant execute on function %s to %I', v_function, v_role);

@@ -38,7 +38,7 @@ const put = (path: string, text: string) => writeFile(join(folder, path), text);
 const run = (options: MigrateOptions = {}) =>
   Effect.runPromise(migrate({ folder, ...options }).pipe(Effect.provide(Database.layer(database.options()))));
 const functions = async () => {
-  const rows = await owner.rows("select p.oid::regprocedure::text as name from pg_proc p where pronamespace = 'ipam'::regnamespace order by 1");
+  const rows = await owner.rows("select 'ipam.' || p.proname || '()' as name from pg_proc p where pronamespace = 'ipam'::regnamespace order by 1");
   return rows.map((row) => row["name"]);
 };
 const things = async () => (await owner.rows("select to_regclass('ipam.thing') is not null as found"))[0]?.["found"];
