@@ -92,7 +92,7 @@ interface SqlFiles {
 
 const readFiles = async (folder: string): Promise<SqlFiles> => {
   const readFolder = async (name: string) => {
-    const names = (await readdir(`${folder}/${name}`)).filter((file) => file.endsWith(".sql")).sort();
+    const names = (await readdir(`${folder}/${name}`)).filter((file) => file.endsWith(".sql")).toSorted();
     return Promise.all(names.map((file) => readOne(`${name}/${file}`)));
   };
   const readOne = async (path: string): Promise<SqlFile> => ({ path, text: await readFile(`${folder}/${path}`, "utf8") });
@@ -130,7 +130,7 @@ interface Script {
 }
 
 const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: ReadonlyMap<string, string>): Script => {
-  const seen = [...applied].map(([file, sum]) => `${file} ${sum}`).sort().join("\n");
+  const seen = [...applied].map(([file, sum]) => `${file} ${sum}`).toSorted().join("\n");
   const remade = [...files.functions, files.grants];
   const pieces: ReadonlyArray<SqlFile> = [
     { path: "begin", text: preamble(createHash("sha256").update(seen).digest("hex")) },

@@ -169,7 +169,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     close: async () => {
       closed = true;
       await Promise.all([...waiting].map(stop));
-      const ends = [...busy].map((job) => job.running?.rows.then(ignore, ignore));
+      const ends = [...busy].map(async (job) => job.running?.rows.then(ignore, ignore));
       await within(closeBoundMs, Promise.all(ends));
       await Promise.all([...busy].map(stop));
       await Promise.all([...connections].map((connection) => connection.close()));

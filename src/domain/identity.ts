@@ -16,13 +16,13 @@ import { shown } from "./address.ts";
 export const DEFAULT = "default";
 
 /** The longest name, in code points. */
-export const MAX_NAME_LENGTH = 200;
+const MAX_NAME_LENGTH = 200;
 
 /** The longest ttl and cooldown in seconds: a hundred years of 365.25 days. */
 export const MAX_SECONDS = 3_155_760_000;
 
 /** The shortest ttl in seconds: what a PostgreSQL interval can tell from nothing. */
-export const MIN_TTL_SECONDS = 0.000001;
+const MIN_TTL_SECONDS = 0.000001;
 
 const nameRule = (text: string): string | undefined => {
   if (text === "") return "must not be empty";

@@ -144,7 +144,8 @@ describe("a schema that does not fit the library", () => {
   const attempt = async () => {
     const runtime = ManagedRuntime.make(Database.layer(database.options()));
     const service = await runtime.runPromise(Effect.service(Database));
-    const outcome = await runtime.runPromise(Effect.flip(service.query(write, [], { call: "write" }))).finally(() => runtime.dispose());
+    const outcome = await runtime.runPromise(Effect.flip(service.query(write, [], { call: "write" })));
+    await runtime.dispose();
     return outcome;
   };
 

@@ -192,7 +192,7 @@ describe("an error", () => {
   });
 
   it("keeps a caller's names on one line, and short", () => {
-    const error = new Errors.UnknownPool({ vrf: "a\nb", pool: `${"x".repeat(5000)}`, vrfs: ["\u001b[2J"] });
+    const error = new Errors.UnknownPool({ vrf: "a\nb", pool: "x".repeat(5000), vrfs: ["\u001b[2J"] });
     expect(error.message).toMatch(/^[\x20-\x7e]{1,600}$/);
   });
 });

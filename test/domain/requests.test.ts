@@ -9,7 +9,7 @@ import * as Requests from "../../src/domain/requests.ts";
 const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
 
 /** The message of the refusal, or what was accepted. */
-const told = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, input: unknown): unknown =>
+const told = (schema: Schema.ConstraintDecoder<unknown>, input: unknown): unknown =>
   Result.match(parseInput(schema)(input), { onFailure: (error) => error.message, onSuccess: (value) => value });
 
 describe("a request to allocate", () => {

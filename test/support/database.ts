@@ -49,7 +49,7 @@ export const optionsOf = (server: TestServer, database: string): DatabaseOptions
   database,
 });
 
-export const urlOf = (server: TestServer, database: string, role?: TestRole): string => {
+const urlOf = (server: TestServer, database: string, role?: TestRole): string => {
   const password = server.password === undefined ? "" : `:${encodeURIComponent(server.password)}`;
   const query = new URLSearchParams({ host: server.host, port: String(server.port) });
   if (role !== undefined) query.set("options", `-c role=${role}`);
