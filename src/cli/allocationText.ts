@@ -1,0 +1,44 @@
+/** Allocations as people read them. Pure. */
+import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts";
+import { details, table } from "./output.ts";
+
+type Shown = Allocation | KeyRecord | Released;
+
+const withLength = ({ address, prefixLength }: Shown): string | null =>
+  address === null || prefixLength === null ? address : `${address}/${prefixLength}`;
+
+const ownerText = ({ owner }: Shown): string | null => (owner === null ? null : `${owner.kind}/${owner.id}`);
+
+/** One allocation or tombstone, a line a field. */
+export const allocationText = (one: Shown): string =>
+  details([
+    ["outcome", one.outcome],
+    ["address", withLength(one)],
+    ["gateway", one.gateway],
+    ["pool", one.pool],
+    ["vrf", one.vrf],
+    ["request", one.requestId],
+    ["slot", one.slot],
+    ["state", one.state],
+    ["expires", one.expiresAt],
+    ["owner", ownerText(one)],
+    ["generation", one.generation],
+    ...("releasedAt" in one ? [["released", `${one.releasedAt} (${one.releaseReason})`] as const] : []),
+  ]);
+
+/** Several, a line each. */
+export const allocationTable = (all: ReadonlyArray<Shown>): string =>
+  table(
+    ["ADDRESS", "STATE", "POOL", "VRF", "REQUEST", "SLOT", "OWNER", "EXPIRES"],
+    all.map((one) => [
+      withLength(one),
+      one.state,
+      one.pool,
+      one.vrf,
+      one.requestId,
+      one.slot,
+      ownerText(one),
+      one.state === "released" ? null : one.expiresAt,
+    ]),
+    "Nothing found.",
+  );
