@@ -35,7 +35,21 @@ declare
   v_answer ipam.answer;
 begin
   if allocate.address is null then
-    perform ipam.check_request(allocate.vrf, allocate.request_id, array[allocate.slot], allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds);
+    -- One expression for what nearly every call is; whatever it does not accept gets the whole check, and its message.
+    if (
+      current_setting('transaction_isolation') = 'read committed' and current_setting('synchronous_commit') not in ('off', 'local')
+      and char_length(allocate.vrf) between 1 and 200 and char_length(allocate.slot) between 1 and 200
+      and allocate.request_id <> '00000000-0000-0000-0000-000000000000'
+      and coalesce(
+        char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200,
+        allocate.owner_kind is null and allocate.owner_id is null
+      )
+      and coalesce(allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000, true)
+    ) is not true then
+      perform ipam.check_request(
+        allocate.vrf, allocate.request_id, array[allocate.slot], allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds
+      );
+    end if;
 
     select p.pool_id, p.spread[1 + pg_backend_pid() % 64] as pivot into v_pool
     from ipam.pool p
