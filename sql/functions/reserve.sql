@@ -9,13 +9,14 @@ as $function$
 #variable_conflict use_column
 declare
   v_pool_id bigint := ipam.lock_pool(reserve.vrf, reserve.pool);
+  v_reserved boolean;
 begin
   if v_pool_id is null then
     return ipam.unknown_pool(reserve.vrf, reserve.pool);
   end if;
+  v_reserved := ipam.reserve_in_pool(reserve.vrf, v_pool_id, reserve.range);
   return ipam.pool_answer_for(
-    case when ipam.reserve_in_pool(reserve.vrf, v_pool_id, reserve.range) then 'reserved' else 'address_outside' end,
-    reserve.vrf, v_pool_id, reserve.pool
+    case when v_reserved then 'reserved' else 'address_outside' end, reserve.vrf, v_pool_id, reserve.pool
   );
 end
 $function$;

@@ -86,8 +86,8 @@ begin
         when p.pool_id is null then 'unknown_pool'
         when p.address is null then case when d.shown < d.needed then 'exhausted' end
         when p.range_id is null then 'address_outside'
-        when p.holder is not null and p.extent_id is not null then 'drifted'
-        when p.holder is not null or p.first_to_ask <> p.ordinal then 'address_taken'
+        when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
+        when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
         when p.extent_id is null then 'drifted'
         when p.available_at = 'infinity' then case when not verdict.allow_reserved then 'address_reserved' end
         when p.available_at > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
