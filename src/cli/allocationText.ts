@@ -1,13 +1,13 @@
 /** Allocations as people read them. Pure. */
-import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts";
-import { details, table } from "./output.ts";
+import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts"
+import { details, table } from "./output.ts"
 
-type Shown = Allocation | KeyRecord | Released;
+type Shown = Allocation | KeyRecord | Released
 
 const withLength = ({ address, prefixLength }: Shown): string | null =>
-  address === null || prefixLength === null ? address : `${address}/${prefixLength}`;
+  address === null || prefixLength === null ? address : `${address}/${prefixLength}`
 
-const ownerText = ({ owner }: Shown): string | null => (owner === null ? null : `${owner.kind}/${owner.id}`);
+const ownerText = ({ owner }: Shown): string | null => (owner === null ? null : `${owner.kind}/${owner.id}`)
 
 /** One allocation or tombstone, a line a field. */
 export const allocationText = (one: Shown): string =>
@@ -24,7 +24,7 @@ export const allocationText = (one: Shown): string =>
     ["owner", ownerText(one)],
     ["generation", one.generation],
     ...("releasedAt" in one ? [["released", `${one.releasedAt} (${one.releaseReason})`] as const] : []),
-  ]);
+  ])
 
 /** Several, a line each. */
 export const allocationTable = (all: ReadonlyArray<Shown>): string =>
@@ -41,4 +41,4 @@ export const allocationTable = (all: ReadonlyArray<Shown>): string =>
       one.state === "released" ? null : one.expiresAt,
     ]),
     "Nothing found.",
-  );
+  )

@@ -1,134 +1,142 @@
 /** The commands on the database itself: its schema, its health, and the embedded server. */
-import * as Effect from "effect/Effect";
-import * as Command from "effect/cli/Command";
-import type { Finding } from "../domain/errors.ts";
-import type { ServerStatus } from "../database/embedded/server.ts";
-import { ExitWith } from "./exit.ts";
-import * as flags from "./flags.ts";
-import { details, during, print, table } from "./output.ts";
-import { connectOptions, withServices } from "./services.ts";
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import { resolve } from "node:path"
+import type { Finding } from "../domain/errors.ts"
+import type * as EmbeddedServer from "../database/embedded/server.ts"
+import { ExitWith } from "./exit.ts"
+import * as flags from "./flags.ts"
+import { details, during, print, table } from "./output.ts"
+import { connectOptions, withServices } from "./services.ts"
 
 const migrate = Command.make(
   "migrate",
   {},
   Effect.fnUntraced(function* () {
-    const options = yield* connectOptions;
+    const options = yield* connectOptions
     const [{ Database }, { locate }, migrations] = yield* Effect.promise(() =>
-      Promise.all([import("../database/Database.ts"), import("../database/locate.ts"), import("../database/migrate.ts")]),
-    );
+      Promise.all([
+        import("../database/Database.ts"),
+        import("../database/locate.ts"),
+        import("../database/migrate.ts"),
+      ]),
+    )
     const report = yield* during(
       "Migrating",
-      Effect.flatMap(locate(options), ({ database }) =>
-        Effect.provide(migrations.migrate(), Database.layer(database)),
-      ),
-    );
+      Effect.flatMap(locate(options), ({ database }) => Effect.provide(migrations.migrate(), Database.layer(database))),
+    )
     yield* print(report, ({ applied, version }) =>
       [...applied.map((file) => `applied ${file}`), `The schema has version ${version}.`].join("\n"),
-    );
+    )
   }),
-).pipe(Command.withDescription("Bring the schema up to date; as the owner of the database or of the schema"));
+).pipe(Command.withDescription("Bring the schema up to date; as the owner of the database or of the schema"))
 
-type Findings = ReadonlyArray<typeof Finding.Type>;
+type Findings = ReadonlyArray<typeof Finding.Type>
 
 const findingsText = (findings: Findings, none: string): string =>
   table(
     ["CHECK", "VRF", "POOL", "WHAT", "REPAIR"],
     findings.map((one) => [one.check, one.vrf, one.pool, one.detail, one.repair]),
     none,
-  );
+  )
 
 /** Findings have the exit code of `Drifted`. */
-const endWith = (findings: Findings) => (findings.length === 0 ? Effect.void : Effect.fail(new ExitWith(7)));
+const endWith = (findings: Findings) => (findings.length === 0 ? Effect.void : Effect.fail(new ExitWith(7)))
 
 const doctor = Command.make(
   "doctor",
   { repair: flags.toggle("repair", "Rebuild counters and free extents from the allocations, then check again") },
   Effect.fnUntraced(function* ({ repair }) {
     if (!repair) {
-      const findings = yield* withServices((services) => services.doctor.doctor);
-      yield* print(findings, (all) => findingsText(all, "Every invariant holds."));
-      return yield* endWith(findings);
+      const findings = yield* withServices((services) => services.doctor.doctor)
+      yield* print(findings, (all) => findingsText(all, "Every invariant holds."))
+      return yield* endWith(findings)
     }
     const report = yield* withServices(
       Effect.fnUntraced(function* (services) {
-        return { repaired: yield* services.doctor.repair, findings: yield* services.doctor.doctor };
+        return { repaired: yield* services.doctor.repair, findings: yield* services.doctor.doctor }
       }),
-    );
+    )
     yield* print(report, ({ repaired, findings }) =>
       [
         repaired.length === 0 ? "Nothing was to be repaired." : `Repaired:\n${findingsText(repaired, "")}`,
         findingsText(findings, "Every invariant holds."),
       ].join("\n"),
-    );
-    return yield* endWith(report.findings);
+    )
+    return yield* endWith(report.findings)
   }),
 ).pipe(
-  Command.withDescription("Check every invariant of the tables; exit code 7 when something is off, and then say what repairs it"),
+  Command.withDescription(
+    "Check every invariant of the tables; exit code 7 when something is off, and then say what repairs it",
+  ),
   Command.withShortDescription("Check every invariant of the tables, and repair"),
-);
+)
 
-const load = Effect.promise(() => import("../database/embedded/server.ts"));
+type Server = typeof EmbeddedServer
+const load: Effect.Effect<Server> = Effect.promise(() => import("../database/embedded/server.ts"))
 
 const folderMeant = Effect.gen(function* () {
-  const data = yield* flags.Data;
-  const { defaultDataFolder } = yield* load;
-  const { resolve } = yield* Effect.promise(() => import("node:path"));
-  return resolve(data ?? (process.env["SAGA_IPAM_DATA"] || undefined) ?? defaultDataFolder());
-});
+  const data = yield* flags.Data
+  const { defaultDataFolder } = yield* load
+  return resolve(data ?? (process.env["SAGA_IPAM_DATA"] || undefined) ?? defaultDataFolder())
+})
 
 /** A call on the embedded server; what it refuses is an expected error. */
-const onServer = <A>(call: string, run: (server: typeof import("../database/embedded/server.ts"), folder: string) => Promise<A>) =>
+const onServer = <A>(call: string, run: (server: Server, folder: string) => Promise<A>) =>
   Effect.gen(function* () {
-    const folder = yield* folderMeant;
-    const server = yield* load;
-    const { DatabaseUnavailable } = yield* Effect.promise(() => import("../domain/errors.ts"));
-    const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../database/embedded/failure.ts"));
+    const folder = yield* folderMeant
+    const server = yield* load
+    const { DatabaseUnavailable } = yield* Effect.promise(() => import("../domain/errors.ts"))
+    const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../database/embedded/failure.ts"))
     return yield* Effect.tryPromise({ try: () => run(server, folder), catch: (cause) => cause }).pipe(
       Effect.catch((cause) =>
         cause instanceof EmbeddedServerFailed
           ? Effect.fail(new DatabaseUnavailable({ call, reason: cause.message }))
           : Effect.die(cause),
       ),
-    );
-  });
+    )
+  })
 
-const statusText = (status: ServerStatus): string =>
+const statusText = (status: EmbeddedServer.ServerStatus): string =>
   details([
     ["state", status.state],
     ["folder", status.folder],
     ...(status.state === "stopped" ? [] : [["pid", status.pid] as const, ["log", status.log] as const]),
     ...(status.state === "running" ? [["url", status.url] as const] : []),
-  ]);
+  ])
 
 const status = Command.make(
   "status",
   {},
   Effect.fnUntraced(function* () {
-    yield* print(yield* onServer("db status", (server, folder) => server.serverStatus(folder)), statusText);
+    yield* print(yield* onServer("db status", (server, folder) => server.serverStatus(folder)), statusText)
   }),
-).pipe(Command.withDescription("Say whether the embedded PostgreSQL runs, and how to connect to it"));
+).pipe(Command.withDescription("Say whether the embedded PostgreSQL runs, and how to connect to it"))
 
 const stop = Command.make(
   "stop",
   {},
   Effect.fnUntraced(function* () {
-    const folder = yield* folderMeant;
-    const state = yield* during("Stopping", onServer("db stop", (server) => server.stopServer(folder)));
-    yield* print({ state, folder }, () => (state === "stopped" ? "Stopped; the data stays." : "It was not running."));
+    const folder = yield* folderMeant
+    const state = yield* during(
+      "Stopping",
+      onServer("db stop", (server) => server.stopServer(folder)),
+    )
+    yield* print({ state, folder }, () => (state === "stopped" ? "Stopped; the data stays." : "It was not running."))
   }),
-).pipe(Command.withDescription("Stop the embedded PostgreSQL; its data stays"));
+).pipe(Command.withDescription("Stop the embedded PostgreSQL; its data stays"))
 
 const path = Command.make(
   "path",
   {},
   Effect.fnUntraced(function* () {
-    yield* print({ folder: yield* folderMeant }, ({ folder }) => folder);
+    yield* print({ folder: yield* folderMeant }, ({ folder }) => folder)
   }),
-).pipe(Command.withDescription("Print the folder of the embedded PostgreSQL"));
+).pipe(Command.withDescription("Print the folder of the embedded PostgreSQL"))
 
 const db = Command.make("db").pipe(
   Command.withDescription("The embedded PostgreSQL, which keeps running between calls"),
   Command.withSubcommands([status, stop, path]),
-);
+)
 
-export const databaseCommands = [migrate, doctor, db] as const;
+export const databaseCommands = [migrate, doctor, db] as const

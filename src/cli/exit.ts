@@ -1,18 +1,18 @@
 /**
  * How the CLI ends: the exit code of an answer or of a failure, and the failure in words, or as JSON, on stderr.
  */
-import * as Cause from "effect/Cause";
-import * as Effect from "effect/Effect";
-import * as CliError from "effect/cli/CliError";
-import { printError, toJson } from "./output.ts";
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as CliError from "effect/cli/CliError"
+import { printError, toJson } from "./output.ts"
 
 /** Ends with this code; what there was to say has been said. */
 export class ExitWith {
-  readonly _tag = "ExitWith";
-  readonly code: number;
+  readonly _tag = "ExitWith"
+  readonly code: number
 
   constructor(code: number) {
-    this.code = code;
+    this.code = code
   }
 }
 
@@ -20,34 +20,47 @@ export class ExitWith {
 export const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>, json: boolean) {
   const { errorToJson, factsOf, interruptedExit, isIpamError } = yield* Effect.promise(
     () => import("../domain/errorFacts.ts"),
-  );
-  if (Cause.hasInterruptsOnly(cause)) return interruptedExit;
-  const thrown: unknown = Cause.squash(cause);
-  if (thrown instanceof ExitWith) return thrown.code;
-  if (CliError.isCliError(thrown) && thrown._tag === "ShowHelp" && thrown.errors.length === 0) return 0;
-  const error = CliError.isCliError(thrown) ? yield* toInvalidInput(thrown) : thrown;
+  )
+  if (Cause.hasInterruptsOnly(cause)) return interruptedExit
+  const thrown: unknown = Cause.squash(cause)
+  if (thrown instanceof ExitWith) return thrown.code
+  if (CliError.isCliError(thrown) && thrown._tag === "ShowHelp" && thrown.errors.length === 0) return 0
+  const error = CliError.isCliError(thrown) ? yield* toInvalidInput(thrown) : thrown
   if (isIpamError(error)) {
-    yield* printError(json ? toJson(errorToJson(error)) : `saga-ipam: ${error._tag}: ${error.message}`);
+    yield* printError(
+      json ? toJson(errorToJson(error)) : `saga-ipam: ${error._tag}: ${error.message}${helpHint(thrown)}`,
+    )
   } else {
-    yield* printError(json ? toJson({ error: "Defect", message: messageOf(error) }) : yield* defectText(error));
+    yield* printError(json ? yield* defectJson(error) : yield* defectText(error))
   }
-  return factsOf(error).exit;
-});
+  return factsOf(error).exit
+})
 
 /** What the command line got wrong, in the words of the parser, with the flag or argument as the field. */
 const toInvalidInput = Effect.fnUntraced(function* (thrown: CliError.CliError) {
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"));
-  const [first = thrown, ...others] = thrown._tag === "ShowHelp" ? thrown.errors : [];
-  const field = "option" in first ? first.option : "argument" in first ? first.argument : "";
-  const message = [first, ...others].map((one) => one.message).join("; ");
-  return new InvalidInput({ field, message });
-});
+  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  const [first = thrown, ...others] = thrown._tag === "ShowHelp" ? thrown.errors : []
+  const field = "option" in first ? first.option : "argument" in first ? first.argument : ""
+  const message = [first, ...others].map((one) => one.message).join("; ")
+  return new InvalidInput({ field, message })
+})
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Where to read how the command is called, when that was what was wrong. */
+const helpHint = (thrown: unknown): string =>
+  CliError.isCliError(thrown) && thrown._tag === "ShowHelp" ? `\nSee: ${thrown.commandPath.join(" ")} --help` : ""
 
-/** A bug of ours: the stack is what a report needs; no URL and no password is in it. */
+const redact = Effect.fnUntraced(function* (text: string) {
+  const { redacted } = yield* Effect.promise(() => import("../domain/errorText.ts"))
+  return redacted(text)
+})
+
+/** A bug of ours. What is printed of it has neither a URL nor a password. */
+const defectJson = Effect.fnUntraced(function* (error: unknown) {
+  return toJson({ error: "Defect", message: yield* redact(error instanceof Error ? error.message : String(error)) })
+})
+
+/** The same for people, with the stack, since a report needs it. */
 const defectText = Effect.fnUntraced(function* (error: unknown) {
-  const { redacted } = yield* Effect.promise(() => import("../domain/errorText.ts"));
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `saga-ipam: this is a bug, please report it: ${redacted(stack)}`;
-});
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return `saga-ipam: this is a bug, please report it: ${yield* redact(stack)}`
+})

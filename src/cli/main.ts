@@ -4,21 +4,21 @@
  *
  * Only what `--help` needs is loaded here; each command loads what it runs on.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime";
-import * as NodeServices from "@effect/platform-node/NodeServices";
-import * as Effect from "effect/Effect";
-import * as Exit from "effect/Exit";
-import * as Layer from "effect/Layer";
-import * as CliConfig from "effect/cli/CliConfig";
-import * as CliOutput from "effect/cli/CliOutput";
-import * as Command from "effect/cli/Command";
-import * as GlobalFlag from "effect/cli/GlobalFlag";
-import { readFileSync } from "node:fs";
-import { allocationCommands } from "./allocationCommands.ts";
-import { databaseCommands } from "./databaseCommands.ts";
-import { report } from "./exit.ts";
-import { Data, Json, Url } from "./flags.ts";
-import { poolCommand } from "./poolCommands.ts";
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import { readFileSync } from "node:fs"
+import { allocationCommands } from "./allocationCommands.ts"
+import { databaseCommands } from "./databaseCommands.ts"
+import { report } from "./exit.ts"
+import { Data, Json, Url } from "./flags.ts"
+import { poolCommand } from "./poolCommands.ts"
 
 const root = Command.make("saga-ipam").pipe(
   Command.withDescription(
@@ -26,29 +26,33 @@ const root = Command.make("saga-ipam").pipe(
   ),
   Command.withSubcommands([poolCommand, ...allocationCommands, ...databaseCommands]),
   Command.withGlobalFlags([Json, Data, Url]),
-);
+)
 
 /** What is wrong with a command line goes to stderr with the other errors; help that was asked for goes to stdout. */
 const presenter = CliOutput.layerPresenter({
   present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)),
-});
+})
 
-const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] });
+const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
 
 /** Two levels above both `src/cli` and `dist/cli`. */
 const version = (): string => {
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
-  return version;
-};
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string
+  }
+  return version
+}
 
-const typed = process.argv.slice(2);
-const operands = typed.indexOf("--");
+const typed = process.argv.slice(2)
+const operands = typed.indexOf("--")
 /** Known before the command line is understood, since what is wrong with it is an error too. */
-const json = (operands === -1 ? typed : typed.slice(0, operands)).includes("--json");
+const json = (operands === -1 ? typed : typed.slice(0, operands)).some(
+  (word) => word === "--json" || word === "--json=true",
+)
 
 // A reader that closes the pipe, such as `head`, ends nothing and is no error.
-process.stdout.on("error", () => undefined);
-process.stderr.on("error", () => undefined);
+process.stdout.on("error", () => undefined)
+process.stderr.on("error", () => undefined)
 
 Command.runWith(root, { version: version() })(typed).pipe(
   Effect.as(0),
@@ -58,4 +62,4 @@ Command.runWith(root, { version: version() })(typed).pipe(
     disableErrorReporting: true,
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 130),
   }),
-);
+)

@@ -3,28 +3,28 @@
  *
  * Knows nothing of commands. A write has reached the operating system when its effect ends, so that a process may exit after it.
  */
-import * as Effect from "effect/Effect";
-import { Json } from "./flags.ts";
+import * as Effect from "effect/Effect"
+import { Json } from "./flags.ts"
 
 /** JSON on one line; a `bigint` is a decimal string. */
 export const toJson = (value: unknown): string =>
-  JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? part.toString() : part));
+  JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? part.toString() : part))
 
 const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     // A reader that went away, such as `head`, has what it wanted.
-    stream.write(text, () => resume(Effect.void));
-  });
+    stream.write(text, () => resume(Effect.void))
+  })
 
 /** A line, or several, on stdout. */
-export const printLine = (text: string): Effect.Effect<void> => write(process.stdout, `${text}\n`);
+export const printLine = (text: string): Effect.Effect<void> => write(process.stdout, `${text}\n`)
 
 /** The same on stderr. */
-export const printError = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`);
+export const printError = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`)
 
 /** The value as JSON under `--json`, else as `human` puts it. */
 export const print = <A>(value: A, human: (value: A) => string) =>
-  Effect.flatMap(Json, (json) => printLine(json ? toJson(value) : human(value)));
+  Effect.flatMap(Json, (json) => printLine(json ? toJson(value) : human(value)))
 
 /** Runs while a line on stderr says what goes on: only on a terminal, and gone at the end. */
 export const during = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -34,35 +34,45 @@ export const during = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
         () => effect,
         () => write(process.stderr, "\r\u001b[K"),
       )
-    : effect;
+    : effect
 
 /** Text of others, without the control characters that would move a terminal's cursor. */
 const plain = (text: string): string =>
-  text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)
 
 /** One cell: `-` where there is nothing. */
-type Cell = string | number | bigint | boolean | null | undefined;
-const cellText = (cell: Cell): string => (cell === null || cell === undefined || cell === "" ? "-" : plain(String(cell)));
+type Cell = string | number | bigint | boolean | null | undefined
+const cellText = (cell: Cell): string =>
+  cell === null || cell === undefined || cell === "" ? "-" : plain(String(cell))
 
-/** Columns by their titles, as wide as they need to be; numbers stand to the right. `empty` when there are no rows. */
-export const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<Cell>>, empty: string): string => {
-  if (rows.length === 0) return empty;
-  const toRight = titles.map((_, column) => rows.every((row) => typeof row[column] === "bigint" || typeof row[column] === "number"));
-  const lines = [titles, ...rows.map((row) => row.map(cellText))];
-  const widths = titles.map((_, column) => lines.reduce((most, line) => Math.max(most, line[column]?.length ?? 0), 0));
+const isNumeric = (cell: Cell): boolean =>
+  typeof cell === "bigint" || typeof cell === "number" || /^[\d.]+%$/.test(String(cell))
+
+/** Columns by their titles, as wide as they need to be; numbers and percentages stand to the right. `empty` when there are no rows. */
+export const table = (
+  titles: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<Cell>>,
+  empty: string,
+): string => {
+  if (rows.length === 0) return empty
+  const toRight = titles.map((_, column) => rows.every((row) => isNumeric(row[column])))
+  const lines = [titles, ...rows.map((row) => row.map(cellText))]
+  const widths = titles.map((_, column) => lines.reduce((most, line) => Math.max(most, line[column]?.length ?? 0), 0))
   return lines
     .map((line) =>
       line
-        .map((cell, column) => (toRight[column] === true ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+        .map((cell, column) =>
+          toRight[column] === true ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+        )
         .join("  ")
         .trimEnd(),
     )
-    .join("\n");
-};
+    .join("\n")
+}
 
 /** One thing: a line for each field that has a value. */
 export const details = (fields: ReadonlyArray<readonly [name: string, value: Cell]>): string => {
-  const known = fields.filter(([, value]) => value !== null && value !== undefined);
-  const width = known.reduce((most, [name]) => Math.max(most, name.length), 0);
-  return known.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join("\n");
-};
+  const known = fields.filter(([, value]) => value !== null && value !== undefined)
+  const width = known.reduce((most, [name]) => Math.max(most, name.length), 0)
+  return known.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join("\n")
+}

@@ -1,22 +1,22 @@
 /** The commands on pools, their ranges and reservations, as in `Pools`. */
-import * as Effect from "effect/Effect";
-import * as Argument from "effect/cli/Argument";
-import * as Command from "effect/cli/Command";
-import type { Pools } from "../allocator/Pools.ts";
-import type { Pool } from "../domain/pool.ts";
-import * as flags from "./flags.ts";
-import { details, print, table } from "./output.ts";
-import { withServices } from "./services.ts";
+import * as Effect from "effect/Effect"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import type { Pools } from "../allocator/Pools.ts"
+import type { Pool } from "../domain/pool.ts"
+import * as flags from "./flags.ts"
+import { details, print, table } from "./output.ts"
+import { withServices } from "./services.ts"
 
-const newName = Argument.String("name").pipe(Argument.withDescription("Name of the new pool"));
-const name = Argument.String("name").pipe(Argument.withDescription("Pool, by name or id"));
-const range = Argument.String("range").pipe(Argument.withDescription("CIDR, FIRST-LAST or one address"));
+const newName = Argument.String("name").pipe(Argument.withDescription("Name of the new pool"))
+const name = Argument.String("name").pipe(Argument.withDescription("Pool, by name or id"))
+const range = Argument.String("range").pipe(Argument.withDescription("CIDR, FIRST-LAST or one address"))
 
 /** Tenths of a percent of what is handed out; exact, since a pool may have 2^128 units. */
 const used = ({ size, held }: Pool): string => {
-  const tenths = size === 0n ? 0n : (held * 1000n) / size;
-  return `${tenths / 10n}.${tenths % 10n}%`;
-};
+  const tenths = size === 0n ? 0n : (held * 1000n) / size
+  return `${tenths / 10n}.${tenths % 10n}%`
+}
 
 const poolTable = (pools: ReadonlyArray<Pool>): string =>
   table(
@@ -33,7 +33,7 @@ const poolTable = (pools: ReadonlyArray<Pool>): string =>
       used(pool),
     ]),
     "There are no pools.",
-  );
+  )
 
 const poolText = (pool: Pool): string =>
   [
@@ -56,7 +56,7 @@ const poolText = (pool: Pool): string =>
       pool.ranges.map((one) => [one.first, one.last, one.kind, one.gateway]),
       "No ranges.",
     ),
-  ].join("\n");
+  ].join("\n")
 
 const create = Command.make(
   "create",
@@ -70,31 +70,31 @@ const create = Command.make(
     includeNetworkAddresses: flags.includeNetworkAddresses,
   },
   Effect.fnUntraced(function* ({ cooldown, ...fields }) {
-    const answer = yield* withServices(({ pools }) => pools.createPool({ ...fields, cooldownSeconds: cooldown }));
-    yield* print(answer, poolText);
+    const answer = yield* withServices(({ pools }) => pools.createPool({ ...fields, cooldownSeconds: cooldown }))
+    yield* print(answer, poolText)
   }),
 ).pipe(
   Command.withDescription("Make a pool; the same definition again changes nothing"),
   Command.withExamples([
     { command: "saga-ipam pool create web --range 10.0.0.0/24 --gateway first", description: "A /24 with its gateway" },
   ]),
-);
+)
 
 const list = Command.make(
   "list",
   { vrf: flags.anyVrf },
   Effect.fnUntraced(function* ({ vrf }) {
-    yield* print(yield* withServices(({ pools }) => pools.listPools({ vrf })), poolTable);
+    yield* print(yield* withServices(({ pools }) => pools.listPools({ vrf })), poolTable)
   }),
-).pipe(Command.withDescription("List pools with their counts"));
+).pipe(Command.withDescription("List pools with their counts"))
 
 const show = Command.make(
   "show",
   { name, vrf: flags.vrf },
   Effect.fnUntraced(function* (typed) {
-    yield* print(yield* withServices(({ pools }) => pools.getPool({ vrf: typed.vrf, pool: typed.name })), poolText);
+    yield* print(yield* withServices(({ pools }) => pools.getPool({ vrf: typed.vrf, pool: typed.name })), poolText)
   }),
-).pipe(Command.withDescription("Show a pool, its counts and its ranges"));
+).pipe(Command.withDescription("Show a pool, its counts and its ranges"))
 
 const addRange = Command.make(
   "add-range",
@@ -114,10 +114,10 @@ const addRange = Command.make(
         gateway: typed.gateway,
         includeNetworkAddresses: typed.includeNetworkAddresses || undefined,
       }),
-    );
-    yield* print(answer, poolText);
+    )
+    yield* print(answer, poolText)
   }),
-).pipe(Command.withDescription("Give a pool one more range"));
+).pipe(Command.withDescription("Give a pool one more range"))
 
 /** The commands that name a pool and a range of it. */
 const onRange = <const Name extends string, E>(
@@ -134,30 +134,30 @@ const onRange = <const Name extends string, E>(
     Effect.fnUntraced(function* (typed) {
       const answer = yield* withServices(({ pools }) =>
         call(pools, { vrf: typed.vrf, pool: typed.name, range: typed.range }),
-      );
-      yield* print(answer, poolText);
+      )
+      yield* print(answer, poolText)
     }),
-  ).pipe(Command.withDescription(description));
+  ).pipe(Command.withDescription(description))
 
 const removeRange = onRange(
   "remove-range",
   "Take a range away, unless any of its addresses is held",
   (pools, request) => pools.removeRange(request),
-);
+)
 const reserve = onRange("reserve", "Bar addresses from being handed out automatically", (pools, request) =>
   pools.reserve(request),
-);
-const unreserve = onRange("unreserve", "Undo a reservation", (pools, request) => pools.unreserve(request));
+)
+const unreserve = onRange("unreserve", "Undo a reservation", (pools, request) => pools.unreserve(request))
 
 const remove = Command.make(
   "delete",
   { name, vrf: flags.vrf },
   Effect.fnUntraced(function* (typed) {
-    yield* print(yield* withServices(({ pools }) => pools.deletePool({ vrf: typed.vrf, pool: typed.name })), poolText);
+    yield* print(yield* withServices(({ pools }) => pools.deletePool({ vrf: typed.vrf, pool: typed.name })), poolText)
   }),
-).pipe(Command.withDescription("Delete a pool, unless any of its addresses is held"));
+).pipe(Command.withDescription("Delete a pool, unless any of its addresses is held"))
 
 export const poolCommand = Command.make("pool").pipe(
   Command.withDescription("Make, change and show pools"),
   Command.withSubcommands([create, list, show, addRange, removeRange, reserve, unreserve, remove]),
-);
+)

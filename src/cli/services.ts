@@ -1,24 +1,24 @@
 /**
  * The services that a command asks, loaded and connected when a command needs them: help and usage errors need none.
  */
-import * as Effect from "effect/Effect";
-import type { Allocator } from "../allocator/Allocator.ts";
-import type { Doctor } from "../allocator/Doctor.ts";
-import type { Pools } from "../allocator/Pools.ts";
-import type { ConnectOptions } from "../database/locate.ts";
-import { Data, Url } from "./flags.ts";
-import { during } from "./output.ts";
+import * as Effect from "effect/Effect"
+import type { Allocator } from "../allocator/Allocator.ts"
+import type { Doctor } from "../allocator/Doctor.ts"
+import type { Pools } from "../allocator/Pools.ts"
+import type { ConnectOptions } from "../database/locate.ts"
+import { Data, Url } from "./flags.ts"
+import { during } from "./output.ts"
 
 /** What `--url` and `--data` say about the database. */
 export const connectOptions = Effect.gen(function* () {
-  const options: ConnectOptions = { url: yield* Url, data: yield* Data, applicationName: "saga-ipam", max: 4 };
-  return options;
-});
+  const options: ConnectOptions = { url: yield* Url, data: yield* Data, applicationName: "saga-ipam", max: 4 }
+  return options
+})
 
 interface Services {
-  readonly allocator: Allocator["Service"];
-  readonly pools: Pools["Service"];
-  readonly doctor: Doctor["Service"];
+  readonly allocator: Allocator["Service"]
+  readonly pools: Pools["Service"]
+  readonly doctor: Doctor["Service"]
 }
 
 const load = Effect.promise(() =>
@@ -28,27 +28,27 @@ const load = Effect.promise(() =>
     import("../allocator/Pools.ts"),
     import("../allocator/Doctor.ts"),
   ]),
-);
+)
 
 /** Runs one command's calls on a connection of their own, which is closed when they end. */
 export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
-    const options = yield* connectOptions;
-    const [{ layer }, { Allocator }, { Pools }, { Doctor }] = yield* load;
+    const options = yield* connectOptions
+    const [{ layer }, { Allocator }, { Pools }, { Doctor }] = yield* load
     const calls = Effect.gen(function* () {
-      return yield* use({ allocator: yield* Allocator, pools: yield* Pools, doctor: yield* Doctor });
-    });
-    return yield* during("Asking the database", Effect.provide(calls, layer(options)));
-  });
+      return yield* use({ allocator: yield* Allocator, pools: yield* Pools, doctor: yield* Doctor })
+    })
+    return yield* during("Asking the database", Effect.provide(calls, layer(options)))
+  })
 
 /** `KIND/ID` as an owner; refuses with `InvalidInput`. */
 export const readOwner = Effect.fnUntraced(function* (text: string | undefined) {
-  if (text === undefined) return undefined;
+  if (text === undefined) return undefined
   const [{ parseOwner }, { InvalidInput }] = yield* Effect.promise(() =>
     Promise.all([import("../domain/identity.ts"), import("../domain/errors.ts")]),
-  );
-  const parsed = parseOwner(text);
+  )
+  const parsed = parseOwner(text)
   return parsed._tag === "Success"
     ? parsed.success
-    : yield* new InvalidInput({ field: "owner", message: `owner: ${parsed.failure}` });
-});
+    : yield* new InvalidInput({ field: "owner", message: `owner: ${parsed.failure}` })
+})
