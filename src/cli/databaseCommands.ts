@@ -41,7 +41,11 @@ const findingsText = (findings: Findings, none: string): string =>
   )
 
 /** Findings have the exit code of `Drifted`. */
-const endWith = (findings: Findings) => (findings.length === 0 ? Effect.void : Effect.fail(new ExitWith(7)))
+const endWith = Effect.fnUntraced(function* (findings: Findings) {
+  if (findings.length === 0) return
+  const { errorFacts } = yield* Effect.promise(() => import("../domain/errorFacts.ts"))
+  return yield* Effect.fail(new ExitWith(errorFacts.Drifted.exit))
+})
 
 const doctor = Command.make(
   "doctor",

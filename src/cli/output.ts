@@ -17,7 +17,7 @@ const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
   })
 
 /** A line, or several, on stdout. */
-export const printLine = (text: string): Effect.Effect<void> => write(process.stdout, `${text}\n`)
+const printLine = (text: string): Effect.Effect<void> => write(process.stdout, `${text}\n`)
 
 /** The same on stderr. */
 export const printError = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`)

@@ -209,13 +209,16 @@ describe("an exit code", () => {
     const blocker = database().session()
     await blocker.run("begin; lock table ipam.allocation in access exclusive mode")
     const request = key()
-    const { child, ended } = start(["allocate", "--pool", "held", ...request, "--url", database().url()])
-    await blocker.until(
-      "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())",
-    )
-    child.kill("SIGINT")
-    expect(await ended).toMatchObject({ code: 130, out: "", err: "" })
-    await blocker.run("rollback")
+    try {
+      const { child, ended } = start(["allocate", "--pool", "held", ...request, "--url", database().url()])
+      await blocker.until(
+        "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())",
+      )
+      child.kill("SIGINT")
+      expect(await ended).toMatchObject({ code: 130, out: "", err: "" })
+    } finally {
+      await blocker.run("rollback")
+    }
     expect(await refusal("get", ...request)).toMatchObject({ code: 3 })
   })
 })
