@@ -52,7 +52,12 @@ begin
     where a.vrf = reserve_span.vrf and a.released_at is null and not a.reserved
       and a.unit >= reserve_span.first and a.unit <= reserve_span.last;
     v_changed := v_changed or found;
-    exit when not v_changed;
+    -- The update may have waited for a release, and that leaves an extent that no look has seen yet.
+    exit when not v_changed and not exists (
+      select from ipam.free_extent e
+      where e.vrf = reserve_span.vrf and e.pool_id = reserve_span.pool_id
+        and e.last >= reserve_span.first and e.next <= reserve_span.last and e.available_at < 'infinity'
+    );
   end loop;
   if v_reserved > 0 then
     perform ipam.count_units(reserve_span.vrf, reserve_span.pool_id, 0, v_reserved);
