@@ -52,7 +52,7 @@ export const cooldown = maybe(
   ),
 )
 export const gateway = maybe(text("gateway", "WHICH", "first, last, none or an address; default none"))
-/** `undefined` when left out: a range takes its pool's treatment then. */
+/** Off, a new pool reserves them, and a new range is treated as its pool. */
 export const includeNetworkAddresses = toggle(
   "include-network-addresses",
   "Hand out network, broadcast and subnet-router anycast addresses too",
