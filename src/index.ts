@@ -3,19 +3,19 @@
  *
  * `layer({ url })` gives `Allocator`, `Pools` and `Doctor`. Without Effect, use `saga-ipam/promise`.
  */
-export { Allocator, type CallError } from "./allocator/Allocator.ts";
-export { Doctor } from "./allocator/Doctor.ts";
-export { layer } from "./allocator/layer.ts";
-export { Pools } from "./allocator/Pools.ts";
-export type { AllocateRefusal, HoldRefusal } from "./allocator/refusals.ts";
-export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts";
-export type { ConnectOptions } from "./database/locate.ts";
-export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts";
-export { SCHEMA_VERSION } from "./database/version.ts";
-export * from "./domain/allocation.ts";
-export { errorFacts, errorToJson, factsOf, isIpamError, type ErrorFacts, type SagaAction } from "./domain/errorFacts.ts";
-export * from "./domain/errors.ts";
-export { Owner } from "./domain/identity.ts";
-export * from "./domain/pool.ts";
-export * from "./domain/poolRequests.ts";
-export * from "./domain/requests.ts";
+export { Allocator, type CallError } from "./allocator/Allocator.ts"
+export { Doctor } from "./allocator/Doctor.ts"
+export { layer } from "./allocator/layer.ts"
+export { Pools } from "./allocator/Pools.ts"
+export type { AllocateRefusal, HoldRefusal } from "./allocator/refusals.ts"
+export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts"
+export type { ConnectOptions } from "./database/locate.ts"
+export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts"
+export { SCHEMA_VERSION } from "./database/version.ts"
+export * from "./domain/allocation.ts"
+export { errorFacts, errorToJson, factsOf, isIpamError, type ErrorFacts, type SagaAction } from "./domain/errorFacts.ts"
+export * from "./domain/errors.ts"
+export { Owner } from "./domain/identity.ts"
+export * from "./domain/pool.ts"
+export * from "./domain/poolRequests.ts"
+export * from "./domain/requests.ts"

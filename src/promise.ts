@@ -4,79 +4,79 @@
  * A refused call rejects with the error class of its name, told apart by `_tag`. `Contended` and `DatabaseUnavailable` mean:
  * make the same call again, with the same key. Anything else that a call rejects with is a bug of ours.
  */
-import type * as Cause from "effect/Cause";
-import * as Context from "effect/Context";
-import * as Effect from "effect/Effect";
-import * as Exit from "effect/Exit";
-import * as ManagedRuntime from "effect/ManagedRuntime";
-import { Allocator } from "./allocator/Allocator.ts";
-import { Doctor } from "./allocator/Doctor.ts";
-import { layer } from "./allocator/layer.ts";
-import { Pools } from "./allocator/Pools.ts";
-import { Database } from "./database/Database.ts";
-import type { ConnectOptions } from "./database/locate.ts";
-import { InvalidInput } from "./domain/errors.ts";
-import type { Finding } from "./domain/errors.ts";
-import type { Pool } from "./domain/pool.ts";
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { Allocator } from "./allocator/Allocator.ts"
+import { Doctor } from "./allocator/Doctor.ts"
+import { layer } from "./allocator/layer.ts"
+import { Pools } from "./allocator/Pools.ts"
+import { Database } from "./database/Database.ts"
+import type { ConnectOptions } from "./database/locate.ts"
+import { InvalidInput } from "./domain/errors.ts"
+import type { Finding } from "./domain/errors.ts"
+import type { Pool } from "./domain/pool.ts"
 
-export type { ConnectOptions } from "./database/locate.ts";
-export type { Allocation, KeyRecord, Released, Tombstone } from "./domain/allocation.ts";
-export type { Pool, PoolRange } from "./domain/pool.ts";
-export * from "./domain/errors.ts";
+export type { ConnectOptions } from "./database/locate.ts"
+export type { Allocation, KeyRecord, Released, Tombstone } from "./domain/allocation.ts"
+export type { Pool, PoolRange } from "./domain/pool.ts"
+export * from "./domain/errors.ts"
 
 /** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */
 export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | undefined
 }
 /** The vrf of a pool that is named by itself; `default` when left out. */
 export interface PoolOptions extends CallOptions {
-  readonly vrf?: string | undefined;
+  readonly vrf?: string | undefined
 }
 
 /** A call of a service as a promise, with the signal among the fields of its request. */
 type Promised<Call> = Call extends (request: infer Request) => Effect.Effect<infer Answer, infer _Error>
   ? (request: Request & CallOptions) => Promise<Answer>
-  : never;
+  : never
 /** The same, of a call that needs no request. */
 type PromisedAlone<Call> = Call extends (request?: infer Request) => Effect.Effect<infer Answer, infer _Error>
   ? (request?: Request & CallOptions) => Promise<Answer>
-  : never;
+  : never
 
-type OfAllocator = Allocator["Service"];
-type OfPools = Pools["Service"];
+type OfAllocator = Allocator["Service"]
+type OfPools = Pools["Service"]
 
 /** One connected allocator. Its methods need no `this`; what each does stands at `Allocator` and `Pools`. */
 export interface Ipam {
-  readonly allocate: Promised<OfAllocator["allocate"]>;
-  readonly allocateMany: Promised<OfAllocator["allocateMany"]>;
-  readonly confirm: Promised<OfAllocator["confirm"]>;
-  readonly confirmMany: Promised<OfAllocator["confirmMany"]>;
-  readonly extend: Promised<OfAllocator["extend"]>;
-  readonly extendMany: Promised<OfAllocator["extendMany"]>;
-  readonly release: Promised<OfAllocator["release"]>;
-  readonly releaseMany: Promised<OfAllocator["releaseMany"]>;
-  readonly releaseAll: Promised<OfAllocator["releaseAll"]>;
-  readonly reclaimExpired: PromisedAlone<OfAllocator["reclaimExpired"]>;
-  readonly get: Promised<OfAllocator["get"]>;
-  readonly list: Promised<OfAllocator["list"]>;
-  readonly who: Promised<OfAllocator["who"]>;
-  readonly createPool: Promised<OfPools["createPool"]>;
-  readonly pools: PromisedAlone<OfPools["listPools"]>;
+  readonly allocate: Promised<OfAllocator["allocate"]>
+  readonly allocateMany: Promised<OfAllocator["allocateMany"]>
+  readonly confirm: Promised<OfAllocator["confirm"]>
+  readonly confirmMany: Promised<OfAllocator["confirmMany"]>
+  readonly extend: Promised<OfAllocator["extend"]>
+  readonly extendMany: Promised<OfAllocator["extendMany"]>
+  readonly release: Promised<OfAllocator["release"]>
+  readonly releaseMany: Promised<OfAllocator["releaseMany"]>
+  readonly releaseAll: Promised<OfAllocator["releaseAll"]>
+  readonly reclaimExpired: PromisedAlone<OfAllocator["reclaimExpired"]>
+  readonly get: Promised<OfAllocator["get"]>
+  readonly list: Promised<OfAllocator["list"]>
+  readonly who: Promised<OfAllocator["who"]>
+  readonly createPool: Promised<OfPools["createPool"]>
+  readonly pools: PromisedAlone<OfPools["listPools"]>
   /** A pool by name or id, with its counts as bigint. */
-  readonly pool: (pool: string, options?: PoolOptions) => Promise<Pool>;
-  readonly addRange: Promised<OfPools["addRange"]>;
-  readonly removeRange: Promised<OfPools["removeRange"]>;
-  readonly reserve: Promised<OfPools["reserve"]>;
-  readonly unreserve: Promised<OfPools["unreserve"]>;
-  readonly deletePool: (pool: string, options?: PoolOptions) => Promise<Pool>;
+  readonly pool: (pool: string, options?: PoolOptions) => Promise<Pool>
+  readonly addRange: Promised<OfPools["addRange"]>
+  readonly removeRange: Promised<OfPools["removeRange"]>
+  readonly reserve: Promised<OfPools["reserve"]>
+  readonly unreserve: Promised<OfPools["unreserve"]>
+  readonly deletePool: (pool: string, options?: PoolOptions) => Promise<Pool>
   /** What is off in the tables; empty when all is well. */
-  readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>;
+  readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
   /** Mends what the doctor finds and can be mended; answers what it did. */
-  readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>;
+  readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
   /** Resolves when the database answers and its schema fits this library. */
-  readonly ping: (options?: CallOptions) => Promise<void>;
+  readonly ping: (options?: CallOptions) => Promise<void>
   /** Lets calls under way end for five seconds, cancels the rest, and leaves nothing open that keeps a process alive. */
-  readonly close: () => Promise<void>;
+  readonly close: () => Promise<void>
 }
 
 /**
@@ -86,53 +86,53 @@ export interface Ipam {
  * Rejects with `InvalidInput` (an option), `DatabaseUnavailable`, `SchemaTooOld` or `SchemaTooNew`.
  */
 export const connect = async (options: ConnectOptions = {}): Promise<Ipam> => {
-  const runtime = ManagedRuntime.make(layer(options));
-  const built = await Effect.runPromiseExit(runtime.contextEffect);
+  const runtime = ManagedRuntime.make(layer(options))
+  const built = await Effect.runPromiseExit(runtime.contextEffect)
   if (Exit.isFailure(built)) {
-    await runtime.dispose();
-    throw rejection(built.cause, undefined);
+    await runtime.dispose()
+    throw rejection(built.cause, undefined)
   }
-  return toPromises(built.value, () => runtime.dispose());
-};
+  return toPromises(built.value, () => runtime.dispose())
+}
 
-type Services = Allocator | Pools | Doctor | Database;
+type Services = Allocator | Pools | Doctor | Database
 
 const toPromises = (services: Context.Context<Services>, close: () => Promise<void>): Ipam => {
-  const start = Effect.runPromiseExitWith(services);
+  const start = Effect.runPromiseExitWith(services)
 
   const run = async <A>(effect: Effect.Effect<A, unknown>, signal: AbortSignal | undefined): Promise<A> => {
-    const exit = await start(effect, { signal });
-    if (Exit.isSuccess(exit)) return exit.value;
-    throw rejection(exit.cause, signal);
-  };
+    const exit = await start(effect, { signal })
+    if (Exit.isSuccess(exit)) return exit.value
+    throw rejection(exit.cause, signal)
+  }
 
   const promised =
     <Request extends object, A>(call: (request: Request) => Effect.Effect<A, unknown>) =>
     async (request: Request & CallOptions): Promise<A> => {
-      const { signal, ...fields } = request ?? {};
-      return run(call(fields as Request), checkSignal(signal));
-    };
+      const { signal, ...fields } = request ?? {}
+      return run(call(fields as Request), checkSignal(signal))
+    }
   const alone =
     <Request extends object, A>(call: (request?: Request) => Effect.Effect<A, unknown>) =>
     async (request?: Request & CallOptions): Promise<A> => {
-      const { signal, ...fields } = request ?? {};
-      return run(call(fields as Request), checkSignal(signal));
-    };
+      const { signal, ...fields } = request ?? {}
+      return run(call(fields as Request), checkSignal(signal))
+    }
   const onPool =
     (call: OfPools["getPool"] | OfPools["deletePool"]) =>
     async (pool: string, options: PoolOptions = {}): Promise<Pool> => {
-      const { signal, ...fields } = options;
-      return run<Pool>(call({ pool, ...fields }), checkSignal(signal));
-    };
+      const { signal, ...fields } = options
+      return run<Pool>(call({ pool, ...fields }), checkSignal(signal))
+    }
   const bare =
     <A>(effect: Effect.Effect<A, unknown>) =>
     async (options: CallOptions = {}): Promise<A> =>
-      run(effect, checkSignal(options.signal));
+      run(effect, checkSignal(options.signal))
 
-  const allocator = Context.get(services, Allocator);
-  const pools = Context.get(services, Pools);
-  const doctor = Context.get(services, Doctor);
-  const database = Context.get(services, Database);
+  const allocator = Context.get(services, Allocator)
+  const pools = Context.get(services, Pools)
+  const doctor = Context.get(services, Doctor)
+  const database = Context.get(services, Database)
   return {
     allocate: promised(allocator.allocate),
     allocateMany: promised(allocator.allocateMany),
@@ -159,22 +159,22 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     repair: bare(doctor.repair),
     ping: bare(database.ping),
     close,
-  };
-};
+  }
+}
 
 const checkSignal = (signal: AbortSignal | undefined): AbortSignal | undefined => {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidInput({ field: "signal", message: "signal: must be an AbortSignal" });
+    throw new InvalidInput({ field: "signal", message: "signal: must be an AbortSignal" })
   }
-  signal?.throwIfAborted();
-  return signal;
-};
+  signal?.throwIfAborted()
+  return signal
+}
 
 /** What a promise rejects with: the error itself, not what Effect wraps around it. */
 const rejection = (cause: Cause.Cause<unknown>, signal: AbortSignal | undefined): unknown => {
   for (const reason of cause.reasons) {
-    if (reason._tag === "Fail") return reason.error;
-    if (reason._tag === "Die") return reason.defect;
+    if (reason._tag === "Fail") return reason.error
+    if (reason._tag === "Die") return reason.defect
   }
-  return signal?.reason ?? new Error("The call was interrupted");
-};
+  return signal?.reason ?? new Error("The call was interrupted")
+}

@@ -1,35 +1,48 @@
-import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { removeServer } from "../src/database/embedded/server.ts";
-import { connect, DatabaseUnavailable, InvalidInput, KeyReused, UnknownPool, type ConnectOptions, type Ipam } from "../src/promise.ts";
-import { useDatabase, type Session } from "./support/database.ts";
+import { execFile } from "node:child_process"
+import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { removeServer } from "../src/database/embedded/server.ts"
+import {
+  connect,
+  DatabaseUnavailable,
+  InvalidInput,
+  KeyReused,
+  UnknownPool,
+  type ConnectOptions,
+  type Ipam,
+} from "../src/promise.ts"
+import { useDatabase, type Session } from "./support/database.ts"
 
-const database = useDatabase();
-let ipam: Ipam;
-let operator: Ipam;
-let owner: Session;
+const database = useDatabase()
+let ipam: Ipam
+let operator: Ipam
+let owner: Session
 
 beforeAll(async () => {
-  owner = database().session();
-  ipam = await connect({ url: database().url("ipam_allocator"), applicationName: "probe" });
-  operator = await connect({ url: database().url("ipam_operator") });
-  await operator.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
-});
+  owner = database().session()
+  ipam = await connect({ url: database().url("ipam_allocator"), applicationName: "probe" })
+  operator = await connect({ url: database().url("ipam_operator") })
+  await operator.createPool({ name: "web", ranges: ["10.0.0.0/24"] })
+})
 afterAll(async () => {
-  await ipam.close();
-  await operator.close();
-});
+  await ipam.close()
+  await operator.close()
+})
 
-const anyId = () => crypto.randomUUID();
+const anyId = () => crypto.randomUUID()
 
 describe("a call", () => {
   test("answers what a hypervisor needs, and its repetition the same", async () => {
-    const request = { pool: "web", requestId: anyId().toUpperCase(), owner: { kind: "instance", id: "i-1" }, ttlSeconds: 60 };
-    const answer = await ipam.allocate(request);
+    const request = {
+      pool: "web",
+      requestId: anyId().toUpperCase(),
+      owner: { kind: "instance", id: "i-1" },
+      ttlSeconds: 60,
+    }
+    const answer = await ipam.allocate(request)
     expect(answer).toEqual({
       outcome: "allocated",
       vrf: "default",
@@ -43,101 +56,112 @@ describe("a call", () => {
       state: "provisional",
       expiresAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       owner: request.owner,
-    });
-    expect(await ipam.allocate(request)).toEqual({ ...answer, outcome: "replayed" });
-  });
+    })
+    expect(await ipam.allocate(request)).toEqual({ ...answer, outcome: "replayed" })
+  })
 
   test("rejects with the class of its error, as it is", async () => {
-    const requestId = anyId();
-    await ipam.allocate({ pool: "web", requestId });
-    const error: unknown = await ipam.allocate({ pool: "web", requestId, owner: { kind: "a", id: "b" } }).catch((cause: unknown) => cause);
-    expect(error).toBeInstanceOf(KeyReused);
-    expect(error).toMatchObject({ _tag: "KeyReused", requestId, differs: ["owner"] });
-    await expect(ipam.allocate({ pool: "nowhere", requestId: anyId() })).rejects.toBeInstanceOf(UnknownPool);
-  });
+    const requestId = anyId()
+    await ipam.allocate({ pool: "web", requestId })
+    const error: unknown = await ipam
+      .allocate({ pool: "web", requestId, owner: { kind: "a", id: "b" } })
+      .catch((cause: unknown) => cause)
+    expect(error).toBeInstanceOf(KeyReused)
+    expect(error).toMatchObject({ _tag: "KeyReused", requestId, differs: ["owner"] })
+    await expect(ipam.allocate({ pool: "nowhere", requestId: anyId() })).rejects.toBeInstanceOf(UnknownPool)
+  })
 
   test("of several slots answers in the order asked, and rejects with the slot that was refused", async () => {
-    const slots = ["c", "a", "b"].map((slot) => ({ slot, pool: "web" }));
-    const answers = await ipam.allocateMany({ requestId: anyId(), slots });
-    expect(answers.map((answer) => answer.slot)).toEqual(["c", "a", "b"]);
-    const refused = ipam.allocateMany({ requestId: anyId(), slots: [{ slot: "a", pool: "web" }, { slot: "b", pool: "nowhere" }] });
-    await expect(refused).rejects.toMatchObject({ _tag: "UnknownPool", slot: "b" });
-  });
+    const slots = ["c", "a", "b"].map((slot) => ({ slot, pool: "web" }))
+    const answers = await ipam.allocateMany({ requestId: anyId(), slots })
+    expect(answers.map((answer) => answer.slot)).toEqual(["c", "a", "b"])
+    const refused = ipam.allocateMany({
+      requestId: anyId(),
+      slots: [
+        { slot: "a", pool: "web" },
+        { slot: "b", pool: "nowhere" },
+      ],
+    })
+    await expect(refused).rejects.toMatchObject({ _tag: "UnknownPool", slot: "b" })
+  })
 
   test("runs through a whole life: confirm, extend, list, release, get", async () => {
-    const key = { requestId: anyId(), slot: "eth0" };
-    const { address } = await ipam.allocate({ ...key, pool: "web", ttlSeconds: 60 });
-    expect(await ipam.extend({ ...key, ttlSeconds: 120 })).toMatchObject({ outcome: "extended", state: "provisional" });
-    expect(await ipam.confirm(key)).toMatchObject({ outcome: "confirmed", state: "confirmed", address });
-    expect(await ipam.list({ address })).toMatchObject([{ outcome: "held", requestId: key.requestId }]);
-    expect(await ipam.who({ address })).toMatchObject({ requestId: key.requestId });
-    expect(await ipam.release(key)).toMatchObject({ outcome: "released", freed: true, address });
-    expect(await ipam.release(key)).toMatchObject({ outcome: "already_released", freed: false });
-    expect(await ipam.get(key)).toMatchObject({ state: "released", releaseReason: "released" });
-    await expect(ipam.confirm(key)).rejects.toMatchObject({ _tag: "KeyReleased", reason: "released" });
-    await expect(ipam.allocate({ ...key, pool: "web" })).rejects.toMatchObject({ _tag: "KeyReleased" });
-    expect(await ipam.get({ requestId: anyId() })).toBeNull();
-  });
+    const key = { requestId: anyId(), slot: "eth0" }
+    const { address } = await ipam.allocate({ ...key, pool: "web", ttlSeconds: 60 })
+    expect(await ipam.extend({ ...key, ttlSeconds: 120 })).toMatchObject({ outcome: "extended", state: "provisional" })
+    expect(await ipam.confirm(key)).toMatchObject({ outcome: "confirmed", state: "confirmed", address })
+    expect(await ipam.list({ address })).toMatchObject([{ outcome: "held", requestId: key.requestId }])
+    expect(await ipam.who({ address })).toMatchObject({ requestId: key.requestId })
+    expect(await ipam.release(key)).toMatchObject({ outcome: "released", freed: true, address })
+    expect(await ipam.release(key)).toMatchObject({ outcome: "already_released", freed: false })
+    expect(await ipam.get(key)).toMatchObject({ state: "released", releaseReason: "released" })
+    await expect(ipam.confirm(key)).rejects.toMatchObject({ _tag: "KeyReleased", reason: "released" })
+    await expect(ipam.allocate({ ...key, pool: "web" })).rejects.toMatchObject({ _tag: "KeyReleased" })
+    expect(await ipam.get({ requestId: anyId() })).toBeNull()
+  })
 
   test("on a pool gives its counts as bigint", async () => {
-    await operator.createPool({ vrf: "six", name: "big", ranges: ["2001:db8::/64"], reserve: ["2001:db8::ff"] });
-    const pool = await operator.pool("big", { vrf: "six" });
-    expect(pool).toMatchObject({ size: 2n ** 64n, held: 0n, cooling: 0n, family: 6 });
-    expect(pool.free + pool.reserved).toBe(pool.size);
-    expect((await operator.pools({ vrf: "six" })).map((one) => one.name)).toEqual(["big"]);
-    await operator.addRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" });
-    await operator.reserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" });
-    await operator.unreserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" });
-    expect((await operator.removeRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })).size).toBe(2n ** 64n);
-    expect(await operator.deletePool("big", { vrf: "six" })).toMatchObject({ outcome: "deleted" });
-    await expect(operator.pool("big", { vrf: "six" })).rejects.toMatchObject({ _tag: "UnknownPool" });
-  });
-});
+    await operator.createPool({ vrf: "six", name: "big", ranges: ["2001:db8::/64"], reserve: ["2001:db8::ff"] })
+    const pool = await operator.pool("big", { vrf: "six" })
+    expect(pool).toMatchObject({ size: 2n ** 64n, held: 0n, cooling: 0n, family: 6 })
+    expect(pool.free + pool.reserved).toBe(pool.size)
+    expect((await operator.pools({ vrf: "six" })).map((one) => one.name)).toEqual(["big"])
+    await operator.addRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })
+    await operator.reserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" })
+    await operator.unreserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" })
+    expect((await operator.removeRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })).size).toBe(2n ** 64n)
+    expect(await operator.deletePool("big", { vrf: "six" })).toMatchObject({ outcome: "deleted" })
+    await expect(operator.pool("big", { vrf: "six" })).rejects.toMatchObject({ _tag: "UnknownPool" })
+  })
+})
 
 describe("a call that is cancelled", () => {
-  const waits = "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'";
+  const waits =
+    "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'"
 
   test("rejects with the signal's reason, runs no more, and leaves the key definite", async () => {
-    const key = { requestId: anyId(), slot: "cancelled" };
-    const control = new AbortController();
-    await owner.run("begin; select from ipam.free_extent for update");
-    const call = ipam.allocate({ ...key, pool: "web", signal: control.signal });
-    await owner.until(waits);
-    const reason = new Error("enough");
-    control.abort(reason);
-    await expect(call).rejects.toBe(reason);
-    expect(await owner.rows(waits)).toEqual([]);
-    await owner.run("commit");
-    expect(await ipam.get(key)).toBeNull();
-    expect(await ipam.allocate({ ...key, pool: "web" })).toMatchObject({ outcome: "allocated" });
-  });
+    const key = { requestId: anyId(), slot: "cancelled" }
+    const control = new AbortController()
+    await owner.run("begin; select from ipam.free_extent for update")
+    const call = ipam.allocate({ ...key, pool: "web", signal: control.signal })
+    await owner.until(waits)
+    const reason = new Error("enough")
+    control.abort(reason)
+    await expect(call).rejects.toBe(reason)
+    expect(await owner.rows(waits)).toEqual([])
+    await owner.run("commit")
+    expect(await ipam.get(key)).toBeNull()
+    expect(await ipam.allocate({ ...key, pool: "web" })).toMatchObject({ outcome: "allocated" })
+  })
 
   test("before it began sends nothing", async () => {
-    const requestId = anyId();
-    await expect(ipam.release({ requestId, signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" });
-    expect(await ipam.get({ requestId })).toBeNull();
-  });
-});
+    const requestId = anyId()
+    await expect(ipam.release({ requestId, signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" })
+    expect(await ipam.get({ requestId })).toBeNull()
+  })
+})
 
 describe("a call whose connection is lost", () => {
   test("is repeated with its key: one allocation, and a definite answer", async () => {
-    const requestId = anyId();
-    await owner.run("begin; select from ipam.free_extent for update");
-    const call = ipam.allocate({ pool: "web", requestId });
-    const { pid } = await owner.until("select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'");
-    await owner.run(`select pg_terminate_backend(${String(pid)})`);
-    await owner.run("commit");
-    expect(await call).toMatchObject({ outcome: "allocated" });
-    expect(await ipam.list({ requestId })).toHaveLength(1);
-  });
-});
+    const requestId = anyId()
+    await owner.run("begin; select from ipam.free_extent for update")
+    const call = ipam.allocate({ pool: "web", requestId })
+    const { pid } = await owner.until(
+      "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'",
+    )
+    await owner.run(`select pg_terminate_backend(${String(pid)})`)
+    await owner.run("commit")
+    expect(await call).toMatchObject({ outcome: "allocated" })
+    expect(await ipam.list({ requestId })).toHaveLength(1)
+  })
+})
 
 describe("connect", () => {
   test("rejects at once when nothing can be reached, and keeps the password to itself", async () => {
-    const refused = connect({ url: "postgres://u:s3cr3t@127.0.0.1:1/d", timeoutSeconds: 0.3 });
-    await expect(refused).rejects.toBeInstanceOf(DatabaseUnavailable);
-    await expect(refused).rejects.not.toThrow(/s3cr3t/);
-  });
+    const refused = connect({ url: "postgres://u:s3cr3t@127.0.0.1:1/d", timeoutSeconds: 0.3 })
+    await expect(refused).rejects.toBeInstanceOf(DatabaseUnavailable)
+    await expect(refused).rejects.not.toThrow(/s3cr3t/)
+  })
 
   test.each<[string, unknown]>([
     ["a misspelt option", { url: "postgres://h/d", timeoutSecond: 3 }],
@@ -147,10 +171,10 @@ describe("connect", () => {
     ["a URL instead of options", "postgres://u:s3cr3t@h/d"],
     ["nothing", null],
   ])("refuses options that cannot be meant: %s", async (_, options) => {
-    const refused = connect(options as ConnectOptions);
-    await expect(refused).rejects.toBeInstanceOf(InvalidInput);
-    await expect(refused).rejects.not.toThrow(/s3cr3t/);
-  });
+    const refused = connect(options as ConnectOptions)
+    await expect(refused).rejects.toBeInstanceOf(InvalidInput)
+    await expect(refused).rejects.not.toThrow(/s3cr3t/)
+  })
 
   test("and close leave a process nothing to wait for, also after a call was refused and some were cancelled", async () => {
     const output = await runScript(
@@ -162,32 +186,32 @@ describe("connect", () => {
       await ipam.close();
       await ipam.ping().catch((error) => console.log(error._tag));`,
       { URL_OF_TEST: database().url("ipam_allocator") },
-    );
-    expect(output).toBe("UnknownPool\nDatabaseUnavailable\n");
-  });
+    )
+    expect(output).toBe("UnknownPool\nDatabaseUnavailable\n")
+  })
 
   test("without a URL starts and migrates the embedded server, which outlives the program and keeps its data", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "ipam-connect-"));
-    await chmod(folder, 0o755);
+    const folder = await mkdtemp(join(tmpdir(), "ipam-connect-"))
+    await chmod(folder, 0o755)
     const script = `const ipam = await connect();
       const pool = await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
       console.log(pool.outcome);
-      await ipam.close();`;
+      await ipam.close();`
     try {
-      const env = { DATABASE_URL: "", SAGA_IPAM_DATA: join(folder, "data") };
-      expect(await runScript(script, env)).toBe("created\n");
-      expect(await runScript(script, env)).toBe("exists\n");
+      const env = { DATABASE_URL: "", SAGA_IPAM_DATA: join(folder, "data") }
+      expect(await runScript(script, env)).toBe("created\n")
+      expect(await runScript(script, env)).toBe("exists\n")
     } finally {
-      await removeServer(join(folder, "data"));
-      await rm(folder, { recursive: true });
+      await removeServer(join(folder, "data"))
+      await rm(folder, { recursive: true })
     }
-  });
-});
+  })
+})
 
 /** What a program prints that connects; it must end by itself. */
 const runScript = async (body: string, env: Record<string, string>): Promise<string> => {
-  const module = new URL("../src/promise.ts", import.meta.url).href;
-  const script = `import { connect } from ${JSON.stringify(module)}; ${body}`;
-  const options = { env: { ...process.env, ...env }, timeout: 15_000 };
-  return (await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], options)).stdout;
-};
+  const module = new URL("../src/promise.ts", import.meta.url).href
+  const script = `import { connect } from ${JSON.stringify(module)}; ${body}`
+  const options = { env: { ...process.env, ...env }, timeout: 15_000 }
+  return (await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], options)).stdout
+}

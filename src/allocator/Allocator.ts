@@ -5,14 +5,14 @@
  * their names. It keeps nothing: the same key from any process gets the same answer. Called again after `Contended` or
  * `DatabaseUnavailable`, a call with its key is always right.
  */
-import * as Context from "effect/Context";
-import * as Effect from "effect/Effect";
-import * as Layer from "effect/Layer";
-import * as Result from "effect/Result";
-import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts";
-import { AmbiguousIdentity } from "../domain/errors.ts";
-import type { UnknownPool } from "../domain/errors.ts";
-import { decodeInput } from "../domain/input.ts";
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts"
+import { AmbiguousIdentity } from "../domain/errors.ts"
+import type { UnknownPool } from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
 import {
   AllocateManyRequest,
   AllocateRequest,
@@ -23,62 +23,70 @@ import {
   ListRequest,
   ReclaimRequest,
   ReleaseAllRequest,
-} from "../domain/requests.ts";
-import { arrayLiteral } from "../database/connection.ts";
-import { Database, type DatabaseError, type SchemaError } from "../database/Database.ts";
-import { method } from "./metrics.ts";
-import { pageOf } from "./pages.ts";
-import { readAllocate, readHold, readRelease, readUnknownPool, type AllocateRefusal, type HoldRefusal } from "./refusals.ts";
-import { oneEach, onlyRow, toKeyRecord } from "./rows.ts";
-import * as statements from "./statements.ts";
+} from "../domain/requests.ts"
+import { arrayLiteral } from "../database/connection.ts"
+import { Database, type DatabaseError, type SchemaError } from "../database/Database.ts"
+import { method } from "./metrics.ts"
+import { pageOf } from "./pages.ts"
+import {
+  readAllocate,
+  readHold,
+  readRelease,
+  readUnknownPool,
+  type AllocateRefusal,
+  type HoldRefusal,
+} from "./refusals.ts"
+import { oneEach, onlyRow, toKeyRecord } from "./rows.ts"
+import * as statements from "./statements.ts"
 
 /** What every call may fail with besides its own refusals. */
-export type CallError = DatabaseError | SchemaError;
+export type CallError = DatabaseError | SchemaError
 
-type Answer<A, Refusal = never> = Effect.Effect<A, Refusal | CallError>;
+type Answer<A, Refusal = never> = Effect.Effect<A, Refusal | CallError>
 
 export class Allocator extends Context.Service<
   Allocator,
   {
     /** One address of a pool for a key: the lowest free one when nobody competes, or the one asked for. */
-    readonly allocate: (request: typeof AllocateRequest.Encoded) => Answer<Allocation, AllocateRefusal>;
+    readonly allocate: (request: typeof AllocateRequest.Encoded) => Answer<Allocation, AllocateRefusal>
     /** Several, all or none, in the order asked. Fails with the first refusal, which names its slot. */
     readonly allocateMany: (
       request: typeof AllocateManyRequest.Encoded,
-    ) => Answer<ReadonlyArray<Allocation>, AllocateRefusal>;
+    ) => Answer<ReadonlyArray<Allocation>, AllocateRefusal>
     /** Makes a provisional allocation stay, even past its ttl as long as it was not reclaimed. */
-    readonly confirm: (request: typeof KeyRequest.Encoded) => Answer<Allocation, HoldRefusal>;
+    readonly confirm: (request: typeof KeyRequest.Encoded) => Answer<Allocation, HoldRefusal>
     /** Several slots of one request, all or none. */
-    readonly confirmMany: (request: typeof KeysRequest.Encoded) => Answer<ReadonlyArray<Allocation>, HoldRefusal>;
+    readonly confirmMany: (request: typeof KeysRequest.Encoded) => Answer<ReadonlyArray<Allocation>, HoldRefusal>
     /** A new ttl from the server's now on, which may be shorter; a confirmed allocation stays as it is. */
-    readonly extend: (request: typeof ExtendRequest.Encoded) => Answer<Allocation, HoldRefusal>;
+    readonly extend: (request: typeof ExtendRequest.Encoded) => Answer<Allocation, HoldRefusal>
     /** Several slots of one request, all or none. */
-    readonly extendMany: (
-      request: typeof ExtendManyRequest.Encoded,
-    ) => Answer<ReadonlyArray<Allocation>, HoldRefusal>;
+    readonly extendMany: (request: typeof ExtendManyRequest.Encoded) => Answer<ReadonlyArray<Allocation>, HoldRefusal>
     /** Gives the address back, and bars the key for good, whether it was seen before or not. Refuses nothing. */
-    readonly release: (request: typeof KeyRequest.Encoded) => Answer<Released>;
+    readonly release: (request: typeof KeyRequest.Encoded) => Answer<Released>
     /** Several slots of one request; a tombstone for each, in the order asked. */
-    readonly releaseMany: (request: typeof KeysRequest.Encoded) => Answer<ReadonlyArray<Released>>;
+    readonly releaseMany: (request: typeof KeysRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** Every slot of the request that exists. It bars no slot that it has not seen: name those in `releaseMany`. */
-    readonly releaseAll: (request: typeof ReleaseAllRequest.Encoded) => Answer<ReadonlyArray<Released>>;
+    readonly releaseAll: (request: typeof ReleaseAllRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** Releases provisional allocations past their ttl, the oldest first. What was released is the answer; fewer than `maxRows`: none are left. */
-    readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>>;
+    readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** What the key is now. `null`: never seen, which is not final, since an allocate may be under way. */
-    readonly get: (request: typeof KeyRequest.Encoded) => Answer<KeyRecord | null>;
+    readonly get: (request: typeof KeyRequest.Encoded) => Answer<KeyRecord | null>
     /**
      * What is held, by exactly one of pool, request, owner, address or prefix; a request's tombstones too. Everything, read in
      * pages of a thousand that are no common snapshot; with `pageSize` one page, and `after` for the next.
      */
-    readonly list: (request: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool>;
+    readonly list: (request: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool>
     /** Who holds the address. Without a vrf it must be held in at most one. */
-    readonly who: (request: { readonly vrf?: string | undefined; readonly address: string }) => Answer<KeyRecord | null, AmbiguousIdentity>;
+    readonly who: (request: {
+      readonly vrf?: string | undefined
+      readonly address: string
+    }) => Answer<KeyRecord | null, AmbiguousIdentity>
   }
 >()("saga-ipam/allocator/Allocator") {
   static readonly layer: Layer.Layer<Allocator, never, Database> = Layer.effect(
     Allocator,
     Effect.suspend(() => make),
-  );
+  )
 }
 
 const decode = {
@@ -91,15 +99,15 @@ const decode = {
   releaseAll: decodeInput(ReleaseAllRequest),
   reclaim: decodeInput(ReclaimRequest),
   list: decodeInput(ListRequest),
-};
+}
 
-const outcomeOfOne = (answer: Allocation) => [answer.outcome];
-const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answer) => answer.outcome);
+const outcomeOfOne = (answer: Allocation) => [answer.outcome]
+const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answer) => answer.outcome)
 
-const withheldAlone = new Error("The database withheld slots and refused none");
+const withheldAlone = new Error("The database withheld slots and refused none")
 
 const make = Effect.gen(function* () {
-  const { query } = yield* Database;
+  const { query } = yield* Database
 
   const takesOf = (request: typeof AllocateRequest.Type | typeof AllocateManyRequest.Type) => [
     request.owner?.kind ?? null,
@@ -107,128 +115,171 @@ const make = Effect.gen(function* () {
     request.ttlSeconds ?? null,
     request.allowReserved,
     request.allowCooling,
-  ];
+  ]
 
-  const allocate = method("Allocator.allocate", Effect.fnUntraced(function* (input: typeof AllocateRequest.Encoded) {
-    const request = yield* decode.allocate(input);
-    const { vrf, pool, requestId, slot, address } = request;
-    const rows = yield* query(
-      statements.allocate,
-      [vrf, pool, requestId, slot, address ?? null, ...takesOf(request)],
-      { call: "allocate", vrf, pool, requestId, slot },
-    );
-    const answer = readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false });
-    if (Result.isSuccess(answer)) return answer.success;
-    return yield* answer.failure === "withheld" ? Effect.die(withheldAlone) : answer.failure;
-  }), outcomeOfOne);
+  const allocate = method(
+    "Allocator.allocate",
+    Effect.fnUntraced(function* (input: typeof AllocateRequest.Encoded) {
+      const request = yield* decode.allocate(input)
+      const { vrf, pool, requestId, slot, address } = request
+      const rows = yield* query(
+        statements.allocate,
+        [vrf, pool, requestId, slot, address ?? null, ...takesOf(request)],
+        { call: "allocate", vrf, pool, requestId, slot },
+      )
+      const answer = readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false })
+      if (Result.isSuccess(answer)) return answer.success
+      return yield* answer.failure === "withheld" ? Effect.die(withheldAlone) : answer.failure
+    }),
+    outcomeOfOne,
+  )
 
-  const allocateMany = method("Allocator.allocateMany", Effect.fnUntraced(function* (input: typeof AllocateManyRequest.Encoded) {
-    const request = yield* decode.allocateMany(input);
-    const { vrf, requestId, slots } = request;
-    const rows = yield* query(
-      statements.allocateMany,
-      [
-        vrf,
-        requestId,
-        arrayLiteral(slots.map((one) => one.slot)),
-        arrayLiteral(slots.map((one) => one.pool)),
-        arrayLiteral(slots.map((one) => one.address ?? null)),
-        ...takesOf(request),
-      ],
-      { call: "allocate_many", vrf, requestId },
-    );
-    const answers = oneEach(rows, slots).map(([row, one]) => readAllocate(row, { vrf, requestId, ...one, many: true }));
-    const allocations = answers.filter(Result.isSuccess).map((answer) => answer.success);
-    if (allocations.length === answers.length) return allocations;
-    const refusals = answers.filter(Result.isFailure).map((answer) => answer.failure);
-    const refusal = refusals.find((one) => one !== "withheld");
-    return yield* refusal ?? Effect.die(withheldAlone);
-  }), outcomesOfAll);
+  const allocateMany = method(
+    "Allocator.allocateMany",
+    Effect.fnUntraced(function* (input: typeof AllocateManyRequest.Encoded) {
+      const request = yield* decode.allocateMany(input)
+      const { vrf, requestId, slots } = request
+      const rows = yield* query(
+        statements.allocateMany,
+        [
+          vrf,
+          requestId,
+          arrayLiteral(slots.map((one) => one.slot)),
+          arrayLiteral(slots.map((one) => one.pool)),
+          arrayLiteral(slots.map((one) => one.address ?? null)),
+          ...takesOf(request),
+        ],
+        { call: "allocate_many", vrf, requestId },
+      )
+      const answers = oneEach(rows, slots).map(([row, one]) =>
+        readAllocate(row, { vrf, requestId, ...one, many: true }),
+      )
+      const allocations = answers.filter(Result.isSuccess).map((answer) => answer.success)
+      if (allocations.length === answers.length) return allocations
+      const refusals = answers.filter(Result.isFailure).map((answer) => answer.failure)
+      const refusal = refusals.find((one) => one !== "withheld")
+      return yield* refusal ?? Effect.die(withheldAlone)
+    }),
+    outcomesOfAll,
+  )
 
-  const confirm = method("Allocator.confirm", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
-    const { vrf, requestId, slot } = yield* decode.key(input);
-    const context = { call: "confirm", vrf, requestId, slot };
-    const rows = yield* query(statements.confirm, [vrf, requestId, slot], context);
-    return yield* Effect.fromResult(readHold(onlyRow(rows), context));
-  }));
+  const confirm = method(
+    "Allocator.confirm",
+    Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
+      const { vrf, requestId, slot } = yield* decode.key(input)
+      const context = { call: "confirm", vrf, requestId, slot }
+      const rows = yield* query(statements.confirm, [vrf, requestId, slot], context)
+      return yield* Effect.fromResult(readHold(onlyRow(rows), context))
+    }),
+  )
 
-  const confirmMany = method("Allocator.confirmMany", Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
-    const { vrf, requestId, slots } = yield* decode.keys(input);
-    const context = { call: "confirm_many", vrf, requestId };
-    const rows = yield* query(statements.confirmMany, [vrf, requestId, arrayLiteral(slots)], context);
-    return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))));
-  }));
+  const confirmMany = method(
+    "Allocator.confirmMany",
+    Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
+      const { vrf, requestId, slots } = yield* decode.keys(input)
+      const context = { call: "confirm_many", vrf, requestId }
+      const rows = yield* query(statements.confirmMany, [vrf, requestId, arrayLiteral(slots)], context)
+      return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))))
+    }),
+  )
 
-  const extend = method("Allocator.extend", Effect.fnUntraced(function* (input: typeof ExtendRequest.Encoded) {
-    const { vrf, requestId, slot, ttlSeconds } = yield* decode.extend(input);
-    const context = { call: "extend", vrf, requestId, slot };
-    const rows = yield* query(statements.extend, [vrf, requestId, slot, ttlSeconds], context);
-    return yield* Effect.fromResult(readHold(onlyRow(rows), context));
-  }));
+  const extend = method(
+    "Allocator.extend",
+    Effect.fnUntraced(function* (input: typeof ExtendRequest.Encoded) {
+      const { vrf, requestId, slot, ttlSeconds } = yield* decode.extend(input)
+      const context = { call: "extend", vrf, requestId, slot }
+      const rows = yield* query(statements.extend, [vrf, requestId, slot, ttlSeconds], context)
+      return yield* Effect.fromResult(readHold(onlyRow(rows), context))
+    }),
+  )
 
-  const extendMany = method("Allocator.extendMany", Effect.fnUntraced(function* (input: typeof ExtendManyRequest.Encoded) {
-    const { vrf, requestId, slots, ttlSeconds } = yield* decode.extendMany(input);
-    const context = { call: "extend_many", vrf, requestId };
-    const rows = yield* query(statements.extendMany, [vrf, requestId, arrayLiteral(slots), ttlSeconds], context);
-    return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))));
-  }));
+  const extendMany = method(
+    "Allocator.extendMany",
+    Effect.fnUntraced(function* (input: typeof ExtendManyRequest.Encoded) {
+      const { vrf, requestId, slots, ttlSeconds } = yield* decode.extendMany(input)
+      const context = { call: "extend_many", vrf, requestId }
+      const rows = yield* query(statements.extendMany, [vrf, requestId, arrayLiteral(slots), ttlSeconds], context)
+      return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))))
+    }),
+  )
 
-  const release = method("Allocator.release", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
-    const { vrf, requestId, slot } = yield* decode.key(input);
-    const rows = yield* query(statements.release, [vrf, requestId, slot], { call: "release", vrf, requestId, slot });
-    return readRelease(onlyRow(rows));
-  }));
+  const release = method(
+    "Allocator.release",
+    Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
+      const { vrf, requestId, slot } = yield* decode.key(input)
+      const rows = yield* query(statements.release, [vrf, requestId, slot], { call: "release", vrf, requestId, slot })
+      return readRelease(onlyRow(rows))
+    }),
+  )
 
-  const releaseMany = method("Allocator.releaseMany", Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
-    const { vrf, requestId, slots } = yield* decode.keys(input);
-    const context = { call: "release_many", vrf, requestId };
-    const rows = yield* query(statements.releaseMany, [vrf, requestId, arrayLiteral(slots)], context);
-    return oneEach(rows, slots).map(([row]) => readRelease(row));
-  }));
+  const releaseMany = method(
+    "Allocator.releaseMany",
+    Effect.fnUntraced(function* (input: typeof KeysRequest.Encoded) {
+      const { vrf, requestId, slots } = yield* decode.keys(input)
+      const context = { call: "release_many", vrf, requestId }
+      const rows = yield* query(statements.releaseMany, [vrf, requestId, arrayLiteral(slots)], context)
+      return oneEach(rows, slots).map(([row]) => readRelease(row))
+    }),
+  )
 
-  const releaseAll = method("Allocator.releaseAll", Effect.fnUntraced(function* (input: typeof ReleaseAllRequest.Encoded) {
-    const { vrf, requestId } = yield* decode.releaseAll(input);
-    const rows = yield* query(statements.releaseAll, [vrf, requestId], { call: "release_all", vrf, requestId });
-    return rows.map(readRelease);
-  }));
+  const releaseAll = method(
+    "Allocator.releaseAll",
+    Effect.fnUntraced(function* (input: typeof ReleaseAllRequest.Encoded) {
+      const { vrf, requestId } = yield* decode.releaseAll(input)
+      const rows = yield* query(statements.releaseAll, [vrf, requestId], { call: "release_all", vrf, requestId })
+      return rows.map(readRelease)
+    }),
+  )
 
-  const reclaimExpired = method("Allocator.reclaimExpired", Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
-    const { maxRows } = yield* decode.reclaim(input);
-    const rows = yield* query(statements.reclaimExpired, [maxRows], { call: "reclaim_expired" });
-    return rows.map(readRelease);
-  }));
+  const reclaimExpired = method(
+    "Allocator.reclaimExpired",
+    Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
+      const { maxRows } = yield* decode.reclaim(input)
+      const rows = yield* query(statements.reclaimExpired, [maxRows], { call: "reclaim_expired" })
+      return rows.map(readRelease)
+    }),
+  )
 
-  const get = method("Allocator.get", Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
-    const { vrf, requestId, slot } = yield* decode.key(input);
-    const [row] = yield* query(statements.get, [vrf, requestId, slot], { call: "get", vrf, requestId, slot });
-    return row === undefined ? null : toKeyRecord(row);
-  }));
+  const get = method(
+    "Allocator.get",
+    Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
+      const { vrf, requestId, slot } = yield* decode.key(input)
+      const [row] = yield* query(statements.get, [vrf, requestId, slot], { call: "get", vrf, requestId, slot })
+      return row === undefined ? null : toKeyRecord(row)
+    }),
+  )
 
-  const list = method("Allocator.list", Effect.fnUntraced(function* (input: typeof ListRequest.Encoded) {
-    const request = yield* decode.list(input);
-    const found: Array<KeyRecord> = [];
-    let { after } = request;
-    for (;;) {
-      const page = pageOf({ ...request, after });
-      const rows = yield* query(page.statement, page.parameters, page.context);
-      const unknown = readUnknownPool(rows, request);
-      if (unknown !== undefined) return yield* unknown;
-      found.push(...rows.map(toKeyRecord));
-      const last = found.at(-1);
-      if (input.pageSize !== undefined || rows.length < request.pageSize || last === undefined) return found;
-      after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot };
-    }
-  }));
+  const list = method(
+    "Allocator.list",
+    Effect.fnUntraced(function* (input: typeof ListRequest.Encoded) {
+      const request = yield* decode.list(input)
+      const found: Array<KeyRecord> = []
+      let { after } = request
+      for (;;) {
+        const page = pageOf({ ...request, after })
+        const rows = yield* query(page.statement, page.parameters, page.context)
+        const unknown = readUnknownPool(rows, request)
+        if (unknown !== undefined) return yield* unknown
+        found.push(...rows.map(toKeyRecord))
+        const last = found.at(-1)
+        if (input.pageSize !== undefined || rows.length < request.pageSize || last === undefined) return found
+        after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot }
+      }
+    }),
+  )
 
-  const who = method("Allocator.who", Effect.fnUntraced(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
-    const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 });
-    const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die);
-    if (holders.length < 2) return holders[0] ?? null;
-    return yield* new AmbiguousIdentity({
-      identity: `address ${input.address}`,
-      candidates: holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
-    });
-  }));
+  const who = method(
+    "Allocator.who",
+    Effect.fnUntraced(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
+      const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 })
+      const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die)
+      if (holders.length < 2) return holders[0] ?? null
+      return yield* new AmbiguousIdentity({
+        identity: `address ${input.address}`,
+        candidates: holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
+      })
+    }),
+  )
 
   return Allocator.of({
     allocate,
@@ -244,5 +295,5 @@ const make = Effect.gen(function* () {
     get,
     list,
     who,
-  });
-});
+  })
+})

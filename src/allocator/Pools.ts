@@ -4,50 +4,64 @@
  * As in `Allocator`, each call is one statement. Creating, adding and reserving may be repeated after `DatabaseUnavailable`;
  * removing, unreserving and deleting are not repeated by themselves, since a second one would find nothing to do.
  */
-import * as Context from "effect/Context";
-import * as Effect from "effect/Effect";
-import * as Layer from "effect/Layer";
-import type * as Result from "effect/Result";
-import type { AddressOutside, NotFound, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "../domain/errors.ts";
-import { decodeInput } from "../domain/input.ts";
-import type { Pool } from "../domain/pool.ts";
-import { AddRangeRequest, CreatePoolRequest, ListPoolsRequest, PoolRangeRequest, PoolRequest } from "../domain/poolRequests.ts";
-import { arrayLiteral } from "../database/connection.ts";
-import { Database, type Row, type Statement } from "../database/Database.ts";
-import type { CallError } from "./Allocator.ts";
-import { method } from "./metrics.ts";
-import { readCreated, readAdded, readDeleted, readFound, readRemoved, readReserved } from "./poolRefusals.ts";
-import { onlyRow, toPool } from "./rows.ts";
-import * as statements from "./statements.ts";
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Result from "effect/Result"
+import type {
+  AddressOutside,
+  NotFound,
+  PoolExists,
+  PoolInUse,
+  RangeInUse,
+  RangeOverlaps,
+  UnknownPool,
+} from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
+import type { Pool } from "../domain/pool.ts"
+import {
+  AddRangeRequest,
+  CreatePoolRequest,
+  ListPoolsRequest,
+  PoolRangeRequest,
+  PoolRequest,
+} from "../domain/poolRequests.ts"
+import { arrayLiteral } from "../database/connection.ts"
+import { Database, type Row, type Statement } from "../database/Database.ts"
+import type { CallError } from "./Allocator.ts"
+import { method } from "./metrics.ts"
+import { readCreated, readAdded, readDeleted, readFound, readRemoved, readReserved } from "./poolRefusals.ts"
+import { onlyRow, toPool } from "./rows.ts"
+import * as statements from "./statements.ts"
 
-type PoolRefusal = UnknownPool | NotFound | RangeInUse | AddressOutside;
-type Answer<Refusal> = Effect.Effect<Pool, Refusal | CallError>;
+type PoolRefusal = UnknownPool | NotFound | RangeInUse | AddressOutside
+type Answer<Refusal> = Effect.Effect<Pool, Refusal | CallError>
 
 export class Pools extends Context.Service<
   Pools,
   {
     /** A new pool, and its vrf with it. The same definition again answers the pool as it is (`exists`). */
-    readonly createPool: (request: typeof CreatePoolRequest.Encoded) => Answer<PoolExists | RangeOverlaps>;
+    readonly createPool: (request: typeof CreatePoolRequest.Encoded) => Answer<PoolExists | RangeOverlaps>
     /** The pool with its ranges and counts. */
-    readonly getPool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool>;
+    readonly getPool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool>
     /** All pools of a vrf, or of all, by vrf and name. */
-    readonly listPools: (request?: typeof ListPoolsRequest.Encoded) => Effect.Effect<ReadonlyArray<Pool>, CallError>;
+    readonly listPools: (request?: typeof ListPoolsRequest.Encoded) => Effect.Effect<ReadonlyArray<Pool>, CallError>
     /** One range more; the same range again changes nothing. */
-    readonly addRange: (request: typeof AddRangeRequest.Encoded) => Answer<UnknownPool | RangeOverlaps>;
+    readonly addRange: (request: typeof AddRangeRequest.Encoded) => Answer<UnknownPool | RangeOverlaps>
     /** Takes away a range as it was given, unless any of its addresses is held. */
-    readonly removeRange: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | NotFound | RangeInUse>;
+    readonly removeRange: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | NotFound | RangeInUse>
     /** Bars addresses from being handed out automatically. Those that are held stay held, and go to reserved when released. */
-    readonly reserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>;
+    readonly reserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>
     /** Undoes `reserve`. */
-    readonly unreserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>;
+    readonly unreserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>
     /** Ends the pool and frees its name, unless any of its addresses is held. */
-    readonly deletePool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool | PoolInUse>;
+    readonly deletePool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool | PoolInUse>
   }
 >()("saga-ipam/allocator/Pools") {
   static readonly layer: Layer.Layer<Pools, never, Database> = Layer.effect(
     Pools,
     Effect.suspend(() => make),
-  );
+  )
 }
 
 const decode = {
@@ -56,56 +70,68 @@ const decode = {
   list: decodeInput(ListPoolsRequest),
   addRange: decodeInput(AddRangeRequest),
   range: decodeInput(PoolRangeRequest),
-};
+}
 
-const pageSize = 1000;
+const pageSize = 1000
 
 const make = Effect.gen(function* () {
-  const { query } = yield* Database;
+  const { query } = yield* Database
 
-  const createPool = method("Pools.createPool", Effect.fnUntraced(function* (input: typeof CreatePoolRequest.Encoded) {
-    const request = yield* decode.create(input);
-    const { vrf, name } = request;
-    const rows = yield* query(
-      statements.createPool,
-      [
-        vrf,
-        name,
-        arrayLiteral(request.ranges),
-        arrayLiteral(request.reserve),
-        request.gateway,
-        request.cooldownSeconds,
-        request.includeNetworkAddresses,
-      ],
-      { call: "create_pool", vrf, pool: name },
-    );
-    return yield* Effect.fromResult(readCreated(onlyRow(rows), { vrf, pool: name }));
-  }));
+  const createPool = method(
+    "Pools.createPool",
+    Effect.fnUntraced(function* (input: typeof CreatePoolRequest.Encoded) {
+      const request = yield* decode.create(input)
+      const { vrf, name } = request
+      const rows = yield* query(
+        statements.createPool,
+        [
+          vrf,
+          name,
+          arrayLiteral(request.ranges),
+          arrayLiteral(request.reserve),
+          request.gateway,
+          request.cooldownSeconds,
+          request.includeNetworkAddresses,
+        ],
+        { call: "create_pool", vrf, pool: name },
+      )
+      return yield* Effect.fromResult(readCreated(onlyRow(rows), { vrf, pool: name }))
+    }),
+  )
 
-  const getPool = method("Pools.getPool", Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
-    const { vrf, pool } = yield* decode.pool(input);
-    const rows = yield* query(statements.getPool, [vrf, pool], { call: "get_pool", vrf, pool });
-    return yield* Effect.fromResult(readFound(onlyRow(rows), { vrf, pool }));
-  }));
+  const getPool = method(
+    "Pools.getPool",
+    Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
+      const { vrf, pool } = yield* decode.pool(input)
+      const rows = yield* query(statements.getPool, [vrf, pool], { call: "get_pool", vrf, pool })
+      return yield* Effect.fromResult(readFound(onlyRow(rows), { vrf, pool }))
+    }),
+  )
 
-  const listPools = method("Pools.listPools", Effect.fnUntraced(function* (input: typeof ListPoolsRequest.Encoded = {}) {
-    const { vrf } = yield* decode.list(input);
-    const found: Array<Pool> = [];
-    for (;;) {
-      const last = found.at(-1);
-      const after = [last?.vrf ?? null, last?.name ?? null];
-      const rows = yield* query(statements.listPools, [vrf ?? null, ...after, pageSize], { call: "list_pools", vrf });
-      found.push(...rows.map(toPool));
-      if (rows.length < pageSize) return found;
-    }
-  }));
+  const listPools = method(
+    "Pools.listPools",
+    Effect.fnUntraced(function* (input: typeof ListPoolsRequest.Encoded = {}) {
+      const { vrf } = yield* decode.list(input)
+      const found: Array<Pool> = []
+      for (;;) {
+        const last = found.at(-1)
+        const after = [last?.vrf ?? null, last?.name ?? null]
+        const rows = yield* query(statements.listPools, [vrf ?? null, ...after, pageSize], { call: "list_pools", vrf })
+        found.push(...rows.map(toPool))
+        if (rows.length < pageSize) return found
+      }
+    }),
+  )
 
-  const addRange = method("Pools.addRange", Effect.fnUntraced(function* (input: typeof AddRangeRequest.Encoded) {
-    const { vrf, pool, range, includeNetworkAddresses, gateway } = yield* decode.addRange(input);
-    const parameters = [vrf, pool, range, includeNetworkAddresses ?? null, gateway ?? null];
-    const rows = yield* query(statements.addRange, parameters, { call: "add_range", vrf, pool });
-    return yield* Effect.fromResult(readAdded(onlyRow(rows), { vrf, pool }));
-  }));
+  const addRange = method(
+    "Pools.addRange",
+    Effect.fnUntraced(function* (input: typeof AddRangeRequest.Encoded) {
+      const { vrf, pool, range, includeNetworkAddresses, gateway } = yield* decode.addRange(input)
+      const parameters = [vrf, pool, range, includeNetworkAddresses ?? null, gateway ?? null]
+      const rows = yield* query(statements.addRange, parameters, { call: "add_range", vrf, pool })
+      return yield* Effect.fromResult(readAdded(onlyRow(rows), { vrf, pool }))
+    }),
+  )
 
   /** The calls that name a range of a pool differ in their function and in what it may refuse. */
   const onRange = <Refusal extends PoolRefusal>(
@@ -114,22 +140,28 @@ const make = Effect.gen(function* () {
     call: string,
     read: (row: Row, asked: typeof PoolRangeRequest.Type) => Result.Result<Pool, Refusal>,
   ) =>
-    method(name, Effect.fnUntraced(function* (input: typeof PoolRangeRequest.Encoded) {
-      const request = yield* decode.range(input);
-      const { vrf, pool, range } = request;
-      const rows = yield* query(statement, [vrf, pool, range], { call, vrf, pool });
-      return yield* Effect.fromResult(read(onlyRow(rows), request));
-    }));
+    method(
+      name,
+      Effect.fnUntraced(function* (input: typeof PoolRangeRequest.Encoded) {
+        const request = yield* decode.range(input)
+        const { vrf, pool, range } = request
+        const rows = yield* query(statement, [vrf, pool, range], { call, vrf, pool })
+        return yield* Effect.fromResult(read(onlyRow(rows), request))
+      }),
+    )
 
-  const removeRange = onRange("Pools.removeRange", statements.removeRange, "remove_range", readRemoved);
-  const reserve = onRange("Pools.reserve", statements.reserve, "reserve", readReserved);
-  const unreserve = onRange("Pools.unreserve", statements.unreserve, "unreserve", readReserved);
+  const removeRange = onRange("Pools.removeRange", statements.removeRange, "remove_range", readRemoved)
+  const reserve = onRange("Pools.reserve", statements.reserve, "reserve", readReserved)
+  const unreserve = onRange("Pools.unreserve", statements.unreserve, "unreserve", readReserved)
 
-  const deletePool = method("Pools.deletePool", Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
-    const { vrf, pool } = yield* decode.pool(input);
-    const rows = yield* query(statements.deletePool, [vrf, pool], { call: "delete_pool", vrf, pool });
-    return yield* Effect.fromResult(readDeleted(onlyRow(rows), { vrf, pool }));
-  }));
+  const deletePool = method(
+    "Pools.deletePool",
+    Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
+      const { vrf, pool } = yield* decode.pool(input)
+      const rows = yield* query(statements.deletePool, [vrf, pool], { call: "delete_pool", vrf, pool })
+      return yield* Effect.fromResult(readDeleted(onlyRow(rows), { vrf, pool }))
+    }),
+  )
 
-  return Pools.of({ createPool, getPool, listPools, addRange, removeRange, reserve, unreserve, deletePool });
-});
+  return Pools.of({ createPool, getPool, listPools, addRange, removeRange, reserve, unreserve, deletePool })
+})

@@ -1,14 +1,14 @@
 /**
  * The allocator's services on one database, located, connected and checked: what a program of Effect provides once.
  */
-import * as Effect from "effect/Effect";
-import * as Layer from "effect/Layer";
-import { Database } from "../database/Database.ts";
-import { locate, type ConnectOptions } from "../database/locate.ts";
-import { migrate } from "../database/migrate.ts";
-import { Allocator, type CallError } from "./Allocator.ts";
-import { Doctor } from "./Doctor.ts";
-import { Pools } from "./Pools.ts";
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Database } from "../database/Database.ts"
+import { locate, type ConnectOptions } from "../database/locate.ts"
+import { migrate } from "../database/migrate.ts"
+import { Allocator, type CallError } from "./Allocator.ts"
+import { Doctor } from "./Doctor.ts"
+import { Pools } from "./Pools.ts"
 
 /**
  * `Allocator`, `Pools` and `Doctor` over one pool of connections, with its `Database`. Fails at once when the database does not
@@ -17,11 +17,11 @@ import { Pools } from "./Pools.ts";
 export const layer = (options: ConnectOptions = {}): Layer.Layer<Allocator | Pools | Doctor | Database, CallError> => {
   const database = Layer.unwrap(
     Effect.map(locate(options), (location) => {
-      const prepare = location.embedded ? Effect.andThen(migrate({ onlyIfNeeded: true }), checkSchema) : checkSchema;
-      return Layer.effectDiscard(prepare).pipe(Layer.provideMerge(Database.layer(location.database)));
+      const prepare = location.embedded ? Effect.andThen(migrate({ onlyIfNeeded: true }), checkSchema) : checkSchema
+      return Layer.effectDiscard(prepare).pipe(Layer.provideMerge(Database.layer(location.database)))
     }),
-  );
-  return Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer).pipe(Layer.provideMerge(database));
-};
+  )
+  return Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer).pipe(Layer.provideMerge(database))
+}
 
-const checkSchema = Effect.flatMap(Database, (database) => database.checkSchema);
+const checkSchema = Effect.flatMap(Database, (database) => database.checkSchema)

@@ -1,8 +1,8 @@
 /**
  * What each outcome of a call on a pool means: the pool, or the error of its name. Pure.
  */
-import * as Result from "effect/Result";
-import * as Schema from "effect/Schema";
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import {
   AddressOutside,
   NotFound,
@@ -11,107 +11,107 @@ import {
   RangeInUse,
   RangeOverlaps,
   UnknownPool,
-} from "../domain/errors.ts";
-import type { Pool } from "../domain/pool.ts";
-import type { Row } from "../database/Database.ts";
-import { outcomeOf, reader, toPool } from "./rows.ts";
+} from "../domain/errors.ts"
+import type { Pool } from "../domain/pool.ts"
+import type { Row } from "../database/Database.ts"
+import { outcomeOf, reader, toPool } from "./rows.ts"
 
 /** The pool that a call was about, as the caller named it. */
 interface AskedPool {
-  readonly vrf: string;
-  readonly pool: string;
+  readonly vrf: string
+  readonly pool: string
 }
 interface AskedRange extends AskedPool {
-  readonly range: string;
+  readonly range: string
 }
 
 const unknownPool = (row: Row, { vrf, pool }: AskedPool) =>
-  Result.fail(new UnknownPool({ vrf, pool, vrfs: elsewhere(row["detail"]).vrfs }));
+  Result.fail(new UnknownPool({ vrf, pool, vrfs: elsewhere(row["detail"]).vrfs }))
 
 const overlaps = (row: Row, { vrf, pool }: AskedPool) =>
-  Result.fail(new RangeOverlaps({ vrf, pool, other: other(row["detail"]) }));
+  Result.fail(new RangeOverlaps({ vrf, pool, other: other(row["detail"]) }))
 
 export const readCreated = (row: Row, asked: AskedPool): Result.Result<Pool, PoolExists | RangeOverlaps> => {
-  const outcome = outcomeOf(row, ["created", "exists", "pool_exists", "range_overlaps"]);
+  const outcome = outcomeOf(row, ["created", "exists", "pool_exists", "range_overlaps"])
   switch (outcome) {
     case "created":
     case "exists":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "pool_exists":
-      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.pool }));
+      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.pool }))
     case "range_overlaps":
-      return overlaps(row, asked);
+      return overlaps(row, asked)
   }
-};
+}
 
 export const readFound = (row: Row, asked: AskedPool): Result.Result<Pool, UnknownPool> => {
-  const outcome = outcomeOf(row, ["found", "unknown_pool"]);
+  const outcome = outcomeOf(row, ["found", "unknown_pool"])
   switch (outcome) {
     case "found":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "unknown_pool":
-      return unknownPool(row, asked);
+      return unknownPool(row, asked)
   }
-};
+}
 
 export const readAdded = (row: Row, asked: AskedPool): Result.Result<Pool, UnknownPool | RangeOverlaps> => {
-  const outcome = outcomeOf(row, ["added", "exists", "range_overlaps", "unknown_pool"]);
+  const outcome = outcomeOf(row, ["added", "exists", "range_overlaps", "unknown_pool"])
   switch (outcome) {
     case "added":
     case "exists":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "range_overlaps":
-      return overlaps(row, asked);
+      return overlaps(row, asked)
     case "unknown_pool":
-      return unknownPool(row, asked);
+      return unknownPool(row, asked)
   }
-};
+}
 
 export const readRemoved = (row: Row, asked: AskedRange): Result.Result<Pool, UnknownPool | NotFound | RangeInUse> => {
-  const { vrf, pool, range } = asked;
-  const outcome = outcomeOf(row, ["removed", "not_found", "range_in_use", "unknown_pool"]);
+  const { vrf, pool, range } = asked
+  const outcome = outcomeOf(row, ["removed", "not_found", "range_in_use", "unknown_pool"])
   switch (outcome) {
     case "removed":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "not_found":
-      return Result.fail(new NotFound({ what: "range", vrf, pool, range }));
+      return Result.fail(new NotFound({ what: "range", vrf, pool, range }))
     case "range_in_use":
-      return Result.fail(new RangeInUse({ vrf, pool, range, held: inUse(row["detail"]).held }));
+      return Result.fail(new RangeInUse({ vrf, pool, range, held: inUse(row["detail"]).held }))
     case "unknown_pool":
-      return unknownPool(row, asked);
+      return unknownPool(row, asked)
   }
-};
+}
 
 /** The answer to a reserve or an unreserve. */
 export const readReserved = (row: Row, asked: AskedRange): Result.Result<Pool, UnknownPool | AddressOutside> => {
-  const { vrf, pool, range } = asked;
-  const outcome = outcomeOf(row, ["reserved", "unreserved", "address_outside", "unknown_pool"]);
+  const { vrf, pool, range } = asked
+  const outcome = outcomeOf(row, ["reserved", "unreserved", "address_outside", "unknown_pool"])
   switch (outcome) {
     case "reserved":
     case "unreserved":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "address_outside":
-      return Result.fail(new AddressOutside({ vrf, pool, address: range }));
+      return Result.fail(new AddressOutside({ vrf, pool, address: range }))
     case "unknown_pool":
-      return unknownPool(row, asked);
+      return unknownPool(row, asked)
   }
-};
+}
 
 export const readDeleted = (row: Row, asked: AskedPool): Result.Result<Pool, UnknownPool | PoolInUse> => {
-  const outcome = outcomeOf(row, ["deleted", "pool_in_use", "unknown_pool"]);
+  const outcome = outcomeOf(row, ["deleted", "pool_in_use", "unknown_pool"])
   switch (outcome) {
     case "deleted":
-      return Result.succeed(toPool(row));
+      return Result.succeed(toPool(row))
     case "pool_in_use":
-      return Result.fail(new PoolInUse({ vrf: asked.vrf, pool: asked.pool, held: inUse(row["detail"]).held }));
+      return Result.fail(new PoolInUse({ vrf: asked.vrf, pool: asked.pool, held: inUse(row["detail"]).held }))
     case "unknown_pool":
-      return unknownPool(row, asked);
+      return unknownPool(row, asked)
   }
-};
+}
 
-const elsewhere = reader("an unknown pool", Schema.Struct({ vrfs: Schema.Array(Schema.String) }));
+const elsewhere = reader("an unknown pool", Schema.Struct({ vrfs: Schema.Array(Schema.String) }))
 const other = reader(
   "an overlap",
   Schema.Struct({ vrf: Schema.String, pool: Schema.String, first: Schema.String, last: Schema.String }),
-);
-const inUse = reader("what is in use", Schema.Struct({ held: Schema.BigIntFromString }));
+)
+const inUse = reader("what is in use", Schema.Struct({ held: Schema.BigIntFromString }))

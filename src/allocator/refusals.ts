@@ -2,9 +2,9 @@
  * What each outcome of a call on a key means: an answer, or the error of its name. Pure; every outcome is listed, so that one
  * that is new to the database is a defect here and not a wrong answer.
  */
-import * as Result from "effect/Result";
-import * as Schema from "effect/Schema";
-import type { Allocation, Released } from "../domain/allocation.ts";
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { Allocation, Released } from "../domain/allocation.ts"
 import {
   AddressCooling,
   AddressOutside,
@@ -19,11 +19,11 @@ import {
   OperationEnded,
   PoolExhausted,
   UnknownPool,
-} from "../domain/errors.ts";
-import { DEFAULT } from "../domain/identity.ts";
-import { Time } from "../domain/time.ts";
-import type { Row } from "../database/Database.ts";
-import { outcomeOf, reader, releaseDetailOf, textOf, toAllocation, toReleased } from "./rows.ts";
+} from "../domain/errors.ts"
+import { DEFAULT } from "../domain/identity.ts"
+import { Time } from "../domain/time.ts"
+import type { Row } from "../database/Database.ts"
+import { outcomeOf, reader, releaseDetailOf, textOf, toAllocation, toReleased } from "./rows.ts"
 
 /** Why an allocate was refused. */
 export type AllocateRefusal =
@@ -37,19 +37,19 @@ export type AllocateRefusal =
   | AddressCooling
   | AddressReserved
   | AddressOutside
-  | Drifted;
+  | Drifted
 
 /** Why a confirm or an extend was refused. */
-export type HoldRefusal = NotFound | AllocationExpired | KeyReleased;
+export type HoldRefusal = NotFound | AllocationExpired | KeyReleased
 
 /** What one slot asked for; `many` when it has siblings, so that its error names it. */
 export interface Asked {
-  readonly vrf: string;
-  readonly requestId: string;
-  readonly slot: string;
-  readonly pool: string;
-  readonly address?: string | undefined;
-  readonly many: boolean;
+  readonly vrf: string
+  readonly requestId: string
+  readonly slot: string
+  readonly pool: string
+  readonly address?: string | undefined
+  readonly many: boolean
 }
 
 const allocateOutcomes = [
@@ -67,97 +67,107 @@ const allocateOutcomes = [
   "key_expired",
   "operation_ended",
   "drifted",
-] as const;
+] as const
 
 /** The answer to one slot of an allocate. `withheld` stands for a slot that went without only because of a sibling. */
 export const readAllocate = (row: Row, asked: Asked): Result.Result<Allocation, AllocateRefusal | "withheld"> => {
-  const outcome = outcomeOf(row, allocateOutcomes);
-  const pool = textOf(row, "pool") ?? asked.pool;
-  const key = { vrf: asked.vrf, requestId: asked.requestId, slot: asked.slot };
-  const place = { vrf: asked.vrf, pool, slot: asked.many ? asked.slot : undefined };
-  const address = { ...place, address: asked.address ?? textOf(row, "address") ?? "" };
-  const detail = row["detail"];
+  const outcome = outcomeOf(row, allocateOutcomes)
+  const pool = textOf(row, "pool") ?? asked.pool
+  const key = { vrf: asked.vrf, requestId: asked.requestId, slot: asked.slot }
+  const place = { vrf: asked.vrf, pool, slot: asked.many ? asked.slot : undefined }
+  const address = { ...place, address: asked.address ?? textOf(row, "address") ?? "" }
+  const detail = row["detail"]
   switch (outcome) {
     case "allocated":
     case "replayed":
-      return Result.succeed(toAllocation(row));
+      return Result.succeed(toAllocation(row))
     case "withheld":
-      return Result.fail(outcome);
+      return Result.fail(outcome)
     case "exhausted":
-      return Result.fail(new PoolExhausted({ ...place, ...exhausted(detail) }));
+      return Result.fail(new PoolExhausted({ ...place, ...exhausted(detail) }))
     case "address_taken":
-      return Result.fail(new AddressTaken({ ...address, ...taken(detail) }));
+      return Result.fail(new AddressTaken({ ...address, ...taken(detail) }))
     case "address_cooling":
-      return Result.fail(new AddressCooling({ ...address, ...cooling(detail) }));
+      return Result.fail(new AddressCooling({ ...address, ...cooling(detail) }))
     case "address_reserved":
-      return Result.fail(new AddressReserved(address));
+      return Result.fail(new AddressReserved(address))
     case "address_outside":
-      return Result.fail(new AddressOutside(address));
+      return Result.fail(new AddressOutside(address))
     case "unknown_pool":
-      return Result.fail(new UnknownPool({ ...place, pool: asked.pool, ...elsewhere(detail) }));
+      return Result.fail(new UnknownPool({ ...place, pool: asked.pool, ...elsewhere(detail) }))
     case "key_reused":
-      return Result.fail(new KeyReused({ ...key, ...reused(detail) }));
+      return Result.fail(new KeyReused({ ...key, ...reused(detail) }))
     case "key_released":
-      return Result.fail(new KeyReleased({ ...key, ...releaseDetailOf(detail) }));
+      return Result.fail(new KeyReleased({ ...key, ...releaseDetailOf(detail) }))
     case "key_expired":
-      return Result.fail(new KeyExpired(key));
+      return Result.fail(new KeyExpired(key))
     case "operation_ended":
-      return Result.fail(new OperationEnded(key));
+      return Result.fail(new OperationEnded(key))
     case "drifted": {
-      const found = `${drifted(detail).address} is free and held at once`;
-      const finding = { check: "extents", vrf: asked.vrf, pool, detail: found, repair: "rebuilds extents and counters" };
-      return Result.fail(new Drifted({ findings: [finding], slot: place.slot }));
+      const found = `${drifted(detail).address} is free and held at once`
+      const finding = { check: "extents", vrf: asked.vrf, pool, detail: found, repair: "rebuilds extents and counters" }
+      return Result.fail(new Drifted({ findings: [finding], slot: place.slot }))
     }
   }
-};
+}
 
-const holdOutcomes = ["confirmed", "extended", "not_found", "expired", "key_released"] as const;
+const holdOutcomes = ["confirmed", "extended", "not_found", "expired", "key_released"] as const
 
 /** The answer to one slot of a confirm or an extend. */
-export const readHold = (row: Row, key: { readonly vrf: string; readonly requestId: string }): Result.Result<Allocation, HoldRefusal> => {
-  const outcome = outcomeOf(row, holdOutcomes);
-  const whole = { vrf: key.vrf, requestId: key.requestId, slot: textOf(row, "slot") ?? "" };
+export const readHold = (
+  row: Row,
+  key: { readonly vrf: string; readonly requestId: string },
+): Result.Result<Allocation, HoldRefusal> => {
+  const outcome = outcomeOf(row, holdOutcomes)
+  const whole = { vrf: key.vrf, requestId: key.requestId, slot: textOf(row, "slot") ?? "" }
   switch (outcome) {
     case "confirmed":
     case "extended":
-      return Result.succeed(toAllocation(row));
+      return Result.succeed(toAllocation(row))
     case "not_found":
-      return Result.fail(new NotFound({ what: "allocation", ...whole }));
+      return Result.fail(new NotFound({ what: "allocation", ...whole }))
     case "expired":
-      return Result.fail(new AllocationExpired({ ...whole, releasedAt: releaseDetailOf(row["detail"]).releasedAt }));
+      return Result.fail(new AllocationExpired({ ...whole, releasedAt: releaseDetailOf(row["detail"]).releasedAt }))
     case "key_released":
-      return Result.fail(new KeyReleased({ ...whole, ...releaseDetailOf(row["detail"]) }));
+      return Result.fail(new KeyReleased({ ...whole, ...releaseDetailOf(row["detail"]) }))
   }
-};
+}
 
 /** The answer to a release: it refuses nothing. */
 export const readRelease = (row: Row): Released => {
-  outcomeOf(row, ["released", "already_released"]);
-  return toReleased(row);
-};
+  outcomeOf(row, ["released", "already_released"])
+  return toReleased(row)
+}
 
 /** A list by pool answers one row when there is no such pool: no rows would say that nothing is held. */
 export const readUnknownPool = (
   rows: ReadonlyArray<Row>,
   { vrf = DEFAULT, pool }: { readonly vrf?: string | undefined; readonly pool?: string | undefined },
 ): UnknownPool | undefined => {
-  const [row] = rows;
+  const [row] = rows
   return pool === undefined || row?.["outcome"] !== "unknown_pool"
     ? undefined
-    : new UnknownPool({ vrf, pool, vrfs: elsewhere(row["detail"]).vrfs });
-};
+    : new UnknownPool({ vrf, pool, vrfs: elsewhere(row["detail"]).vrfs })
+}
 
-const count = Schema.BigIntFromString;
+const count = Schema.BigIntFromString
 
 const exhausted = reader(
   "an exhaustion",
-  Schema.Struct({ held: count, cooling: count, reserved: count, size: count, at: Time, nextFreeAt: Schema.NullOr(Time) }),
-);
+  Schema.Struct({
+    held: count,
+    cooling: count,
+    reserved: count,
+    size: count,
+    at: Time,
+    nextFreeAt: Schema.NullOr(Time),
+  }),
+)
 const taken = reader(
   "a holder",
   Schema.Struct({ heldBy: Schema.NullOr(Schema.Struct({ kind: Schema.String, id: Schema.String })) }),
-);
-const cooling = reader("a cooldown", Schema.Struct({ until: Time }));
-const elsewhere = reader("an unknown pool", Schema.Struct({ vrfs: Schema.Array(Schema.String) }));
-const reused = reader("a reused key", Schema.Struct({ differs: Schema.Array(Schema.String) }));
-const drifted = reader("a drift", Schema.Struct({ address: Schema.String }));
+)
+const cooling = reader("a cooldown", Schema.Struct({ until: Time }))
+const elsewhere = reader("an unknown pool", Schema.Struct({ vrfs: Schema.Array(Schema.String) }))
+const reused = reader("a reused key", Schema.Struct({ differs: Schema.Array(Schema.String) }))
+const drifted = reader("a drift", Schema.Struct({ address: Schema.String }))

@@ -1,49 +1,64 @@
 /**
  * The statements of the allocator: one call of one function of the database each, with its arguments by name.
  */
-import type { Statement } from "../database/Database.ts";
+import type { Statement } from "../database/Database.ts"
 
 const call = (name: string, parameters: ReadonlyArray<string>, repeatable: boolean): Statement => ({
   text: `select * from ipam.${name}(${parameters.map((parameter, index) => `${parameter} => $${index + 1}`).join(", ")})`,
   repeatable,
-});
+})
 
 /** Carries its key, or only reads: sent again, it gives the same answer. */
-const keyed = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, true);
+const keyed = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, true)
 /** Sent again after it was done, it would answer that there is nothing to do, and hide that it was done. */
-const once = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, false);
+const once = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, false)
 
-const takes = ["owner_kind", "owner_id", "ttl_seconds", "allow_reserved", "allow_cooling"];
+const takes = ["owner_kind", "owner_id", "ttl_seconds", "allow_reserved", "allow_cooling"]
 
-export const allocate = keyed("allocate", "vrf", "pool", "request_id", "slot", "address", ...takes);
-export const allocateMany = keyed("allocate_many", "vrf", "request_id", "slots", "pools", "addresses", ...takes);
-export const confirm = keyed("confirm", "vrf", "request_id", "slot");
-export const confirmMany = keyed("confirm_many", "vrf", "request_id", "slots");
-export const extend = keyed("extend", "vrf", "request_id", "slot", "ttl_seconds");
-export const extendMany = keyed("extend_many", "vrf", "request_id", "slots", "ttl_seconds");
-export const release = keyed("release", "vrf", "request_id", "slot");
-export const releaseMany = keyed("release_many", "vrf", "request_id", "slots");
-export const releaseAll = keyed("release_all", "vrf", "request_id");
-export const reclaimExpired = once("reclaim_expired", "max_rows");
-export const mergeExtents = keyed("merge_extents", "max_rows");
+export const allocate = keyed("allocate", "vrf", "pool", "request_id", "slot", "address", ...takes)
+export const allocateMany = keyed("allocate_many", "vrf", "request_id", "slots", "pools", "addresses", ...takes)
+export const confirm = keyed("confirm", "vrf", "request_id", "slot")
+export const confirmMany = keyed("confirm_many", "vrf", "request_id", "slots")
+export const extend = keyed("extend", "vrf", "request_id", "slot", "ttl_seconds")
+export const extendMany = keyed("extend_many", "vrf", "request_id", "slots", "ttl_seconds")
+export const release = keyed("release", "vrf", "request_id", "slot")
+export const releaseMany = keyed("release_many", "vrf", "request_id", "slots")
+export const releaseAll = keyed("release_all", "vrf", "request_id")
+export const reclaimExpired = once("reclaim_expired", "max_rows")
+export const mergeExtents = keyed("merge_extents", "max_rows")
 
-export const get = keyed("get", "vrf", "request_id", "slot");
-export const listByPool = keyed("list_by_pool", "vrf", "pool", "after_address", "page_size");
-export const listByRequest = keyed("list_by_request", "vrf", "request_id", "after_slot", "page_size");
-export const listByOwner = keyed("list_by_owner", "vrf", "owner_kind", "owner_id", "after_vrf", "after_address", "page_size");
-export const listByAddress = keyed("list_by_address", "vrf", "address", "after_vrf", "page_size");
-export const listByPrefix = keyed("list_by_prefix", "vrf", "prefix", "after_address", "page_size");
+export const get = keyed("get", "vrf", "request_id", "slot")
+export const listByPool = keyed("list_by_pool", "vrf", "pool", "after_address", "page_size")
+export const listByRequest = keyed("list_by_request", "vrf", "request_id", "after_slot", "page_size")
+export const listByOwner = keyed(
+  "list_by_owner",
+  "vrf",
+  "owner_kind",
+  "owner_id",
+  "after_vrf",
+  "after_address",
+  "page_size",
+)
+export const listByAddress = keyed("list_by_address", "vrf", "address", "after_vrf", "page_size")
+export const listByPrefix = keyed("list_by_prefix", "vrf", "prefix", "after_address", "page_size")
 
 export const createPool = keyed(
-  "create_pool", "vrf", "name", "ranges", "reserve", "gateway", "cooldown_seconds", "include_network_addresses",
-);
-export const getPool = keyed("get_pool", "vrf", "pool");
-export const listPools = keyed("list_pools", "vrf", "after_vrf", "after_name", "page_size");
-export const addRange = keyed("add_range", "vrf", "pool", "range", "include_network_addresses", "gateway");
-export const removeRange = once("remove_range", "vrf", "pool", "range");
-export const reserve = keyed("reserve", "vrf", "pool", "range");
-export const unreserve = once("unreserve", "vrf", "pool", "range");
-export const deletePool = once("delete_pool", "vrf", "pool");
+  "create_pool",
+  "vrf",
+  "name",
+  "ranges",
+  "reserve",
+  "gateway",
+  "cooldown_seconds",
+  "include_network_addresses",
+)
+export const getPool = keyed("get_pool", "vrf", "pool")
+export const listPools = keyed("list_pools", "vrf", "after_vrf", "after_name", "page_size")
+export const addRange = keyed("add_range", "vrf", "pool", "range", "include_network_addresses", "gateway")
+export const removeRange = once("remove_range", "vrf", "pool", "range")
+export const reserve = keyed("reserve", "vrf", "pool", "range")
+export const unreserve = once("unreserve", "vrf", "pool", "range")
+export const deletePool = once("delete_pool", "vrf", "pool")
 
-export const doctor = keyed("doctor");
-export const repair = keyed("repair");
+export const doctor = keyed("doctor")
+export const repair = keyed("repair")

@@ -5,40 +5,40 @@
  * Knows no statement but the ones that read the schema's version. Statements of several steps belong into functions of the
  * database; nothing here opens a transaction.
  */
-import type * as Clock from "effect/Clock";
-import * as Context from "effect/Context";
-import * as Duration from "effect/Duration";
-import * as Effect from "effect/Effect";
-import * as Layer from "effect/Layer";
-import * as Result from "effect/Result";
-import * as Schedule from "effect/Schedule";
-import type { Scope } from "effect/Scope";
-import { InvalidInput } from "../domain/errors.ts";
-import type { Contended, DatabaseUnavailable, SchemaTooNew, SchemaTooOld } from "../domain/errors.ts";
-import type { Parameter, Row } from "./connection.ts";
-import { mayRepeat, toDomainError, toFailure, type CallContext, type Failure } from "./outcome.ts";
-import { makePool } from "./pool.ts";
-import { resolveSettings, type DatabaseOptions } from "./settings.ts";
-import { checkVersion, type SchemaVersion } from "./version.ts";
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type { Scope } from "effect/Scope"
+import { InvalidInput } from "../domain/errors.ts"
+import type { Contended, DatabaseUnavailable, SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
+import type { Parameter, Row } from "./connection.ts"
+import { mayRepeat, toDomainError, toFailure, type CallContext, type Failure } from "./outcome.ts"
+import { makePool } from "./pool.ts"
+import { resolveSettings, type DatabaseOptions } from "./settings.ts"
+import { checkVersion, type SchemaVersion } from "./version.ts"
 
-export type { Parameter, Row } from "./connection.ts";
-export type { CallContext } from "./outcome.ts";
-export type { DatabaseOptions } from "./settings.ts";
+export type { Parameter, Row } from "./connection.ts"
+export type { CallContext } from "./outcome.ts"
+export type { DatabaseOptions } from "./settings.ts"
 
 /** A statement that the library sends. */
 export interface Statement {
   /** A constant: the server prepares each text once a connection. */
-  readonly text: string;
+  readonly text: string
   /** Whether it may be sent again when nobody knows what became of it: it carries its key, or it writes nothing. */
-  readonly repeatable: boolean;
+  readonly repeatable: boolean
 }
 
 /** What any call may fail with, whatever it asks. */
-export type DatabaseError = InvalidInput | Contended | DatabaseUnavailable;
+export type DatabaseError = InvalidInput | Contended | DatabaseUnavailable
 /** The schema does not fit this library; nothing was written. */
-export type SchemaError = SchemaTooOld | SchemaTooNew;
+export type SchemaError = SchemaTooOld | SchemaTooNew
 
-type Rows = ReadonlyArray<Row>;
+type Rows = ReadonlyArray<Row>
 
 export class Database extends Context.Service<
   Database,
@@ -52,111 +52,118 @@ export class Database extends Context.Service<
       statement: Statement,
       parameters: ReadonlyArray<Parameter>,
       context: CallContext,
-    ) => Effect.Effect<Rows, DatabaseError | SchemaError>;
+    ) => Effect.Effect<Rows, DatabaseError | SchemaError>
     /** The same, whatever the schema is. */
     readonly queryAnySchema: (
       statement: Statement,
       parameters: ReadonlyArray<Parameter>,
       context: CallContext,
-    ) => Effect.Effect<Rows, DatabaseError>;
+    ) => Effect.Effect<Rows, DatabaseError>
     /** Several statements as one simple query, sent once; fails with what the server said. The text brings its own BEGIN and COMMIT. */
-    readonly script: (text: string, timeoutMs: number) => Effect.Effect<void, Failure>;
+    readonly script: (text: string, timeoutMs: number) => Effect.Effect<void, Failure>
     /** The version of the schema; `undefined` when there is none. Fits or not. */
-    readonly schemaVersion: Effect.Effect<SchemaVersion | undefined, DatabaseError>;
+    readonly schemaVersion: Effect.Effect<SchemaVersion | undefined, DatabaseError>
     /** Checks the schema's version, once for all calls of this pool. */
-    readonly checkSchema: Effect.Effect<void, DatabaseError | SchemaError>;
+    readonly checkSchema: Effect.Effect<void, DatabaseError | SchemaError>
     /** Asks the database for its schema's version now, and checks it. */
-    readonly ping: Effect.Effect<void, DatabaseError | SchemaError>;
+    readonly ping: Effect.Effect<void, DatabaseError | SchemaError>
   }
 >()("saga-ipam/database/Database") {
   /** A pool for the scope of the layer. Opens no connection until the first call; fails on settings that cannot be used. */
   static readonly layer = (options: DatabaseOptions): Layer.Layer<Database, InvalidInput> =>
-    Layer.effect(Database, make(options));
+    Layer.effect(Database, make(options))
 }
 
-const readVersion: Statement = { text: "select version, compatible_from from ipam.schema_version", repeatable: true };
+const readVersion: Statement = { text: "select version, compatible_from from ipam.schema_version", repeatable: true }
 
 /** 25, 50, 100, ... ms, at most a second each and eight in all, each between 0.8 and 1.2 of that. */
 const pauses = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("1 second")]).pipe(
   Schedule.jittered,
   Schedule.upTo({ times: 8 }),
-);
+)
 
 const make = Effect.fnUntraced(function* (
   options: DatabaseOptions,
 ): Effect.fn.Return<Database["Service"], InvalidInput, Scope> {
-  const resolved = resolveSettings(options);
-  if (Result.isFailure(resolved)) return yield* new InvalidInput({ field: "database", message: resolved.failure });
-  const settings = resolved.success;
+  const resolved = resolveSettings(options)
+  if (Result.isFailure(resolved)) return yield* new InvalidInput({ field: "database", message: resolved.failure })
+  const settings = resolved.success
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() => makePool(settings)),
     (opened) => Effect.promise(opened.close),
-  );
+  )
 
   const send = (text: string, parameters: ReadonlyArray<Parameter> | undefined, timeoutMs: number) =>
     Effect.callback<Rows, Failure>((resume) => {
       const stop = pool.submit(text, parameters, timeoutMs, (cause, rows) => {
-        resume(cause === undefined ? Effect.succeed(rows) : Effect.fail(toFailure(cause)));
-      });
-      return Effect.promise(stop);
-    });
+        resume(cause === undefined ? Effect.succeed(rows) : Effect.fail(toFailure(cause)))
+      })
+      return Effect.promise(stop)
+    })
 
-  const sendAgain = (statement: Statement, parameters: ReadonlyArray<Parameter>, clock: Clock.Clock, deadline: number) => {
-    const leftMs = () => deadline - millisOf(clock);
+  const sendAgain = (
+    statement: Statement,
+    parameters: ReadonlyArray<Parameter>,
+    clock: Clock.Clock,
+    deadline: number,
+  ) => {
+    const leftMs = () => deadline - millisOf(clock)
     // A pause that does not fit in is not begun: what comes out then is the failure, not that time ran out.
     const schedule = pauses.pipe(
       Schedule.setInputType<Failure>(),
       Schedule.while(
         ({ input, duration }) => mayRepeat(input, statement.repeatable) && Duration.toMillis(duration) < leftMs(),
       ),
-    );
+    )
     return Effect.retry(
       Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))),
       schedule,
-    );
-  };
+    )
+  }
 
   /** The first repetition comes at once: most often a connection was lost that had been idle. */
   const sendUntilAnswered = (statement: Statement, parameters: ReadonlyArray<Parameter>) =>
     Effect.clockWith((clock) => {
-      const deadline = millisOf(clock) + settings.timeoutMs;
+      const deadline = millisOf(clock) + settings.timeoutMs
       return Effect.catch(send(statement.text, parameters, settings.timeoutMs), (failure) =>
         mayRepeat(failure, statement.repeatable)
           ? sendAgain(statement, parameters, clock, deadline)
           : Effect.fail(failure),
-      );
-    });
+      )
+    })
 
   const fail = (failure: Failure, context: CallContext): Effect.Effect<never, DatabaseError> => {
-    const error = toDomainError(failure, context);
+    const error = toDomainError(failure, context)
     return error === undefined
       ? Effect.die(new Error(`${context.call}: ${failure.reason}`, { cause: failure.cause }))
-      : Effect.fail(error);
-  };
+      : Effect.fail(error)
+  }
 
   const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => fail(failure, context));
+    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => fail(failure, context))
 
-  const context: CallContext = { call: "schema_version" };
+  const context: CallContext = { call: "schema_version" }
   const schemaVersion = sendUntilAnswered(readVersion, []).pipe(
     Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
     Effect.catch((failure) => (failure.kind === "schema" ? Effect.succeed(undefined) : fail(failure, context))),
-  );
+  )
 
-  let fits = false;
-  const checkSchema = Effect.suspend(() => (fits ? Effect.void : checkNow));
+  let fits = false
+  const checkSchema = Effect.suspend(() => (fits ? Effect.void : checkNow))
   const checkNow = Effect.flatMap(schemaVersion, (found) =>
     Result.match(checkVersion(found), {
       onFailure: (error) => Effect.fail(error),
       onSuccess: () =>
         Effect.sync(() => {
-          fits = true;
+          fits = true
         }),
     }),
-  );
+  )
 
   const query = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    fits ? checked(statement, parameters, context) : Effect.andThen(checkSchema, checked(statement, parameters, context));
+    fits
+      ? checked(statement, parameters, context)
+      : Effect.andThen(checkSchema, checked(statement, parameters, context))
 
   /** A function that is gone means that the schema was changed under us: the version says in which direction. */
   const checked = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
@@ -164,7 +171,7 @@ const make = Effect.fnUntraced(function* (
       sendUntilAnswered(statement, parameters),
       (failure): Effect.Effect<never, DatabaseError | SchemaError> =>
         failure.kind === "schema" ? Effect.andThen(checkNow, fail(failure, context)) : fail(failure, context),
-    );
+    )
 
   return Database.of({
     query,
@@ -173,12 +180,12 @@ const make = Effect.fnUntraced(function* (
     schemaVersion,
     checkSchema,
     ping: Effect.withSpan(checkNow, "Database.ping"),
-  });
-});
+  })
+})
 
-const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n);
+const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 const toVersion = (row: Row): SchemaVersion => ({
   version: Number(row["version"]),
   compatibleFrom: Number(row["compatible_from"]),
-});
+})

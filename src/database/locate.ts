@@ -1,22 +1,22 @@
 /**
  * Which database is meant: a URL, the environment's, or the embedded server in a folder, which is started when it is not running.
  */
-import * as Effect from "effect/Effect";
-import * as Schema from "effect/Schema";
-import { DatabaseUnavailable, type InvalidInput } from "../domain/errors.ts";
-import { decodeInput } from "../domain/input.ts";
-import type { DatabaseOptions } from "./settings.ts";
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { DatabaseUnavailable, type InvalidInput } from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
+import type { DatabaseOptions } from "./settings.ts"
 
 /** What a program may say about its database. All of it may be left out. */
 export interface ConnectOptions extends Omit<DatabaseOptions, "host" | "port" | "user" | "password" | "database"> {
   /** The folder of the embedded server's data. `url` and `DATABASE_URL` come before it. */
-  readonly data?: string | undefined;
+  readonly data?: string | undefined
 }
 
 /** Where the database is. `embedded`: this program is its only kind of user, so it is migrated without being asked. */
 export interface Location {
-  readonly database: DatabaseOptions;
-  readonly embedded: boolean;
+  readonly database: DatabaseOptions
+  readonly embedded: boolean
 }
 
 const Options = Schema.Struct({
@@ -27,8 +27,8 @@ const Options = Schema.Struct({
   prepare: Schema.optional(Schema.Boolean),
   timeoutSeconds: Schema.optional(Schema.Number),
   applicationName: Schema.optional(Schema.String),
-});
-const checkOptions = decodeInput(Options);
+})
+const checkOptions = decodeInput(Options)
 
 /**
  * The first of: `url`, `DATABASE_URL`, `data`, `SAGA_IPAM_DATA`, the default folder. Empty variables count as not set. A folder's
@@ -38,10 +38,10 @@ export const locate = Effect.fn("locate")(function* (
   options: ConnectOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Effect.fn.Return<Location, InvalidInput | DatabaseUnavailable> {
-  yield* checkOptions(options);
-  const { data, ...database } = options;
-  const url = options.url ?? (env["DATABASE_URL"] || undefined);
-  if (url !== undefined) return { database: { ...database, url }, embedded: false };
+  yield* checkOptions(options)
+  const { data, ...database } = options
+  const url = options.url ?? (env["DATABASE_URL"] || undefined)
+  if (url !== undefined) return { database: { ...database, url }, embedded: false }
   const server = yield* Effect.tryPromise({
     try: () => startEmbedded(data ?? (env["SAGA_IPAM_DATA"] || undefined)),
     catch: (cause) => cause,
@@ -51,13 +51,13 @@ export const locate = Effect.fn("locate")(function* (
         ? Effect.fail(new DatabaseUnavailable({ call: "connect", reason: cause.message }))
         : Effect.die(cause),
     ),
-  );
-  const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database };
-  return { database: { ...database, ...place, ssl: false }, embedded: true };
-});
+  )
+  const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
+  return { database: { ...database, ...place, ssl: false }, embedded: true }
+})
 
 /** Loaded only when it is needed: most programs bring their own server. */
 const startEmbedded = async (folder: string | undefined) => {
-  const { defaultDataFolder, startServer } = await import("./embedded/server.ts");
-  return startServer(folder ?? defaultDataFolder());
-};
+  const { defaultDataFolder, startServer } = await import("./embedded/server.ts")
+  return startServer(folder ?? defaultDataFolder())
+}

@@ -4,38 +4,38 @@
  * Everything that is due goes as one simple query that begins and commits itself, so that a failure, a lost connection or a
  * second migrator leave either all of it or nothing.
  */
-import * as Effect from "effect/Effect";
-import * as Schedule from "effect/Schedule";
-import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { DatabaseUnavailable, SchemaTooNew } from "../domain/errors.ts";
-import { Database, type DatabaseError, type Statement } from "./Database.ts";
-import { toDomainError, type Failure } from "./outcome.ts";
-import { SCHEMA_VERSION } from "./version.ts";
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { createHash } from "node:crypto"
+import { readdir, readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { DatabaseUnavailable, SchemaTooNew } from "../domain/errors.ts"
+import { Database, type DatabaseError, type Statement } from "./Database.ts"
+import { toDomainError, type Failure } from "./outcome.ts"
+import { SCHEMA_VERSION } from "./version.ts"
 
 /** The folder `sql` of this package: two levels above both `src/database` and `dist/database`. */
-export const sqlFolder = fileURLToPath(new URL("../../sql/", import.meta.url));
+export const sqlFolder = fileURLToPath(new URL("../../sql/", import.meta.url))
 
 export interface MigrateOptions {
   /** Where `migrations/`, `functions/` and `grants.sql` are. Default `sqlFolder`. */
-  readonly folder?: string;
+  readonly folder?: string
   /** Do nothing when every file is as it was applied; default false: functions and grants are made again in any case. */
-  readonly onlyIfNeeded?: boolean;
+  readonly onlyIfNeeded?: boolean
   /** How long the migration may take in all, waiting for another one included. Default 600. */
-  readonly timeoutSeconds?: number;
+  readonly timeoutSeconds?: number
 }
 
 /** `applied`: the migrations that were due, in order. `version` is what the schema has now. */
 export interface MigrateReport {
-  readonly applied: ReadonlyArray<string>;
-  readonly version: number;
+  readonly applied: ReadonlyArray<string>
+  readonly version: number
 }
 
 /** One file of SQL, by its path below the folder, e.g. `migrations/0001_allocator.sql`. */
 interface SqlFile {
-  readonly path: string;
-  readonly text: string;
+  readonly path: string
+  readonly text: string
 }
 
 /**
@@ -45,93 +45,106 @@ interface SqlFile {
 export const migrate = Effect.fn("migrate")(function* (
   options: MigrateOptions = {},
 ): Effect.fn.Return<MigrateReport, DatabaseError | SchemaTooNew, Database> {
-  const files = yield* Effect.promise(() => readFiles(options.folder ?? sqlFolder));
-  const timeoutMs = (options.timeoutSeconds ?? 600) * 1000;
+  const files = yield* Effect.promise(() => readFiles(options.folder ?? sqlFolder))
+  const timeoutMs = (options.timeoutSeconds ?? 600) * 1000
   return yield* Effect.retry(migrateOnce(files, options.onlyIfNeeded ?? false, timeoutMs), {
     // Another migrator was first: look again at what is still due.
     while: (problem) => problem instanceof Outrun,
     schedule: Schedule.recurs(20),
-  }).pipe(Effect.catchIf((problem) => problem instanceof Outrun, () => Effect.fail(busy)));
-});
+  }).pipe(
+    Effect.catchIf(
+      (problem) => problem instanceof Outrun,
+      () => Effect.fail(busy),
+    ),
+  )
+})
 
 class Outrun {}
-const busy = new DatabaseUnavailable({ call: "migrate", reason: "other migrations kept finishing first" });
+const busy = new DatabaseUnavailable({ call: "migrate", reason: "other migrations kept finishing first" })
 
-const readApplied: Statement = { text: "select file, checksum from ipam.migration order by file", repeatable: true };
-const hasMigrations: Statement = { text: "select to_regclass('ipam.migration') is not null as found", repeatable: true };
-const context = { call: "migrate" };
+const readApplied: Statement = { text: "select file, checksum from ipam.migration order by file", repeatable: true }
+const hasMigrations: Statement = { text: "select to_regclass('ipam.migration') is not null as found", repeatable: true }
+const context = { call: "migrate" }
 
 const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: boolean, timeoutMs: number) {
-  const database = yield* Database;
-  const before = yield* database.schemaVersion;
+  const database = yield* Database
+  const before = yield* database.schemaVersion
   if (before !== undefined && before.version > SCHEMA_VERSION) {
-    return yield* new SchemaTooNew({ ...before, library: SCHEMA_VERSION });
+    return yield* new SchemaTooNew({ ...before, library: SCHEMA_VERSION })
   }
-  const [known] = yield* database.queryAnySchema(hasMigrations, [], context);
-  const rows = known?.["found"] === true ? yield* database.queryAnySchema(readApplied, [], context) : [];
-  const applied = new Map(rows.map((row) => [String(row["file"]), String(row["checksum"])]));
+  const [known] = yield* database.queryAnySchema(hasMigrations, [], context)
+  const rows = known?.["found"] === true ? yield* database.queryAnySchema(readApplied, [], context) : []
+  const applied = new Map(rows.map((row) => [String(row["file"]), String(row["checksum"])]))
 
-  const changed = files.migrations.find((file) => (applied.get(file.path) ?? checksum(file)) !== checksum(file));
-  if (changed !== undefined) return yield* Effect.die(new Error(`${changed.path} was applied with another text`));
-  const due = files.migrations.filter((file) => !applied.has(file.path));
-  const remade = [...files.functions, files.grants];
-  const current = due.length === 0 && applied.get("functions and grants") === checksumOfAll(remade);
+  const changed = files.migrations.find((file) => (applied.get(file.path) ?? checksum(file)) !== checksum(file))
+  if (changed !== undefined) return yield* Effect.die(new Error(`${changed.path} was applied with another text`))
+  const due = files.migrations.filter((file) => !applied.has(file.path))
+  const remade = [...files.functions, files.grants]
+  const current = due.length === 0 && applied.get("functions and grants") === checksumOfAll(remade)
   if (!(current && onlyIfNeeded)) {
-    const script = assemble(files, due, applied);
-    yield* Effect.catch(database.script(script.text, timeoutMs), (failure) => explain(failure, script));
+    const script = assemble(files, due, applied)
+    yield* Effect.catch(database.script(script.text, timeoutMs), (failure) => explain(failure, script))
   }
-  const after = yield* database.schemaVersion;
-  return { applied: due.map((file) => file.path), version: after?.version ?? 0 };
-});
+  const after = yield* database.schemaVersion
+  return { applied: due.map((file) => file.path), version: after?.version ?? 0 }
+})
 
 interface SqlFiles {
-  readonly migrations: ReadonlyArray<SqlFile>;
-  readonly functions: ReadonlyArray<SqlFile>;
-  readonly grants: SqlFile;
+  readonly migrations: ReadonlyArray<SqlFile>
+  readonly functions: ReadonlyArray<SqlFile>
+  readonly grants: SqlFile
 }
 
 const readFiles = async (folder: string): Promise<SqlFiles> => {
   const readFolder = async (name: string) => {
-    const names = (await readdir(`${folder}/${name}`)).filter((file) => file.endsWith(".sql")).toSorted();
-    return Promise.all(names.map((file) => readOne(`${name}/${file}`)));
-  };
-  const readOne = async (path: string): Promise<SqlFile> => ({ path, text: await readFile(`${folder}/${path}`, "utf8") });
+    const names = (await readdir(`${folder}/${name}`)).filter((file) => file.endsWith(".sql")).toSorted()
+    return Promise.all(names.map((file) => readOne(`${name}/${file}`)))
+  }
+  const readOne = async (path: string): Promise<SqlFile> => ({
+    path,
+    text: await readFile(`${folder}/${path}`, "utf8"),
+  })
   const [migrations, functions, grants] = await Promise.all([
     readFolder("migrations"),
     readFolder("functions"),
     readOne("grants.sql"),
-  ]);
-  return { migrations, functions: inOrderOfUse(functions), grants };
-};
+  ])
+  return { migrations, functions: inOrderOfUse(functions), grants }
+}
 
 /** Each function after those that its text names, since SQL bodies are resolved when they are created. Cycles stay as they come. */
 const inOrderOfUse = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => {
-  const ordered = new Set<SqlFile>();
-  const seen = new Set<SqlFile>();
+  const ordered = new Set<SqlFile>()
+  const seen = new Set<SqlFile>()
   const visit = (file: SqlFile) => {
-    if (seen.has(file)) return;
-    seen.add(file);
-    const named = new Set([...file.text.matchAll(/\bipam\.(\w+)/g)].map((match) => `functions/${match[1]}.sql`));
-    files.filter((other) => named.has(other.path)).forEach(visit);
-    ordered.add(file);
-  };
-  files.forEach(visit);
-  return [...ordered];
-};
+    if (seen.has(file)) return
+    seen.add(file)
+    const named = new Set([...file.text.matchAll(/\bipam\.(\w+)/g)].map((match) => `functions/${match[1]}.sql`))
+    files.filter((other) => named.has(other.path)).forEach(visit)
+    ordered.add(file)
+  }
+  files.forEach(visit)
+  return [...ordered]
+}
 
-const checksum = (file: SqlFile): string => createHash("sha256").update(file.text).digest("hex");
+const checksum = (file: SqlFile): string => createHash("sha256").update(file.text).digest("hex")
 const checksumOfAll = (files: ReadonlyArray<SqlFile>): string =>
-  createHash("sha256").update(files.map((file) => `${file.path} ${checksum(file)}`).join("\n")).digest("hex");
+  createHash("sha256")
+    .update(files.map((file) => `${file.path} ${checksum(file)}`).join("\n"))
+    .digest("hex")
 
 /** The whole migration, and where each part of it begins, so that an error's position names its file. */
 interface Script {
-  readonly text: string;
-  readonly parts: ReadonlyArray<{ readonly path: string; readonly start: number }>;
+  readonly text: string
+  readonly parts: ReadonlyArray<{ readonly path: string; readonly start: number }>
 }
 
 const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: ReadonlyMap<string, string>): Script => {
-  const seen = [...applied].map(([file, sum]) => `${file} ${sum}`).toSorted().join("\n");
-  const remade = [...files.functions, files.grants];
+  const seen = [...applied]
+    .map(([file, sum]) => `${file} ${sum}`)
+    .toSorted()
+    .join("\n")
+  const remade = [...files.functions, files.grants]
   const pieces: ReadonlyArray<SqlFile> = [
     { path: "begin", text: preamble(createHash("sha256").update(seen).digest("hex")) },
     ...due.flatMap((file) => [file, { path: file.path, text: record(file.path, checksum(file)) }]),
@@ -140,15 +153,15 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     { path: "functions", text: dropStale },
     files.grants,
     { path: "end", text: `${record("functions and grants", checksumOfAll(remade))};\ncommit` },
-  ];
-  let text = "";
+  ]
+  let text = ""
   const parts = pieces.map((piece) => {
-    const start = text.length;
-    text += `${piece.text}\n;\n`;
-    return { path: piece.path, start };
-  });
-  return { text, parts };
-};
+    const start = text.length
+    text += `${piece.text}\n;\n`
+    return { path: piece.path, start }
+  })
+  return { text, parts }
+}
 
 /** One migrator at a time; then only if nothing was applied since `seen` was read: 40001 sends us back to look again. */
 const preamble = (seen: string): string => `begin;
@@ -177,14 +190,14 @@ begin
     raise exception 'another migration finished first' using errcode = '40001';
   end if;
 end
-$$`;
+$$`
 
 /** Any number, the same for every release: what migrators of one database wait for each other on. */
-const lockKey = 4_725_346_127;
+const lockKey = 4_725_346_127
 
 const record = (file: string, sum: string): string =>
   `insert into ipam.migration (file, checksum) values ('${file}', '${sum}')
-on conflict (file) do update set checksum = excluded.checksum, applied_at = excluded.applied_at`;
+on conflict (file) do update set checksum = excluded.checksum, applied_at = excluded.applied_at`
 
 /** Functions that this transaction did not make again and that nothing hangs on: those of earlier releases. */
 const dropStale = `do $$
@@ -212,16 +225,16 @@ begin
     end loop;
   end loop;
 end
-$$`;
+$$`
 
 const explain = (failure: Failure, script: Script): Effect.Effect<never, DatabaseError | Outrun> => {
-  if (failure.kind === "raced") return Effect.fail(new Outrun());
-  const cause = failure.cause;
-  const position = cause instanceof Error && "position" in cause ? Number(cause.position) : undefined;
-  const part = position === undefined ? undefined : script.parts.findLast((one) => one.start < position);
-  const reason = `${part === undefined ? "" : `${part.path}: `}${failure.reason}`;
-  const error = failure.kind === "invalid" ? undefined : toDomainError({ ...failure, reason }, context);
+  if (failure.kind === "raced") return Effect.fail(new Outrun())
+  const cause = failure.cause
+  const position = cause instanceof Error && "position" in cause ? Number(cause.position) : undefined
+  const part = position === undefined ? undefined : script.parts.findLast((one) => one.start < position)
+  const reason = `${part === undefined ? "" : `${part.path}: `}${failure.reason}`
+  const error = failure.kind === "invalid" ? undefined : toDomainError({ ...failure, reason }, context)
   return error === undefined
     ? Effect.die(new Error(`The migration failed and changed nothing: ${reason}`, { cause }))
-    : Effect.fail(error);
-};
+    : Effect.fail(error)
+}

@@ -4,55 +4,55 @@
  * Problems are returned as sentences that never repeat the URL, because it may hold a password. Reads the environment
  * (the `PG*` variables of libpq) and certificate files; opens no connection.
  */
-import * as Result from "effect/Result";
-import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
-import { createSecureContext, type ConnectionOptions } from "node:tls";
+import * as Result from "effect/Result"
+import { readFileSync } from "node:fs"
+import { userInfo } from "node:os"
+import { createSecureContext, type ConnectionOptions } from "node:tls"
 
 /**
  * `verify` checks the certificate and that it is the host's, `verify-ca` only the certificate, `require` nothing, `prefer` encrypts
  * where the server can.
  */
-export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify";
+export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify"
 
 /** What a caller may say about a connection; everything has a default. */
 export interface DatabaseOptions {
   /** `postgres://user:password@host:5432/database?sslmode=verify-full`; several hosts are separated by commas. */
-  readonly url?: string | undefined;
+  readonly url?: string | undefined
   /** A host name, an address, or the absolute path of the folder that holds the server's unix socket. */
-  readonly host?: string | undefined;
-  readonly port?: number | undefined;
-  readonly user?: string | undefined;
-  readonly password?: string | undefined;
-  readonly database?: string | undefined;
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  readonly database?: string | undefined
   /** `true` is `verify`. Default: what the URL's `sslmode` says, else `prefer`; never used on a unix socket. */
-  readonly ssl?: boolean | SslMode | ConnectionOptions | undefined;
+  readonly ssl?: boolean | SslMode | ConnectionOptions | undefined
   /** Connections at most, 1 to 1000. Default 10. */
-  readonly max?: number | undefined;
+  readonly max?: number | undefined
   /** `false` for a pooler in transaction mode, such as pgbouncer: no prepared statements, no settings at startup. */
-  readonly prepare?: boolean | undefined;
+  readonly prepare?: boolean | undefined
   /** How long one call may take in all, retries included: more than 0, at most 86400. Default 30. */
-  readonly timeoutSeconds?: number | undefined;
+  readonly timeoutSeconds?: number | undefined
   /** Shown in `pg_stat_activity`. Default `saga-ipam`. */
-  readonly applicationName?: string | undefined;
+  readonly applicationName?: string | undefined
 }
 
 /** One place a server may listen at. */
-export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
+export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number }
 
 /** Options with every default filled in. Holds the password: never printed, never part of an error. */
 export interface DatabaseSettings {
-  readonly endpoints: readonly [Endpoint, ...Array<Endpoint>];
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  readonly ssl: false | "prefer" | "require" | ConnectionOptions;
-  readonly targetSession: string | undefined;
-  readonly serverOptions: string | undefined;
-  readonly max: number;
-  readonly prepare: boolean;
-  readonly timeoutMs: number;
-  readonly applicationName: string;
+  readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  readonly ssl: false | "prefer" | "require" | ConnectionOptions
+  readonly targetSession: string | undefined
+  readonly serverOptions: string | undefined
+  readonly max: number
+  readonly prepare: boolean
+  readonly timeoutMs: number
+  readonly applicationName: string
 }
 
 const sslModes: Readonly<Record<string, SslMode>> = {
@@ -62,10 +62,17 @@ const sslModes: Readonly<Record<string, SslMode>> = {
   require: "require",
   "verify-ca": "verify-ca",
   "verify-full": "verify",
-};
-const sessionTargets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
+}
+const sessionTargets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 /** Understood by libpq or by other clients, and without meaning here. */
-const ignored = new Set(["connect_timeout", "channel_binding", "gssencmode", "sslcompression", "schema", "connection_limit"]);
+const ignored = new Set([
+  "connect_timeout",
+  "channel_binding",
+  "gssencmode",
+  "sslcompression",
+  "schema",
+  "connection_limit",
+])
 const read = new Set([
   "sslmode",
   "sslrootcert",
@@ -80,40 +87,40 @@ const read = new Set([
   "target_session_attrs",
   "options",
   "pgbouncer",
-]);
+])
 
 /** Completes options, with `env` for what they leave out; a failure is one sentence without secrets. */
 export const resolveSettings = (
   options: DatabaseOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Result.Result<DatabaseSettings, string> => {
-  const parsed = options.url === undefined ? Result.succeed(emptyUrl) : parseUrl(options.url);
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure);
-  const { hosts, user, password, database, query } = parsed.success;
+  const parsed = options.url === undefined ? Result.succeed(emptyUrl) : parseUrl(options.url)
+  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
+  const { hosts, user, password, database, query } = parsed.success
 
-  const unknown = [...query.keys()].find((key) => !read.has(key) && !ignored.has(key));
-  if (unknown !== undefined) return Result.fail(`the URL has a parameter that is not known: ${unknown}`);
+  const unknown = [...query.keys()].find((key) => !read.has(key) && !ignored.has(key))
+  if (unknown !== undefined) return Result.fail(`the URL has a parameter that is not known: ${unknown}`)
 
   const endpoints = resolveEndpoints(
     options.host ?? query.get("host") ?? (hosts === "" ? (env["PGHOST"] ?? "localhost") : hosts),
     String(options.port ?? query.get("port") ?? /:(\d+)$/.exec(hosts)?.[1] ?? env["PGPORT"] ?? 5432),
-  );
-  if (Result.isFailure(endpoints)) return Result.fail(endpoints.failure);
+  )
+  if (Result.isFailure(endpoints)) return Result.fail(endpoints.failure)
 
-  const max = options.max ?? 10;
-  if (!Number.isInteger(max) || max < 1 || max > 1000) return Result.fail("max must be a whole number from 1 to 1000");
-  const timeoutSeconds = options.timeoutSeconds ?? 30;
+  const max = options.max ?? 10
+  if (!Number.isInteger(max) || max < 1 || max > 1000) return Result.fail("max must be a whole number from 1 to 1000")
+  const timeoutSeconds = options.timeoutSeconds ?? 30
   if (!(timeoutSeconds > 0 && timeoutSeconds <= 86_400)) {
-    return Result.fail("timeoutSeconds must be more than 0 and at most 86400");
+    return Result.fail("timeoutSeconds must be more than 0 and at most 86400")
   }
-  const target = query.get("target_session_attrs") ?? "any";
+  const target = query.get("target_session_attrs") ?? "any"
   if (!sessionTargets.includes(target)) {
-    return Result.fail(`target_session_attrs must be one of ${sessionTargets.join(", ")}`);
+    return Result.fail(`target_session_attrs must be one of ${sessionTargets.join(", ")}`)
   }
-  const ssl = resolveSsl(options.ssl, query);
-  if (Result.isFailure(ssl)) return Result.fail(ssl.failure);
+  const ssl = resolveSsl(options.ssl, query)
+  if (Result.isFailure(ssl)) return Result.fail(ssl.failure)
 
-  const name = options.user ?? query.get("user") ?? (user || env["PGUSER"] || userInfo().username);
+  const name = options.user ?? query.get("user") ?? (user || env["PGUSER"] || userInfo().username)
   return Result.succeed({
     endpoints: endpoints.success,
     user: name,
@@ -126,87 +133,91 @@ export const resolveSettings = (
     prepare: options.prepare ?? query.get("pgbouncer") !== "true",
     timeoutMs: Math.ceil(timeoutSeconds * 1000),
     applicationName: options.applicationName ?? query.get("application_name") ?? env["PGAPPNAME"] ?? "saga-ipam",
-  });
-};
+  })
+}
 
 interface UrlParts {
-  readonly hosts: string;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  readonly query: URLSearchParams;
+  readonly hosts: string
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  readonly query: URLSearchParams
 }
-const emptyUrl: UrlParts = { hosts: "", user: "", password: "", database: "", query: new URLSearchParams() };
+const emptyUrl: UrlParts = { hosts: "", user: "", password: "", database: "", query: new URLSearchParams() }
 
 /** By hand, since `URL` takes no list of hosts and repeats its input, password included, in what it throws. */
 const parseUrl = (url: string): Result.Result<UrlParts, string> => {
-  const match = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^@/?#]*)(?:\/([^?#/@]*))?(?:\?([^#]*))?$/.exec(url.trim());
+  const match = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^@/?#]*)(?:\/([^?#/@]*))?(?:\?([^#]*))?$/.exec(url.trim())
   if (match === null) {
     return Result.fail(
       "the database URL must read postgres://user:password@host:port/database, with special characters percent-encoded",
-    );
+    )
   }
-  const [, credentials = "", hosts = "", database = "", query = ""] = match;
-  const colon = credentials.indexOf(":");
+  const [, credentials = "", hosts = "", database = "", query = ""] = match
+  const colon = credentials.indexOf(":")
   const parts = [
     hosts,
     colon < 0 ? credentials : credentials.slice(0, colon),
     colon < 0 ? "" : credentials.slice(colon + 1),
     database,
-  ].map(percentDecoded);
-  const [host, user, password, name] = parts;
+  ].map(percentDecoded)
+  const [host, user, password, name] = parts
   return host === undefined || user === undefined || password === undefined || name === undefined
     ? Result.fail("the database URL has a percent sign that begins no UTF-8 character")
-    : Result.succeed({ hosts: host, user, password, database: name, query: new URLSearchParams(query) });
-};
+    : Result.succeed({ hosts: host, user, password, database: name, query: new URLSearchParams(query) })
+}
 
 const percentDecoded = (text: string): string | undefined => {
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(text)
   } catch {
-    return undefined;
+    return undefined
   }
-};
+}
 
 const resolveEndpoints = (hosts: string, defaultPort: string): Result.Result<DatabaseSettings["endpoints"], string> => {
-  const ports = defaultPort.split(",");
+  const ports = defaultPort.split(",")
   const [first, ...rest] = hosts.split(",").map((host, index): Endpoint | undefined => {
-    const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+)(?::(\d+))?$/.exec(host) ?? [host, host];
-    const port = Number(match[2] ?? ports[index] ?? ports[0]);
-    if (!Number.isInteger(port) || port < 1 || port > 65_535 || !match[1]) return undefined;
-    const name = match[1].replace(/^\[|\]$/g, "");
-    return name.startsWith("/") ? { path: `${name}/.s.PGSQL.${port}` } : { host: name, port };
-  });
-  const others = rest.filter((endpoint) => endpoint !== undefined);
+    const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+)(?::(\d+))?$/.exec(host) ?? [host, host]
+    const port = Number(match[2] ?? ports[index] ?? ports[0])
+    if (!Number.isInteger(port) || port < 1 || port > 65_535 || !match[1]) return undefined
+    const name = match[1].replace(/^\[|\]$/g, "")
+    return name.startsWith("/") ? { path: `${name}/.s.PGSQL.${port}` } : { host: name, port }
+  })
+  const others = rest.filter((endpoint) => endpoint !== undefined)
   return first === undefined || others.length < rest.length
     ? Result.fail("the database's host is missing, or its port is not a number from 1 to 65535")
-    : Result.succeed([first, ...others]);
-};
+    : Result.succeed([first, ...others])
+}
 
 const resolveSsl = (
   option: DatabaseOptions["ssl"],
   query: URLSearchParams,
 ): Result.Result<DatabaseSettings["ssl"], string> => {
-  const named = option === true ? "verify" : option === false ? "disable" : option;
-  const mode = typeof named === "object" ? named : (named ?? sslModes[query.get("sslmode") ?? "prefer"]);
-  if (mode === undefined) return Result.fail(`sslmode must be one of ${Object.keys(sslModes).join(", ")}`);
-  if (mode === "disable") return Result.succeed(false);
-  if (mode === "prefer" || mode === "require") return Result.succeed(mode);
+  const named = option === true ? "verify" : option === false ? "disable" : option
+  const mode = typeof named === "object" ? named : (named ?? sslModes[query.get("sslmode") ?? "prefer"])
+  if (mode === undefined) return Result.fail(`sslmode must be one of ${Object.keys(sslModes).join(", ")}`)
+  if (mode === "disable") return Result.succeed(false)
+  if (mode === "prefer" || mode === "require") return Result.succeed(mode)
   if (mode === "verify" || mode === "verify-ca" || typeof mode === "object") {
     return Result.try({
       try: () => {
-        const files = { ca: query.get("sslrootcert"), cert: query.get("sslcert"), key: query.get("sslkey") };
+        const files = { ca: query.get("sslrootcert"), cert: query.get("sslcert"), key: query.get("sslkey") }
         const read = Object.entries(files).flatMap(([name, file]) =>
           file === null || file === "system" ? [] : [[name, readFileSync(file)] as const],
-        );
-        const anyHost = mode === "verify-ca" ? { checkServerIdentity: () => undefined } : {};
-        const tls: ConnectionOptions = { ...Object.fromEntries(read), ...anyHost, ...(typeof mode === "object" ? mode : {}) };
+        )
+        const anyHost = mode === "verify-ca" ? { checkServerIdentity: () => undefined } : {}
+        const tls: ConnectionOptions = {
+          ...Object.fromEntries(read),
+          ...anyHost,
+          ...(typeof mode === "object" ? mode : {}),
+        }
         // Checked here: the driver would meet a broken certificate outside of any promise, which ends the process.
-        createSecureContext(tls);
-        return tls;
+        createSecureContext(tls)
+        return tls
       },
       catch: (cause) => `the TLS settings cannot be used: ${cause instanceof Error ? cause.message : "unknown cause"}`,
-    });
+    })
   }
-  return Result.fail("ssl must be true, false, disable, prefer, require, verify-ca, verify, or TLS options of Node");
-};
+  return Result.fail("ssl must be true, false, disable, prefer, require, verify-ca, verify, or TLS options of Node")
+}

@@ -10,7 +10,10 @@ const INSTANCES = 400
 const AT_A_TIME = 16
 
 /** Runs the work over the items, so many at a time. */
-const each = async <Item>(items: ReadonlyArray<Item>, work: (item: Item, place: number) => Promise<void>): Promise<void> => {
+const each = async <Item>(
+  items: ReadonlyArray<Item>,
+  work: (item: Item, place: number) => Promise<void>,
+): Promise<void> => {
   const left = items.entries()
   await Promise.all(
     Array.from({ length: AT_A_TIME }, async () => {
@@ -26,7 +29,8 @@ const expect = (holds: boolean, promise: string): void => {
 const say = (line = ""): void => {
   process.stdout.write(`${line}\n`)
 }
-const tagOf = (error: unknown): string => (error instanceof Error && "_tag" in error ? String(error._tag) : String(error))
+const tagOf = (error: unknown): string =>
+  error instanceof Error && "_tag" in error ? String(error._tag) : String(error)
 const textOf = (allocations: ReadonlyArray<Allocation>): string =>
   allocations.map((a) => `${a.slot} ${a.address} ${a.generation}`).join(" ")
 
@@ -48,12 +52,19 @@ const slotNames = slots.map((slot) => slot.slot)
 const play = async (ipam: Ipam): Promise<void> => {
   await ipam.createPool({ name: "tenants-v4", ranges: ["10.64.0.0/22"], gateway: "first" })
   await ipam.createPool({ name: "tenants-v6", ranges: ["2001:db8:64::/64"], gateway: "first" })
-  await ipam.createPool({ name: "external", ranges: ["192.0.2.0/28"], reserve: ["192.0.2.8-192.0.2.9"], cooldownSeconds: 600 })
+  await ipam.createPool({
+    name: "external",
+    ranges: ["192.0.2.0/28"],
+    reserve: ["192.0.2.8-192.0.2.9"],
+    cooldownSeconds: 600,
+  })
 
   const requests = Array.from({ length: INSTANCES }, () => randomUUID())
   const first = new Map<string, string>()
   const create = async (requestId: string, place: number) =>
-    textOf(await ipam.allocateMany({ requestId, owner: { kind: "instance", id: `i-${place}` }, ttlSeconds: 600, slots }))
+    textOf(
+      await ipam.allocateMany({ requestId, owner: { kind: "instance", id: `i-${place}` }, ttlSeconds: 600, slots }),
+    )
 
   const start = performance.now()
   await each(requests, async (requestId, place) => {
@@ -74,7 +85,10 @@ const play = async (ipam: Ipam): Promise<void> => {
   for (let race = 0; race < 20; race += 1) {
     const requestId = randomUUID()
     const answers = await Promise.all(Array.from({ length: 8 }, () => ipam.allocate({ pool: "tenants-v4", requestId })))
-    expect(new Set(answers.map((answer) => answer.address)).size === 1, "callers that race with one key get one address")
+    expect(
+      new Set(answers.map((answer) => answer.address)).size === 1,
+      "callers that race with one key get one address",
+    )
     await ipam.release({ requestId })
   }
   say("raced      20 keys, 8 callers each: one address a key")
@@ -91,7 +105,11 @@ const play = async (ipam: Ipam): Promise<void> => {
   const freed = new Set(gone.map((requestId) => first.get(requestId)?.split(" ")[1]))
   let reused = 0
   await each(gone, async (_, place) => {
-    const [nic] = await ipam.allocateMany({ requestId: randomUUID(), owner: { kind: "instance", id: `j-${place}` }, slots })
+    const [nic] = await ipam.allocateMany({
+      requestId: randomUUID(),
+      owner: { kind: "instance", id: `j-${place}` },
+      slots,
+    })
     if (freed.has(nic?.address)) reused += 1
   })
   say(`created    ${gone.length} more: ${reused} of them on addresses that came free`)
@@ -106,13 +124,16 @@ const play = async (ipam: Ipam): Promise<void> => {
   }
   expect(tagOf(end) === "PoolExhausted" && taken === 12, "a pool gives all of its addresses, then says so")
   say(`exhausted  the pool external after ${taken} addresses`)
-  say(`           ${end instanceof Error ? end.message : String(end)}`)
+  say(`           ${end instanceof Error ? end.message : tagOf(end)}`)
 }
 
 const report = async (ipam: Ipam): Promise<void> => {
   say()
   for (const pool of await ipam.pools()) {
-    expect(pool.held + pool.reserved + pool.cooling + pool.free === pool.size, "held + reserved + cooling + free = size")
+    expect(
+      pool.held + pool.reserved + pool.cooling + pool.free === pool.size,
+      "held + reserved + cooling + free = size",
+    )
     const counts = `held ${pool.held}, reserved ${pool.reserved}, cooling ${pool.cooling}, free ${pool.free}`
     say(`${pool.name.padEnd(11)}${bar(pool)}  ${counts}`)
   }

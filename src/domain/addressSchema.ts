@@ -1,28 +1,28 @@
 /**
  * Addresses, prefixes and ranges as schemas: text in any accepted spelling, held in the canonical one. Pure.
  */
-import * as Result from "effect/Result";
-import { parseAddress } from "./address.ts";
-import { textParsedBy } from "./identity.ts";
-import { parsePrefix, parseRange, printRange } from "./range.ts";
+import * as Result from "effect/Result"
+import { parseAddress } from "./address.ts"
+import { textParsedBy } from "./identity.ts"
+import { parsePrefix, parseRange, printRange } from "./range.ts"
 
 /** One address: `10.0.0.5`. */
-export const Address = textParsedBy(parseAddress);
+export const Address = textParsedBy(parseAddress)
 
 /** A prefix without host bits: `10.0.0.0/24`. */
-export const Prefix = textParsedBy((text) => Result.map(parsePrefix(text), printRange));
+export const Prefix = textParsedBy((text) => Result.map(parsePrefix(text), printRange))
 
 /** A range: `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`. */
-export const RangeText = textParsedBy((text) => Result.map(parseRange(text), printRange));
+export const RangeText = textParsedBy((text) => Result.map(parseRange(text), printRange))
 
 /** What one allocation takes: an address, bare, or a shorter prefix, `10.0.0.0/28`. */
 export const Unit = textParsedBy((text) =>
   text.includes("/") ? Result.map(parsePrefix(text), printRange) : parseAddress(text),
-);
+)
 
 /** The gateway of a pool: the `first` or `last` address of each of its prefixes, `none`, or one address. */
 export const Gateway = textParsedBy((text): Result.Result<string, string> =>
   text === "first" || text === "last" || text === "none"
     ? Result.succeed(text)
     : Result.mapError(parseAddress(text), (reason) => `${reason}; or first, last or none`),
-);
+)

@@ -3,15 +3,15 @@
  *
  * Encoded is JSON: generations are decimal strings, times ISO 8601 in UTC.
  */
-import * as Schema from "effect/Schema";
-import { Address, Unit } from "./addressSchema.ts";
-import { Owner } from "./identity.ts";
-import { Time } from "./time.ts";
+import * as Schema from "effect/Schema"
+import { Address, Unit } from "./addressSchema.ts"
+import { Owner } from "./identity.ts"
+import { Time } from "./time.ts"
 
-const key = { vrf: Schema.String, requestId: Schema.String, slot: Schema.String };
+const key = { vrf: Schema.String, requestId: Schema.String, slot: Schema.String }
 
 /** The length of the network that the address lies in, where the pool knows it. */
-const PrefixLength = Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 128 })));
+const PrefixLength = Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 128 })))
 
 /**
  * A live allocation: what a DHCP server or a hypervisor needs. `outcome` says how the call went: `allocated` now, `replayed`
@@ -31,11 +31,11 @@ export const Allocation = Schema.Struct({
   state: Schema.Literals(["provisional", "confirmed"]),
   expiresAt: Schema.NullOr(Time),
   owner: Schema.NullOr(Owner),
-});
-export type Allocation = typeof Allocation.Type;
+})
+export type Allocation = typeof Allocation.Type
 
 /** Why a key was released: by a call, past its ttl, or since its owner was gone. */
-export const ReleaseReason = Schema.Literals(["released", "expired", "orphaned"]);
+export const ReleaseReason = Schema.Literals(["released", "expired", "orphaned"])
 
 const tombstone = {
   ...key,
@@ -49,20 +49,20 @@ const tombstone = {
   owner: Schema.NullOr(Owner),
   releasedAt: Time,
   releaseReason: ReleaseReason,
-};
+}
 
 /** A released key as reads show it. Where the key was released before it was ever seen, what was never known is `null`. */
-export const Tombstone = Schema.Struct({ outcome: Schema.Literal("released"), ...tombstone });
-export type Tombstone = typeof Tombstone.Type;
+export const Tombstone = Schema.Struct({ outcome: Schema.Literal("released"), ...tombstone })
+export type Tombstone = typeof Tombstone.Type
 
 /** The answer to a release. `freed`: this call gave an address back; never so for `already_released`. */
 export const Released = Schema.Struct({
   outcome: Schema.Literals(["released", "already_released"]),
   freed: Schema.Boolean,
   ...tombstone,
-});
-export type Released = typeof Released.Type;
+})
+export type Released = typeof Released.Type
 
 /** What a key is, once it was seen: told apart by `state`. */
-export const KeyRecord = Schema.Union([Allocation, Tombstone]);
-export type KeyRecord = typeof KeyRecord.Type;
+export const KeyRecord = Schema.Union([Allocation, Tombstone])
+export type KeyRecord = typeof KeyRecord.Type

@@ -2,22 +2,22 @@
  * What each error means to a saga, to HTTP and to the CLI: one table, which the compiler holds total over `IpamError`,
  * and the JSON form of an error that both HTTP and the CLI print. Pure.
  */
-import * as Schema from "effect/Schema";
-import { IpamError } from "./errors.ts";
+import * as Schema from "effect/Schema"
+import { IpamError } from "./errors.ts"
 
 /**
  * What a saga does: `unwind` its steps, `repeat` the same call with the same key, `stop` before any effect (the schema
  * does not fit), get `stuck` and wait for an operator, `suspend` (a defect; then stuck).
  */
-export type SagaAction = "unwind" | "repeat" | "stop" | "stuck" | "suspend";
+export type SagaAction = "unwind" | "repeat" | "stop" | "stuck" | "suspend"
 
 /** The facts of one error: what the caller should do (a sentence for documents), and the three answers. */
 export interface ErrorFacts {
-  readonly caller: string;
-  readonly saga: SagaAction;
-  readonly http: 400 | 404 | 409 | 410 | 422 | 500 | 503;
+  readonly caller: string
+  readonly saga: SagaAction
+  readonly http: 400 | 404 | 409 | 410 | 422 | 500 | 503
   /** Exit code of the CLI. */
-  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7;
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7
 }
 
 const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit: ErrorFacts["exit"]): ErrorFacts => ({
@@ -25,10 +25,10 @@ const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit:
   saga,
   http,
   exit,
-});
+})
 
-const late = facts("stop: a late replay", "unwind", 410, 5);
-const conflict = facts("fix it", "unwind", 409, 5);
+const late = facts("stop: a late replay", "unwind", 410, 5)
+const conflict = facts("fix it", "unwind", 409, 5)
 
 /** The table, by `_tag`. */
 export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
@@ -55,21 +55,21 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   SchemaTooOld: facts("migrate", "stop", 503, 6),
   SchemaTooNew: facts("upgrade", "stop", 503, 6),
   Drifted: facts("run the doctor", "stuck", 500, 7),
-};
+}
 
 /** What holds for a defect: anything that is not an `IpamError` is a bug of ours. */
-export const defectFacts: ErrorFacts = facts("report", "suspend", 500, 1);
+export const defectFacts: ErrorFacts = facts("report", "suspend", 500, 1)
 
 /** Exit code of the CLI after Ctrl-C. */
-export const interruptedExit = 130;
+export const interruptedExit = 130
 
 /** Whether `value` is one of our errors. Errors of another copy of this library count too: what decides is the tag and the fields. */
-export const isIpamError: (value: unknown) => value is IpamError = Schema.is(IpamError);
+export const isIpamError: (value: unknown) => value is IpamError = Schema.is(IpamError)
 
 /** The facts of any failure; what is not an `IpamError` has those of a defect. */
-export const factsOf = (error: unknown): ErrorFacts => (isIpamError(error) ? errorFacts[error._tag] : defectFacts);
+export const factsOf = (error: unknown): ErrorFacts => (isIpamError(error) ? errorFacts[error._tag] : defectFacts)
 
-const encode = Schema.encodeSync(IpamError);
+const encode = Schema.encodeSync(IpamError)
 
 /**
  * `{ "error": "PoolExhausted", "message": "...", "vrf": "default", ... }`: the error for HTTP and for the CLI's stderr; counts
@@ -78,7 +78,7 @@ const encode = Schema.encodeSync(IpamError);
 export const errorToJson = (
   error: IpamError,
 ): { readonly error: IpamError["_tag"]; readonly message: string; readonly [field: string]: unknown } => {
-  const { _tag, ...fields } = encode(error);
-  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return { error: _tag, message: error.message, ...Object.fromEntries(known) };
-};
+  const { _tag, ...fields } = encode(error)
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return { error: _tag, message: error.message, ...Object.fromEntries(known) }
+}

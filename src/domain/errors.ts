@@ -5,20 +5,20 @@
  * Pure: knows neither where an error comes from nor who reads it. What a saga, HTTP and the CLI make of each class stands in
  * `errorFacts.ts`. Times are ISO 8601 in UTC; counts are `bigint`, decimal strings when encoded.
  */
-import * as Schema from "effect/Schema";
-import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts";
-import { Contended, DatabaseUnavailable, Drifted, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts";
-import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts";
-import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts";
-import { quoted, sentence, where } from "./errorText.ts";
+import * as Schema from "effect/Schema"
+import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
+import { Contended, DatabaseUnavailable, Drifted, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
+import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
+import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
+import { quoted, sentence, where } from "./errorText.ts"
 
-export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts";
-export { Contended, DatabaseUnavailable, Drifted, Finding, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts";
-export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts";
-export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts";
+export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
+export { Contended, DatabaseUnavailable, Drifted, Finding, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
+export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
+export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 
-const text = Schema.String;
-const maybeText = Schema.optional(text);
+const text = Schema.String
+const maybeText = Schema.optional(text)
 
 /** The input breaks a rule; nothing was sent or written. `field` is its path (`slots[2].pool`), empty when it is the whole. */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
@@ -36,12 +36,12 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   slot: maybeText,
 }) {
   override get message(): string {
-    return `There is no such ${this.what}${where(this)}`;
+    return `There is no such ${this.what}${where(this)}`
   }
 }
 
 /** One thing that part of an identity may mean; `id` tells it from others in its vrf (a pool, a request id). */
-export const Candidate = Schema.Struct({ vrf: text, id: text });
+export const Candidate = Schema.Struct({ vrf: text, id: text })
 
 /** What was asked for without a vrf is in several; `identity` is what was asked, e.g. `address 10.0.0.5`. */
 export class AmbiguousIdentity extends Schema.TaggedError<AmbiguousIdentity>()("AmbiguousIdentity", {
@@ -49,8 +49,8 @@ export class AmbiguousIdentity extends Schema.TaggedError<AmbiguousIdentity>()("
   candidates: Schema.Array(Candidate),
 }) {
   override get message(): string {
-    const list = this.candidates.map((one) => `${quoted(one.id)} in VRF ${quoted(one.vrf)}`).join(", ");
-    return `${sentence(this.identity)} may mean ${list}; say which VRF is meant`;
+    const list = this.candidates.map((one) => `${quoted(one.id)} in VRF ${quoted(one.vrf)}`).join(", ")
+    return `${sentence(this.identity)} may mean ${list}; say which VRF is meant`
   }
 }
 
@@ -79,5 +79,5 @@ export const IpamError = Schema.Union([
   SchemaTooOld,
   SchemaTooNew,
   Drifted,
-]);
-export type IpamError = typeof IpamError.Type;
+])
+export type IpamError = typeof IpamError.Type

@@ -1,13 +1,13 @@
 /**
  * Why a request key cannot be used as it was. Pure; part of `errors.ts`.
  */
-import * as Schema from "effect/Schema";
-import { where } from "./errorText.ts";
+import * as Schema from "effect/Schema"
+import { where } from "./errorText.ts"
 
-const text = Schema.String;
-const maybeText = Schema.optional(text);
+const text = Schema.String
+const maybeText = Schema.optional(text)
 
-const keyFields = { vrf: text, requestId: text, slot: text };
+const keyFields = { vrf: text, requestId: text, slot: text }
 
 /** The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`). Use a new request id for a new request. */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
@@ -15,8 +15,8 @@ export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   differs: Schema.Array(text),
 }) {
   override get message(): string {
-    const what = this.differs.length === 0 ? "arguments" : this.differs.join(", ");
-    return `The key was used before with another ${what}${where(this)}; a new request needs a new request id`;
+    const what = this.differs.length === 0 ? "arguments" : this.differs.join(", ")
+    return `The key was used before with another ${what}${where(this)}; a new request needs a new request id`
   }
 }
 
@@ -27,8 +27,8 @@ export class KeyReleased extends Schema.TaggedError<KeyReleased>()("KeyReleased"
   releasedAt: Schema.NullOr(text),
 }) {
   override get message(): string {
-    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`;
-    return `The key was released${when}, reason: ${this.reason}${where(this)}; it never allocates again`;
+    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`
+    return `The key was released${when}, reason: ${this.reason}${where(this)}; it never allocates again`
   }
 }
 
@@ -38,15 +38,15 @@ export class AllocationExpired extends Schema.TaggedError<AllocationExpired>()("
   releasedAt: Schema.NullOr(text),
 }) {
   override get message(): string {
-    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`;
-    return `The allocation ran past its ttl and was reclaimed${when}${where(this)}; a new request needs a new request id`;
+    const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`
+    return `The allocation ran past its ttl and was reclaimed${when}${where(this)}; a new request needs a new request id`
   }
 }
 
 /** The key is older than the tombstones that are kept, so nobody can tell whether it was used. */
 export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", keyFields) {
   override get message(): string {
-    return `The key is too old to be used${where(this)}; a new request needs a new request id`;
+    return `The key is too old to be used${where(this)}; a new request needs a new request id`
   }
 }
 
@@ -56,6 +56,6 @@ export class OperationEnded extends Schema.TaggedError<OperationEnded>()("Operat
   status: maybeText,
 }) {
   override get message(): string {
-    return `The operation has ended${this.status === undefined ? "" : ` (${this.status})`}${where(this)}; nothing is allocated under it any more`;
+    return `The operation has ended${this.status === undefined ? "" : ` (${this.status})`}${where(this)}; nothing is allocated under it any more`
   }
 }

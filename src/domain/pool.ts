@@ -3,11 +3,11 @@
  *
  * Counts are of units, exact at any size, `bigint` here and decimal strings in JSON: held + reserved + cooling + free = size.
  */
-import * as Schema from "effect/Schema";
-import { Address } from "./addressSchema.ts";
-import { Time } from "./time.ts";
+import * as Schema from "effect/Schema"
+import { Address } from "./addressSchema.ts"
+import { Time } from "./time.ts"
 
-const count = Schema.BigIntFromString;
+const count = Schema.BigIntFromString
 
 /** A span of the pool, both ends inclusive; `kind` says whether its addresses are handed out automatically. */
 export const PoolRange = Schema.Struct({
@@ -16,8 +16,8 @@ export const PoolRange = Schema.Struct({
   prefixLength: Schema.NullOr(Schema.Int),
   gateway: Schema.NullOr(Address),
   kind: Schema.Literals(["allocatable", "reserved"]),
-});
-export type PoolRange = typeof PoolRange.Type;
+})
+export type PoolRange = typeof PoolRange.Type
 
 /** A pool with its counts as of the call; `held` includes taken addresses that go back to reserved. Ranges are in address order. */
 export const Pool = Schema.Struct({
@@ -36,5 +36,5 @@ export const Pool = Schema.Struct({
   includeNetworkAddresses: Schema.Boolean,
   ranges: Schema.Array(PoolRange),
   createdAt: Time,
-});
-export type Pool = typeof Pool.Type;
+})
+export type Pool = typeof Pool.Type

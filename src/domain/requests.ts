@@ -4,35 +4,35 @@
  * Each schema reads what a caller writes (its `Encoded`: what has a default may be left out or `undefined`) and gives the
  * canonical request (its `Type`): lower-case UUIDs, canonical addresses, defaults filled in. Read them with `decodeInput`.
  */
-import * as Effect from "effect/Effect";
-import * as Schema from "effect/Schema";
-import { Address, Prefix, Unit } from "./addressSchema.ts";
-import { Name, Owner, PoolRef, RequestId, Slot, TtlSeconds, Vrf } from "./identity.ts";
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Address, Prefix, Unit } from "./addressSchema.ts"
+import { Name, Owner, PoolRef, RequestId, Slot, TtlSeconds, Vrf } from "./identity.ts"
 
 /** The most slots of one call. */
-export const MAX_SLOTS = 256;
+export const MAX_SLOTS = 256
 
 /** A flag, `false` when left out. */
-export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false)));
+export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false)))
 
-const key = { vrf: Vrf, requestId: RequestId, slot: Slot };
+const key = { vrf: Vrf, requestId: RequestId, slot: Slot }
 
 const takes = {
   owner: Schema.optional(Owner),
   ttlSeconds: Schema.optional(TtlSeconds),
   allowReserved: Flag,
   allowCooling: Flag,
-};
+}
 
 /** One address of a pool: the next one, or `address`. Provisional when it has a ttl. */
-export const AllocateRequest = Schema.Struct({ ...key, pool: PoolRef, address: Schema.optional(Address), ...takes });
+export const AllocateRequest = Schema.Struct({ ...key, pool: PoolRef, address: Schema.optional(Address), ...takes })
 
 const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
-  if (slots.length === 0) return "must name at least one slot";
-  if (slots.length > MAX_SLOTS) return `must have at most ${MAX_SLOTS} slots, not ${slots.length}`;
-  const twice = slots.findIndex((slot, index) => slots.indexOf(slot) < index);
-  return twice === -1 ? undefined : { path: [twice], issue: "names a slot that is there already" };
-};
+  if (slots.length === 0) return "must name at least one slot"
+  if (slots.length > MAX_SLOTS) return `must have at most ${MAX_SLOTS} slots, not ${slots.length}`
+  const twice = slots.findIndex((slot, index) => slots.indexOf(slot) < index)
+  return twice === -1 ? undefined : { path: [twice], issue: "names a slot that is there already" }
+}
 
 /** Several addresses, all or none, of one or several pools and families; 1 to 256 slots, each once. */
 export const AllocateManyRequest = Schema.Struct({
@@ -42,18 +42,18 @@ export const AllocateManyRequest = Schema.Struct({
     Schema.makeFilter((slots: ReadonlyArray<{ readonly slot: string }>) => slotsRule(slots.map(({ slot }) => slot))),
   ),
   ...takes,
-});
+})
 
-const SlotNames = Schema.Array(Name).check(Schema.makeFilter(slotsRule));
+const SlotNames = Schema.Array(Name).check(Schema.makeFilter(slotsRule))
 
 /** One key: for confirm, release and get. */
-export const KeyRequest = Schema.Struct(key);
+export const KeyRequest = Schema.Struct(key)
 
 /** Several slots of one request, 1 to 256, each once: for `confirmMany` and `releaseMany`. */
-export const KeysRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId, slots: SlotNames });
+export const KeysRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId, slots: SlotNames })
 
 /** A key and its new ttl, from the server's now on. */
-export const ExtendRequest = Schema.Struct({ ...key, ttlSeconds: TtlSeconds });
+export const ExtendRequest = Schema.Struct({ ...key, ttlSeconds: TtlSeconds })
 
 /** Several slots and their new ttl. */
 export const ExtendManyRequest = Schema.Struct({
@@ -61,10 +61,10 @@ export const ExtendManyRequest = Schema.Struct({
   requestId: RequestId,
   slots: SlotNames,
   ttlSeconds: TtlSeconds,
-});
+})
 
 /** All slots of a request: for `releaseAll`. */
-export const ReleaseAllRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId });
+export const ReleaseAllRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId })
 
 const between = (minimum: number, maximum: number) =>
   Schema.Number.check(
@@ -73,16 +73,16 @@ const between = (minimum: number, maximum: number) =>
         ? undefined
         : `must be a whole number from ${minimum} to ${maximum}`,
     ),
-  );
+  )
 
 /** The most rows of one page or of one round of reclaiming; a thousand when left out. */
-export const MAX_ROWS = 10_000;
-const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)));
+export const MAX_ROWS = 10_000
+const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
 
 /** How many expired allocations one call reclaims at most. */
-export const ReclaimRequest = Schema.Struct({ maxRows: Rows });
+export const ReclaimRequest = Schema.Struct({ maxRows: Rows })
 
-const filters = ["pool", "requestId", "owner", "address", "prefix"] as const;
+const filters = ["pool", "requestId", "owner", "address", "prefix"] as const
 
 /**
  * Allocations by exactly one of pool, request, owner, address or prefix. Without a vrf, owner and address look in all VRFs,
@@ -105,4 +105,4 @@ export const ListRequest = Schema.Struct({
       ? undefined
       : `must have exactly one of ${filters.join(", ")}`,
   ),
-);
+)

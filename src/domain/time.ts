@@ -1,23 +1,23 @@
 /**
  * Points in time as text: ISO 8601 in UTC, to the millisecond. Pure: reads no clock.
  */
-import * as Result from "effect/Result";
-import * as Schema from "effect/Schema";
-import * as SchemaTransformation from "effect/SchemaTransformation";
-import { shown } from "./address.ts";
-import { textParsedBy } from "./identity.ts";
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { shown } from "./address.ts"
+import { textParsedBy } from "./identity.ts"
 
-const pattern = /^(\d{4,6}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)(Z|[+-]\d\d(?::?\d\d)?)$/;
+const pattern = /^(\d{4,6}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)(Z|[+-]\d\d(?::?\d\d)?)$/
 
 /** The same instant in UTC; microseconds are cut off. Years beyond 9999 are refused. */
 const parseTime = (text: string): Result.Result<string, string> => {
-  const [, day, clock, offset = ""] = pattern.exec(text) ?? [];
-  const hours = offset.length === 3 ? `${offset}:00` : offset;
-  const time = new Date(`${day}T${clock}${hours}`);
+  const [, day, clock, offset = ""] = pattern.exec(text) ?? []
+  const hours = offset.length === 3 ? `${offset}:00` : offset
+  const time = new Date(`${day}T${clock}${hours}`)
   return Number.isNaN(time.getTime())
     ? Result.fail(`must be a time with its offset, e.g. 2026-01-31T12:00:00Z, not ${shown(text)}`)
-    : Result.succeed(time.toISOString());
-};
+    : Result.succeed(time.toISOString())
+}
 
 /** `2026-01-31T12:00:00.000Z`: read with any offset, in PostgreSQL's spelling, or from a `Date`; held and printed in UTC. */
 export const Time = Schema.Union([Schema.String, Schema.Date]).pipe(
@@ -29,4 +29,4 @@ export const Time = Schema.Union([Schema.String, Schema.Date]).pipe(
       encode: (time: string) => time,
     }),
   ),
-);
+)

@@ -2,50 +2,97 @@
  * Every field of every call of the promise API, with everything that it must not be: `InvalidInput` that names the field, and
  * nothing written.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connect, InvalidInput, type Ipam } from "../../src/promise.ts";
-import { useDatabase, type Session } from "../support/database.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { connect, InvalidInput, type Ipam } from "../../src/promise.ts"
+import { useDatabase, type Session } from "../support/database.ts"
 
-const database = useDatabase();
-let ipam: Ipam;
-let owner: Session;
-let before: unknown;
+const database = useDatabase()
+let ipam: Ipam
+let owner: Session
+let before: unknown
 
 /** Counts, and what a write would move: sequences are left out, a refused call may draw from one. */
 const written = () =>
   owner.rows(`select (select count(*) from ipam.allocation) as allocations, (select count(*) from ipam.pool) as pools,
     (select count(*) from ipam.range) as ranges, (select count(*) from ipam.reservation) as reservations,
     (select count(*) from ipam.vrf) as vrfs, (select sum(held) from ipam.pool_counter) as held,
-    (select count(*) from ipam.free_extent) as extents`);
+    (select count(*) from ipam.free_extent) as extents`)
 
 beforeAll(async () => {
-  owner = database().session();
-  ipam = await connect({ url: database().url("ipam_operator") });
-  await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
-  before = await written();
-});
+  owner = database().session()
+  ipam = await connect({ url: database().url("ipam_operator") })
+  await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] })
+  before = await written()
+})
 afterAll(async () => {
-  expect(await written()).toEqual(before);
-  await ipam.close();
-});
+  expect(await written()).toEqual(before)
+  await ipam.close()
+})
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
-const long = "x".repeat(201);
-const huge = "x".repeat(1_000_000);
-const name = ["", long, huge, "\0", "\ud800", 5, null, {}, ["a"]];
-const range = ["", "10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.9-10.0.0.1", "10.0.0.1-2001:db8::1", "10.0.0.0/24 ", "web", 10, null, huge];
-const seconds = [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e300, "60", null];
+const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const long = "x".repeat(201)
+const huge = "x".repeat(1_000_000)
+const name = ["", long, huge, "\0", "\ud800", 5, null, {}, ["a"]]
+const range = [
+  "",
+  "10.0.0.1/24",
+  "10.0.0.0/33",
+  "10.0.0.0/-1",
+  "10.0.0.9-10.0.0.1",
+  "10.0.0.1-2001:db8::1",
+  "10.0.0.0/24 ",
+  "web",
+  10,
+  null,
+  huge,
+]
+const seconds = [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e300, "60", null]
 
 /** What each field must not be. */
 const bad: { readonly [field: string]: ReadonlyArray<unknown> } = {
-  requestId: ["", "nonsense", "00000000-0000-0000-0000-000000000000", `${requestId} `, `{${requestId}}`, requestId.replaceAll("-", ""), huge, 5, null, undefined],
+  requestId: [
+    "",
+    "nonsense",
+    "00000000-0000-0000-0000-000000000000",
+    `${requestId} `,
+    `{${requestId}}`,
+    requestId.replaceAll("-", ""),
+    huge,
+    5,
+    null,
+    undefined,
+  ],
   vrf: name,
   slot: name,
   pool: [...name, "99999999999999999999"],
   name: [...name, "123", undefined],
-  address: ["", "10.0.0", "010.0.0.1", "0x0a.0.0.1", "10.0.0.1/24", "10.0.0.256", "::ffff:10.0.0.1", "::10.0.0.1", "fe80::1%eth0", "2001:db8::g", 167772161, null, huge],
+  address: [
+    "",
+    "10.0.0",
+    "010.0.0.1",
+    "0x0a.0.0.1",
+    "10.0.0.1/24",
+    "10.0.0.256",
+    "::ffff:10.0.0.1",
+    "::10.0.0.1",
+    "fe80::1%eth0",
+    "2001:db8::g",
+    167772161,
+    null,
+    huge,
+  ],
   prefix: ["", "10.0.0.1", "10.0.0.1/24", "10.0.0.0/33", 5, null],
-  owner: [{}, { kind: "a" }, { kind: "", id: "b" }, { kind: "a", id: long }, { kind: "a/b", id: "c" }, { kind: "a", id: "b", extra: 1 }, "a/b", null, []],
+  owner: [
+    {},
+    { kind: "a" },
+    { kind: "", id: "b" },
+    { kind: "a", id: long },
+    { kind: "a/b", id: "c" },
+    { kind: "a", id: "b", extra: 1 },
+    "a/b",
+    null,
+    [],
+  ],
   ttlSeconds: seconds,
   cooldownSeconds: seconds.filter((value) => value !== 0),
   allowReserved: ["yes", 1, null],
@@ -58,11 +105,24 @@ const bad: { readonly [field: string]: ReadonlyArray<unknown> } = {
   maxRows: [0, -1, 1.5, 1e9, "10", null],
   pageSize: [0, -1, 1.5, 1e9, "10", null],
   after: ["x", 5, null, { address: "nowhere" }],
-};
-const slotNames = [[], ["a", "a"], Array.from({ length: 257 }, (_, index) => `s${index}`), [""], [long], [5], "a", null, undefined];
+}
+const slotNames = [
+  [],
+  ["a", "a"],
+  Array.from({ length: 257 }, (_, index) => `s${index}`),
+  [""],
+  [long],
+  [5],
+  "a",
+  null,
+  undefined,
+]
 const slotRequests = [
   [],
-  [{ slot: "a", pool: "web" }, { slot: "a", pool: "web" }],
+  [
+    { slot: "a", pool: "web" },
+    { slot: "a", pool: "web" },
+  ],
   Array.from({ length: 257 }, (_, index) => ({ slot: `s${index}`, pool: "web" })),
   [{ slot: "a" }],
   [{ pool: "web" }],
@@ -72,111 +132,146 @@ const slotRequests = [
   {},
   null,
   undefined,
-];
+]
 
-type Call = (request: never) => Promise<unknown>;
+type Call = (request: never) => Promise<unknown>
 interface Door {
-  readonly call: (ipam: Ipam) => Call;
+  readonly call: (ipam: Ipam) => Call
   /** A request that would be accepted. */
-  readonly good: Record<string, unknown>;
+  readonly good: Record<string, unknown>
   /** Its fields, all of which are tried; those of `required` also left out. */
-  readonly fields: ReadonlyArray<string>;
-  readonly slots?: ReadonlyArray<unknown>;
+  readonly fields: ReadonlyArray<string>
+  readonly slots?: ReadonlyArray<unknown>
 }
 
-const takes = ["owner", "ttlSeconds", "allowReserved", "allowCooling"];
-const key = ["vrf", "requestId", "slot"];
-const onRange = { good: { pool: "web", range: "10.0.0.7" }, fields: ["vrf", "pool", "range"] };
+const takes = ["owner", "ttlSeconds", "allowReserved", "allowCooling"]
+const key = ["vrf", "requestId", "slot"]
+const onRange = { good: { pool: "web", range: "10.0.0.7" }, fields: ["vrf", "pool", "range"] }
 const doors: { readonly [call: string]: Door } = {
-  allocate: { call: (i) => i.allocate, good: { pool: "web", requestId }, fields: [...key, "pool", "address", ...takes] },
-  allocateMany: { call: (i) => i.allocateMany, good: { requestId, slots: [{ slot: "a", pool: "web" }] }, fields: ["vrf", "requestId", ...takes], slots: slotRequests },
+  allocate: {
+    call: (i) => i.allocate,
+    good: { pool: "web", requestId },
+    fields: [...key, "pool", "address", ...takes],
+  },
+  allocateMany: {
+    call: (i) => i.allocateMany,
+    good: { requestId, slots: [{ slot: "a", pool: "web" }] },
+    fields: ["vrf", "requestId", ...takes],
+    slots: slotRequests,
+  },
   confirm: { call: (i) => i.confirm, good: { requestId }, fields: key },
-  confirmMany: { call: (i) => i.confirmMany, good: { requestId, slots: ["a"] }, fields: ["vrf", "requestId"], slots: slotNames },
+  confirmMany: {
+    call: (i) => i.confirmMany,
+    good: { requestId, slots: ["a"] },
+    fields: ["vrf", "requestId"],
+    slots: slotNames,
+  },
   extend: { call: (i) => i.extend, good: { requestId, ttlSeconds: 60 }, fields: [...key, "ttlSeconds"] },
-  extendMany: { call: (i) => i.extendMany, good: { requestId, slots: ["a"], ttlSeconds: 60 }, fields: ["vrf", "requestId", "ttlSeconds"], slots: slotNames },
+  extendMany: {
+    call: (i) => i.extendMany,
+    good: { requestId, slots: ["a"], ttlSeconds: 60 },
+    fields: ["vrf", "requestId", "ttlSeconds"],
+    slots: slotNames,
+  },
   release: { call: (i) => i.release, good: { requestId }, fields: key },
-  releaseMany: { call: (i) => i.releaseMany, good: { requestId, slots: ["a"] }, fields: ["vrf", "requestId"], slots: slotNames },
+  releaseMany: {
+    call: (i) => i.releaseMany,
+    good: { requestId, slots: ["a"] },
+    fields: ["vrf", "requestId"],
+    slots: slotNames,
+  },
   releaseAll: { call: (i) => i.releaseAll, good: { requestId }, fields: ["vrf", "requestId"] },
   reclaimExpired: { call: (i) => i.reclaimExpired, good: {}, fields: ["maxRows"] },
   get: { call: (i) => i.get, good: { requestId }, fields: key },
   list: { call: (i) => i.list, good: { pool: "web" }, fields: ["vrf", "pool", "pageSize", "after"] },
-  createPool: { call: (i) => i.createPool, good: { name: "other", ranges: ["10.1.0.0/24"] }, fields: ["vrf", "name", "ranges", "reserve", "gateway", "cooldownSeconds", "includeNetworkAddresses"] },
+  createPool: {
+    call: (i) => i.createPool,
+    good: { name: "other", ranges: ["10.1.0.0/24"] },
+    fields: ["vrf", "name", "ranges", "reserve", "gateway", "cooldownSeconds", "includeNetworkAddresses"],
+  },
   pools: { call: (i) => i.pools, good: {}, fields: ["vrf"] },
-  addRange: { call: (i) => i.addRange, good: { pool: "web", range: "10.1.0.0/24" }, fields: ["vrf", "pool", "range", "includeNetworkAddresses", "gateway"] },
+  addRange: {
+    call: (i) => i.addRange,
+    good: { pool: "web", range: "10.1.0.0/24" },
+    fields: ["vrf", "pool", "range", "includeNetworkAddresses", "gateway"],
+  },
   removeRange: { call: (i) => i.removeRange, ...onRange },
   reserve: { call: (i) => i.reserve, ...onRange },
   unreserve: { call: (i) => i.unreserve, ...onRange },
-};
+}
 
 const refusal = (call: Promise<unknown>): Promise<unknown> =>
   call.then(
     (answer) => ({ accepted: answer }),
     (error: unknown) => error,
-  );
+  )
 
 describe.each(Object.entries(doors))("%s", (_, door) => {
-  const send = (request: unknown) => refusal(door.call(ipam)(request as never));
+  const send = (request: unknown) => refusal(door.call(ipam)(request as never))
 
   for (const field of door.fields) {
     test(`names ${field} when that is wrong`, async () => {
       for (const value of bad[field] ?? []) {
-        const error = await send({ ...door.good, [field]: value });
-        expect(error, `${field} = ${String(JSON.stringify(value)).slice(0, 60)}`).toBeInstanceOf(InvalidInput);
-        expect(error).toMatchObject({ field: expect.stringMatching(new RegExp(`^${field}\\b`)) });
-        expect(String(error).length).toBeLessThan(400);
+        const error = await send({ ...door.good, [field]: value })
+        expect(error, `${field} = ${String(JSON.stringify(value)).slice(0, 60)}`).toBeInstanceOf(InvalidInput)
+        expect(error).toMatchObject({ field: expect.stringMatching(new RegExp(`^${field}\\b`)) })
+        expect(String(error).length).toBeLessThan(400)
       }
-    });
+    })
   }
 
   if (door.slots !== undefined) {
     test("names slots when they are wrong", async () => {
       for (const slots of door.slots ?? []) {
-        const error = await send({ ...door.good, slots });
-        expect(error, String(JSON.stringify(slots)).slice(0, 60)).toBeInstanceOf(InvalidInput);
-        expect(error).toMatchObject({ field: expect.stringMatching(/^slots\b/) });
+        const error = await send({ ...door.good, slots })
+        expect(error, String(JSON.stringify(slots)).slice(0, 60)).toBeInstanceOf(InvalidInput)
+        expect(error).toMatchObject({ field: expect.stringMatching(/^slots\b/) })
       }
-    });
+    })
   }
 
   test("names a field that it does not know", async () => {
-    expect(await send({ ...door.good, ttl: 5 })).toMatchObject({ _tag: "InvalidInput", field: "ttl" });
-  });
+    expect(await send({ ...door.good, ttl: 5 })).toMatchObject({ _tag: "InvalidInput", field: "ttl" })
+  })
 
   test("refuses what is no request at all", async () => {
-    if (Object.keys(door.good).length === 0) return;
-    for (const request of [undefined, null, 5, "web", []]) expect(await send(request)).toBeInstanceOf(InvalidInput);
-  });
-});
+    if (Object.keys(door.good).length === 0) return
+    for (const request of [undefined, null, 5, "web", []]) expect(await send(request)).toBeInstanceOf(InvalidInput)
+  })
+})
 
 test("a list wants exactly one filter", async () => {
-  expect(await refusal(ipam.list({}))).toBeInstanceOf(InvalidInput);
-  expect(await refusal(ipam.list({ pool: "web", address: "10.0.0.1" }))).toBeInstanceOf(InvalidInput);
-});
+  expect(await refusal(ipam.list({}))).toBeInstanceOf(InvalidInput)
+  expect(await refusal(ipam.list({ pool: "web", address: "10.0.0.1" }))).toBeInstanceOf(InvalidInput)
+})
 
 test("a pool is named by text", async () => {
   for (const value of bad["pool"] ?? []) {
-    expect(await refusal(ipam.pool(value as string))).toBeInstanceOf(InvalidInput);
-    expect(await refusal(ipam.deletePool(value as string))).toBeInstanceOf(InvalidInput);
+    expect(await refusal(ipam.pool(value as string))).toBeInstanceOf(InvalidInput)
+    expect(await refusal(ipam.deletePool(value as string))).toBeInstanceOf(InvalidInput)
   }
-});
+})
 
 test("a signal is an AbortSignal", async () => {
-  expect(await refusal(ipam.get({ requestId, signal: {} as AbortSignal }))).toMatchObject({ _tag: "InvalidInput", field: "signal" });
-});
+  expect(await refusal(ipam.get({ requestId, signal: {} as AbortSignal }))).toMatchObject({
+    _tag: "InvalidInput",
+    field: "signal",
+  })
+})
 
 test("what is well-formed but names nothing is told by its own name", async () => {
-  const call = (request: object) => refusal(ipam.allocate({ pool: "web", requestId, ...request }));
-  expect(await call({ pool: "nowhere" })).toMatchObject({ _tag: "UnknownPool", pool: "nowhere" });
-  expect(await call({ vrf: "nowhere" })).toMatchObject({ _tag: "UnknownPool", vrf: "nowhere", vrfs: ["default"] });
-  expect(await call({ address: "10.9.9.9" })).toMatchObject({ _tag: "AddressOutside", address: "10.9.9.9" });
-  expect(await call({ address: "2001:db8::1" })).toMatchObject({ _tag: "AddressOutside" });
-  expect(await call({ address: "10.0.0.0" })).toMatchObject({ _tag: "AddressReserved" });
-});
+  const call = (request: object) => refusal(ipam.allocate({ pool: "web", requestId, ...request }))
+  expect(await call({ pool: "nowhere" })).toMatchObject({ _tag: "UnknownPool", pool: "nowhere" })
+  expect(await call({ vrf: "nowhere" })).toMatchObject({ _tag: "UnknownPool", vrf: "nowhere", vrfs: ["default"] })
+  expect(await call({ address: "10.9.9.9" })).toMatchObject({ _tag: "AddressOutside", address: "10.9.9.9" })
+  expect(await call({ address: "2001:db8::1" })).toMatchObject({ _tag: "AddressOutside" })
+  expect(await call({ address: "10.0.0.0" })).toMatchObject({ _tag: "AddressReserved" })
+})
 
 test("a session that is not read committed is refused by name; a direct one is set right", async () => {
-  await owner.run(`alter database ${database().name} set default_transaction_isolation = 'repeatable read'`);
-  const url = database().url("ipam_operator");
-  const pooled = await connect({ url, prepare: false });
+  await owner.run(`alter database ${database().name} set default_transaction_isolation = 'repeatable read'`)
+  const url = database().url("ipam_operator")
+  const pooled = await connect({ url, prepare: false })
   for (const call of [
     () => pooled.allocate({ pool: "web", requestId }),
     () => pooled.allocateMany({ requestId, slots: [{ slot: "a", pool: "web" }] }),
@@ -190,13 +285,13 @@ test("a session that is not read committed is refused by name; a direct one is s
     () => pooled.addRange({ pool: "web", range: "10.1.0.0/24" }),
     () => pooled.reserve({ pool: "web", range: "10.0.0.9" }),
   ]) {
-    const error = await refusal(call());
-    expect(error).toBeInstanceOf(InvalidInput);
-    expect(String(error)).toContain("read committed");
+    const error = await refusal(call())
+    expect(error).toBeInstanceOf(InvalidInput)
+    expect(String(error)).toContain("read committed")
   }
-  await pooled.close();
-  const direct = await connect({ url });
-  expect(await refusal(direct.allocate({ pool: "nowhere", requestId }))).toMatchObject({ _tag: "UnknownPool" });
-  await direct.close();
-  await owner.run(`alter database ${database().name} reset default_transaction_isolation`);
-});
+  await pooled.close()
+  const direct = await connect({ url })
+  expect(await refusal(direct.allocate({ pool: "nowhere", requestId }))).toMatchObject({ _tag: "UnknownPool" })
+  await direct.close()
+  await owner.run(`alter database ${database().name} reset default_transaction_isolation`)
+})

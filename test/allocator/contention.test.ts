@@ -20,13 +20,15 @@ afterEach(async () => {
 })
 
 const create = (size: number) =>
-  owner.rows("select (ipam.create_pool('default', $1, array[$2])).outcome", [pool, `10.${number}.0.0-10.${number}.0.${size - 1}`])
-const allocate = async (session: Session, requestId: string, address: string | null = null) => {
-  const [row] = await session.rows("select outcome, host(address) as address from ipam.allocate('default', $1, $2, 'default', $3)", [
+  owner.rows("select (ipam.create_pool('default', $1, array[$2])).outcome", [
     pool,
-    requestId,
-    address,
+    `10.${number}.0.0-10.${number}.0.${size - 1}`,
   ])
+const allocate = async (session: Session, requestId: string, address: string | null = null) => {
+  const [row] = await session.rows(
+    "select outcome, host(address) as address from ipam.allocate('default', $1, $2, 'default', $3)",
+    [pool, requestId, address],
+  )
   return row
 }
 const release = async (session: Session, requestId: string) => {
@@ -35,7 +37,9 @@ const release = async (session: Session, requestId: string) => {
 }
 /** Comes true when a session waits for a lock that another one holds. */
 const someoneWaits = () =>
-  owner.until("select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0 limit 1")
+  owner.until(
+    "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0 limit 1",
+  )
 const address = (last: number) => `10.${number}.0.${last}`
 
 test("eight callers with one key for the last address all get it", async () => {
@@ -136,7 +140,10 @@ test.each([
   const [first, second] = [database().session(), database().session()]
   await first.run("begin")
   await allocate(first, randomUUID())
-  const waiting = second.rows("select (ipam.remove_range('default', $1, $2)).outcome", [pool, `${address(0)}-${address(3)}`])
+  const waiting = second.rows("select (ipam.remove_range('default', $1, $2)).outcome", [
+    pool,
+    `${address(0)}-${address(3)}`,
+  ])
   await someoneWaits()
   await first.run(end)
   expect(await waiting).toEqual([{ outcome }])
@@ -162,7 +169,9 @@ test("one row lock decides between confirm and reclaim", async () => {
   const requestId = randomUUID()
   const [first, second] = [database().session(), database().session()]
   await first.rows("select ipam.allocate('default', $1, $2, ttl_seconds => 0.001)", [pool, requestId])
-  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [requestId])
+  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
+    requestId,
+  ])
   await first.run("begin")
   expect(await first.rows("select count(*)::int as n from ipam.reclaim_expired(10)")).toEqual([{ n: 1 }])
   const waiting = second.rows("select (ipam.confirm('default', $1)).outcome", [requestId])
@@ -175,9 +184,11 @@ test("a caller alone gets the lowest free address, after releases below and insi
   await create(200)
   const session = database().session()
   const keys = Array.from({ length: 50 }, () => randomUUID())
-  for (const [place, key] of keys.entries()) expect(await allocate(session, key)).toMatchObject({ address: address(place) })
+  for (const [place, key] of keys.entries())
+    expect(await allocate(session, key)).toMatchObject({ address: address(place) })
   for (const place of [33, 7, 20]) await release(session, keys[place] ?? "")
-  for (const place of [7, 20, 33, 50]) expect(await allocate(session, randomUUID())).toMatchObject({ address: address(place) })
+  for (const place of [7, 20, 33, 50])
+    expect(await allocate(session, randomUUID())).toMatchObject({ address: address(place) })
 })
 
 test("sixteen callers with three slots each from two nearly full pools: all or none, and no deadlock", async () => {
@@ -195,7 +206,10 @@ test("sixteen callers with three slots each from two nearly full pools: all or n
         const taken = outcomes.filter((outcome) => outcome === "allocated").length
         expect([0, 3]).toContain(taken)
         if (taken === 0) expect(outcomes).toContain("exhausted")
-        const released = await session.rows("select freed from ipam.release_many('default', $1, array['a', 'b', 'c'])", [requestId])
+        const released = await session.rows(
+          "select freed from ipam.release_many('default', $1, array['a', 'b', 'c'])",
+          [requestId],
+        )
         expect(released.filter((row) => row["freed"])).toHaveLength(taken)
       }
     }),

@@ -1,30 +1,40 @@
-import * as Effect from "effect/Effect";
-import { describe, expect, test } from "vitest";
-import { locate, type ConnectOptions } from "../../src/database/locate.ts";
+import * as Effect from "effect/Effect"
+import { describe, expect, test } from "vitest"
+import { locate, type ConnectOptions } from "../../src/database/locate.ts"
 
-const where = async (options: ConnectOptions, env: Record<string, string> = {}) => Effect.runPromise(locate(options, env));
+const where = async (options: ConnectOptions, env: Record<string, string> = {}) =>
+  Effect.runPromise(locate(options, env))
 /** No folder can be made there, and the error names the one that was tried. */
-const folder = (name: string) => `/dev/null/${name}`;
+const folder = (name: string) => `/dev/null/${name}`
 
 describe("the database is", () => {
   test("the URL's before all", async () => {
-    const env = { DATABASE_URL: "postgres://env/d", SAGA_IPAM_DATA: folder("env") };
-    const found = await where({ url: "postgres://option/d", data: folder("option"), max: 3 }, env);
-    expect(found).toEqual({ database: { url: "postgres://option/d", max: 3 }, embedded: false });
-  });
+    const env = { DATABASE_URL: "postgres://env/d", SAGA_IPAM_DATA: folder("env") }
+    const found = await where({ url: "postgres://option/d", data: folder("option"), max: 3 }, env)
+    expect(found).toEqual({ database: { url: "postgres://option/d", max: 3 }, embedded: false })
+  })
 
   test("that of DATABASE_URL before any folder", async () => {
-    const found = await where({ data: folder("option") }, { DATABASE_URL: "postgres://env/d", SAGA_IPAM_DATA: folder("env") });
-    expect(found).toEqual({ database: { url: "postgres://env/d" }, embedded: false });
-  });
+    const found = await where(
+      { data: folder("option") },
+      { DATABASE_URL: "postgres://env/d", SAGA_IPAM_DATA: folder("env") },
+    )
+    expect(found).toEqual({ database: { url: "postgres://env/d" }, embedded: false })
+  })
 
   test("in the folder of the option before that of the environment, and an empty DATABASE_URL counts as none", async () => {
-    const found = where({ data: folder("option") }, { DATABASE_URL: "", SAGA_IPAM_DATA: folder("env") });
-    await expect(found).rejects.toMatchObject({ _tag: "DatabaseUnavailable", reason: expect.stringContaining(folder("option")) });
-  });
+    const found = where({ data: folder("option") }, { DATABASE_URL: "", SAGA_IPAM_DATA: folder("env") })
+    await expect(found).rejects.toMatchObject({
+      _tag: "DatabaseUnavailable",
+      reason: expect.stringContaining(folder("option")),
+    })
+  })
 
   test("in the folder of the environment before the default one", async () => {
-    const found = where({}, { SAGA_IPAM_DATA: folder("env") });
-    await expect(found).rejects.toMatchObject({ _tag: "DatabaseUnavailable", reason: expect.stringContaining(folder("env")) });
-  });
-});
+    const found = where({}, { SAGA_IPAM_DATA: folder("env") })
+    await expect(found).rejects.toMatchObject({
+      _tag: "DatabaseUnavailable",
+      reason: expect.stringContaining(folder("env")),
+    })
+  })
+})

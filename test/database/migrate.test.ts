@@ -1,192 +1,215 @@
-import * as Effect from "effect/Effect";
-import * as ManagedRuntime from "effect/ManagedRuntime";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Database } from "../../src/database/Database.ts";
-import { migrate, type MigrateOptions } from "../../src/database/migrate.ts";
-import { createDatabase, type Session, type TestDatabase } from "../support/database.ts";
+import * as Effect from "effect/Effect"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { Database } from "../../src/database/Database.ts"
+import { migrate, type MigrateOptions } from "../../src/database/migrate.ts"
+import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
 
-let folder: string;
-let database: TestDatabase;
-let owner: Session;
+let folder: string
+let database: TestDatabase
+let owner: Session
 
 const first = `
   create table ipam.schema_version (version int not null, compatible_from int not null);
   insert into ipam.schema_version values (1, 1);
   create table ipam.thing (id int);
-`;
+`
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "migrate-"));
-  await mkdir(join(folder, "migrations"));
-  await mkdir(join(folder, "functions"));
-  await put("migrations/0001_first.sql", first);
-  await put("functions/b.sql", "create or replace function ipam.b() returns int language sql return 1;");
-  await put("functions/a.sql", "create or replace function ipam.a() returns int language sql return ipam.b();");
-  await put("grants.sql", "grant usage on schema ipam to public;");
-  database = await createDatabase("empty");
-  owner = database.session();
-});
+  folder = await mkdtemp(join(tmpdir(), "migrate-"))
+  await mkdir(join(folder, "migrations"))
+  await mkdir(join(folder, "functions"))
+  await put("migrations/0001_first.sql", first)
+  await put("functions/b.sql", "create or replace function ipam.b() returns int language sql return 1;")
+  await put("functions/a.sql", "create or replace function ipam.a() returns int language sql return ipam.b();")
+  await put("grants.sql", "grant usage on schema ipam to public;")
+  database = await createDatabase("empty")
+  owner = database.session()
+})
 afterEach(async () => {
-  await database.drop();
-  await rm(folder, { recursive: true });
-});
+  await database.drop()
+  await rm(folder, { recursive: true })
+})
 
-const put = (path: string, text: string) => writeFile(join(folder, path), text);
+const put = (path: string, text: string) => writeFile(join(folder, path), text)
 const run = (options: MigrateOptions = {}) =>
-  Effect.runPromise(migrate({ folder, ...options }).pipe(Effect.provide(Database.layer(database.options()))));
+  Effect.runPromise(migrate({ folder, ...options }).pipe(Effect.provide(Database.layer(database.options()))))
 const functions = async () => {
-  const rows = await owner.rows("select 'ipam.' || p.proname || '()' as name from pg_proc p where pronamespace = 'ipam'::regnamespace order by 1");
-  return rows.map((row) => row["name"]);
-};
-const things = async () => (await owner.rows("select to_regclass('ipam.thing') is not null as found"))[0]?.["found"];
+  const rows = await owner.rows(
+    "select 'ipam.' || p.proname || '()' as name from pg_proc p where pronamespace = 'ipam'::regnamespace order by 1",
+  )
+  return rows.map((row) => row["name"])
+}
+const things = async () => (await owner.rows("select to_regclass('ipam.thing') is not null as found"))[0]?.["found"]
 
 test("an empty database gets all of it; a second time, nothing is due", async () => {
-  expect(await run()).toEqual({ applied: ["migrations/0001_first.sql"], version: 1 });
-  expect(await run()).toEqual({ applied: [], version: 1 });
-  expect(await functions()).toEqual(["ipam.a()", "ipam.b()"]);
-});
+  expect(await run()).toEqual({ applied: ["migrations/0001_first.sql"], version: 1 })
+  expect(await run()).toEqual({ applied: [], version: 1 })
+  expect(await functions()).toEqual(["ipam.a()", "ipam.b()"])
+})
 
 test("the next migration is applied alone", async () => {
-  await run();
-  await put("migrations/0002_next.sql", "alter table ipam.thing add column name text");
-  expect(await run()).toMatchObject({ applied: ["migrations/0002_next.sql"] });
-});
+  await run()
+  await put("migrations/0002_next.sql", "alter table ipam.thing add column name text")
+  expect(await run()).toMatchObject({ applied: ["migrations/0002_next.sql"] })
+})
 
 test("functions that no file makes any more go, with those that only they were needed by", async () => {
-  await run();
-  await rm(join(folder, "functions/a.sql"));
-  await rm(join(folder, "functions/b.sql"));
-  await put("functions/c.sql", "create or replace function ipam.c() returns int language sql return 3;");
-  await run();
-  expect(await functions()).toEqual(["ipam.c()"]);
-});
+  await run()
+  await rm(join(folder, "functions/a.sql"))
+  await rm(join(folder, "functions/b.sql"))
+  await put("functions/c.sql", "create or replace function ipam.c() returns int language sql return 3;")
+  await run()
+  expect(await functions()).toEqual(["ipam.c()"])
+})
 
 test("a function that was changed by hand comes back, unless only what is needed was asked for", async () => {
-  await run();
-  const damage = () => owner.run("create or replace function ipam.b() returns int language sql return 99;");
-  const answer = async () => (await owner.rows("select ipam.a() as a"))[0]?.["a"];
-  await damage();
-  await run({ onlyIfNeeded: true });
-  expect(await answer()).toBe(99);
-  await run();
-  expect(await answer()).toBe(1);
-});
+  await run()
+  const damage = () => owner.run("create or replace function ipam.b() returns int language sql return 99;")
+  const answer = async () => (await owner.rows("select ipam.a() as a"))[0]?.["a"]
+  await damage()
+  await run({ onlyIfNeeded: true })
+  expect(await answer()).toBe(99)
+  await run()
+  expect(await answer()).toBe(1)
+})
 
 test("four migrators at once apply it once, and all succeed", async () => {
-  const reports = await Promise.all([run(), run(), run(), run()]);
-  expect(reports.flatMap((report) => report.applied)).toEqual(["migrations/0001_first.sql"]);
-  expect(reports.map((report) => report.version)).toEqual([1, 1, 1, 1]);
-});
+  const reports = await Promise.all([run(), run(), run(), run()])
+  expect(reports.flatMap((report) => report.applied)).toEqual(["migrations/0001_first.sql"])
+  expect(reports.map((report) => report.version)).toEqual([1, 1, 1, 1])
+})
 
 test("a migrator waits for the one that is at work, and then has nothing to do", async () => {
-  await run();
-  await put("migrations/0002_next.sql", "create table ipam.next (id int)");
-  await owner.run("begin; lock table ipam.migration in access exclusive mode");
-  const both = Promise.all([run(), run()]);
-  await database.session().until("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' having count(*) = 2");
-  await owner.run("commit");
-  expect((await both).flatMap((report) => report.applied)).toEqual(["migrations/0002_next.sql"]);
-});
+  await run()
+  await put("migrations/0002_next.sql", "create table ipam.next (id int)")
+  await owner.run("begin; lock table ipam.migration in access exclusive mode")
+  const both = Promise.all([run(), run()])
+  await database
+    .session()
+    .until(
+      "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' having count(*) = 2",
+    )
+  await owner.run("commit")
+  expect((await both).flatMap((report) => report.applied)).toEqual(["migrations/0002_next.sql"])
+})
 
 describe("a migration that fails", () => {
   test.each([
     ["in its middle", "migrations/0002_bad.sql", "create table ipam.half (id int); select 1 / 0;", /division by zero/],
-    ["and is named", "migrations/0002_bad.sql", "create table ipam.half (id int); select nope;", /0002_bad\.sql: column "nope" does not exist/],
-    ["in a function", "functions/d.sql", "create function ipam.d() returns int language sql return nope;", /functions\/d\.sql: column "nope" does not exist/],
-    ["in the grants", "grants.sql", "grant usage on schema ipam to nobody_at_all", /role "nobody_at_all" does not exist/],
+    [
+      "and is named",
+      "migrations/0002_bad.sql",
+      "create table ipam.half (id int); select nope;",
+      /0002_bad\.sql: column "nope" does not exist/,
+    ],
+    [
+      "in a function",
+      "functions/d.sql",
+      "create function ipam.d() returns int language sql return nope;",
+      /functions\/d\.sql: column "nope" does not exist/,
+    ],
+    [
+      "in the grants",
+      "grants.sql",
+      "grant usage on schema ipam to nobody_at_all",
+      /role "nobody_at_all" does not exist/,
+    ],
   ])("leaves nothing half done: %s", async (_, path, text, reason) => {
-    await put(path, text);
-    await expect(run()).rejects.toThrow(reason);
-    expect(await things()).toBe(false);
-    expect(await owner.rows("select 1 from pg_namespace where nspname = 'ipam'")).toEqual([]);
-  });
+    await put(path, text)
+    await expect(run()).rejects.toThrow(reason)
+    expect(await things()).toBe(false)
+    expect(await owner.rows("select 1 from pg_namespace where nspname = 'ipam'")).toEqual([])
+  })
 
   test("can be mended and run again", async () => {
-    await put("migrations/0002_bad.sql", "select 1 / 0");
-    await expect(run()).rejects.toThrow();
-    await put("migrations/0002_bad.sql", "select 1");
-    expect(await run()).toMatchObject({ applied: ["migrations/0001_first.sql", "migrations/0002_bad.sql"] });
-  });
+    await put("migrations/0002_bad.sql", "select 1 / 0")
+    await expect(run()).rejects.toThrow()
+    await put("migrations/0002_bad.sql", "select 1")
+    expect(await run()).toMatchObject({ applied: ["migrations/0001_first.sql", "migrations/0002_bad.sql"] })
+  })
 
   test("because its connection was lost leaves nothing, and is not repeated by itself", async () => {
-    await put("migrations/0002_slow.sql", "select pg_advisory_xact_lock(7)");
-    await owner.run("select pg_advisory_lock(7)");
-    const running = run();
-    const lost = expect(running).rejects.toMatchObject({ _tag: "DatabaseUnavailable", call: "migrate" });
-    const { pid } = await owner.until("select pid from pg_stat_activity where datname = current_database() and wait_event = 'advisory'");
-    await owner.run(`select pg_terminate_backend(${String(pid)})`);
-    await lost;
-    expect(await things()).toBe(false);
-  });
-});
+    await put("migrations/0002_slow.sql", "select pg_advisory_xact_lock(7)")
+    await owner.run("select pg_advisory_lock(7)")
+    const running = run()
+    const lost = expect(running).rejects.toMatchObject({ _tag: "DatabaseUnavailable", call: "migrate" })
+    const { pid } = await owner.until(
+      "select pid from pg_stat_activity where datname = current_database() and wait_event = 'advisory'",
+    )
+    await owner.run(`select pg_terminate_backend(${String(pid)})`)
+    await lost
+    expect(await things()).toBe(false)
+  })
+})
 
 test("a migration that was applied may not change", async () => {
-  await run();
-  await put("migrations/0001_first.sql", `${first} -- changed`);
-  await expect(run()).rejects.toThrow("migrations/0001_first.sql was applied with another text");
-});
+  await run()
+  await put("migrations/0001_first.sql", `${first} -- changed`)
+  await expect(run()).rejects.toThrow("migrations/0001_first.sql was applied with another text")
+})
 
 test("a role that may not migrate is told so, and what it needs", async () => {
-  const role = `${database.name}_stranger`;
-  await owner.run(`create role ${role}`);
-  const url = `${database.url()}&options=-c%20role%3D${role}`;
-  const refused = Effect.runPromise(migrate({ folder }).pipe(Effect.provide(Database.layer({ url }))));
-  await expect(refused).rejects.toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" });
-  await expect(refused).rejects.toThrow(/needs the owner of the database, and changed nothing/);
-  await owner.run(`drop role ${role}`);
-});
+  const role = `${database.name}_stranger`
+  await owner.run(`create role ${role}`)
+  const url = `${database.url()}&options=-c%20role%3D${role}`
+  const refused = Effect.runPromise(migrate({ folder }).pipe(Effect.provide(Database.layer({ url }))))
+  await expect(refused).rejects.toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" })
+  await expect(refused).rejects.toThrow(/needs the owner of the database, and changed nothing/)
+  await owner.run(`drop role ${role}`)
+})
 
 describe("a schema that does not fit the library", () => {
-  const write = { text: "insert into ipam.thing values (1) returning id", repeatable: false };
+  const write = { text: "insert into ipam.thing values (1) returning id", repeatable: false }
   const attempt = async () => {
-    const runtime = ManagedRuntime.make(Database.layer(database.options()));
-    const service = await runtime.runPromise(Effect.service(Database));
-    const outcome = await runtime.runPromise(Effect.flip(service.query(write, [], { call: "write" })));
-    await runtime.dispose();
-    return outcome;
-  };
+    const runtime = ManagedRuntime.make(Database.layer(database.options()))
+    const service = await runtime.runPromise(Effect.service(Database))
+    const outcome = await runtime.runPromise(Effect.flip(service.query(write, [], { call: "write" })))
+    await runtime.dispose()
+    return outcome
+  }
 
   test("because there is none: too old, run migrate", async () => {
-    expect(await attempt()).toMatchObject({ _tag: "SchemaTooOld", version: null });
-  });
+    expect(await attempt()).toMatchObject({ _tag: "SchemaTooOld", version: null })
+  })
 
   test("because it is older: too old, and nothing is written", async () => {
-    await run();
-    await owner.run("update ipam.schema_version set version = 0, compatible_from = 0");
-    const error = await attempt();
-    expect(error).toMatchObject({ _tag: "SchemaTooOld", version: 0, library: 1 });
-    expect(String(error)).toContain("saga-ipam migrate");
-    expect(await owner.rows("select * from ipam.thing")).toEqual([]);
-  });
+    await run()
+    await owner.run("update ipam.schema_version set version = 0, compatible_from = 0")
+    const error = await attempt()
+    expect(error).toMatchObject({ _tag: "SchemaTooOld", version: 0, library: 1 })
+    expect(String(error)).toContain("saga-ipam migrate")
+    expect(await owner.rows("select * from ipam.thing")).toEqual([])
+  })
 
   test("because it serves newer libraries only: too new, and nothing is written", async () => {
-    await run();
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 8");
-    const error = await attempt();
-    expect(error).toMatchObject({ _tag: "SchemaTooNew", version: 9, compatibleFrom: 8, library: 1 });
-    expect(String(error)).toContain("upgrade saga-ipam");
-    expect(await owner.rows("select * from ipam.thing")).toEqual([]);
-  });
+    await run()
+    await owner.run("update ipam.schema_version set version = 9, compatible_from = 8")
+    const error = await attempt()
+    expect(error).toMatchObject({ _tag: "SchemaTooNew", version: 9, compatibleFrom: 8, library: 1 })
+    expect(String(error)).toContain("upgrade saga-ipam")
+    expect(await owner.rows("select * from ipam.thing")).toEqual([])
+  })
 
   test("is newer but compatible: calls go on, and migrating back is refused", async () => {
-    await run();
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 1");
-    await expect(attempt()).rejects.toBeDefined();
-    expect(await owner.rows("select * from ipam.thing")).toEqual([{ id: 1 }]);
-    await expect(run()).rejects.toMatchObject({ _tag: "SchemaTooNew" });
-  });
+    await run()
+    await owner.run("update ipam.schema_version set version = 9, compatible_from = 1")
+    await expect(attempt()).rejects.toBeDefined()
+    expect(await owner.rows("select * from ipam.thing")).toEqual([{ id: 1 }])
+    await expect(run()).rejects.toMatchObject({ _tag: "SchemaTooNew" })
+  })
 
   test("any more, since it was migrated under a running client: the next call says so", async () => {
-    await run();
-    const runtime = ManagedRuntime.make(Database.layer(database.options()));
-    const service = await runtime.runPromise(Effect.service(Database));
-    const call = service.query({ text: "select ipam.a() as a", repeatable: true }, [], { call: "a" });
-    expect(await runtime.runPromise(call)).toEqual([{ a: 1 }]);
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 9; drop function ipam.a()");
-    await expect(runtime.runPromise(call)).rejects.toMatchObject({ _tag: "SchemaTooNew" });
-    await runtime.dispose();
-  });
-});
+    await run()
+    const runtime = ManagedRuntime.make(Database.layer(database.options()))
+    const service = await runtime.runPromise(Effect.service(Database))
+    const call = service.query({ text: "select ipam.a() as a", repeatable: true }, [], { call: "a" })
+    expect(await runtime.runPromise(call)).toEqual([{ a: 1 }])
+    await owner.run("update ipam.schema_version set version = 9, compatible_from = 9; drop function ipam.a()")
+    await expect(runtime.runPromise(call)).rejects.toMatchObject({ _tag: "SchemaTooNew" })
+    await runtime.dispose()
+  })
+})

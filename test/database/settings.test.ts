@@ -1,25 +1,27 @@
-import * as Result from "effect/Result";
-import { describe, expect, test } from "vitest";
-import { resolveSettings, type DatabaseOptions } from "../../src/database/settings.ts";
+import * as Result from "effect/Result"
+import { describe, expect, test } from "vitest"
+import { resolveSettings, type DatabaseOptions } from "../../src/database/settings.ts"
 
 const resolve = (options: DatabaseOptions, env: Record<string, string> = {}) =>
-  Result.getOrThrow(resolveSettings(options, { PGUSER: "me", ...env }));
+  Result.getOrThrow(resolveSettings(options, { PGUSER: "me", ...env }))
 const problem = (options: DatabaseOptions) => {
-  const resolved = resolveSettings(options, { PGUSER: "me" });
-  return Result.isFailure(resolved) ? resolved.failure : "no problem";
-};
+  const resolved = resolveSettings(options, { PGUSER: "me" })
+  return Result.isFailure(resolved) ? resolved.failure : "no problem"
+}
 
 describe("a database URL", () => {
   test("gives every part, percent-decoded", () => {
-    expect(resolve({ url: "postgresql://u%40x:p%2Fw%3A@db.example:6432/n%20m?sslmode=require&application_name=app" })).toMatchObject({
+    expect(
+      resolve({ url: "postgresql://u%40x:p%2Fw%3A@db.example:6432/n%20m?sslmode=require&application_name=app" }),
+    ).toMatchObject({
       endpoints: [{ host: "db.example", port: 6432 }],
       user: "u@x",
       password: "p/w:",
       database: "n m",
       ssl: "require",
       applicationName: "app",
-    });
-  });
+    })
+  })
 
   test("names several hosts, each with its port or the common one", () => {
     expect(resolve({ url: "postgres://a:1111,[::1],c/d?port=2222&target_session_attrs=primary" })).toMatchObject({
@@ -29,21 +31,26 @@ describe("a database URL", () => {
         { host: "c", port: 2222 },
       ],
       targetSession: "primary",
-    });
-  });
+    })
+  })
 
   test("may point at the folder of a unix socket, where there is no TLS", () => {
-    const { endpoints, ssl } = resolve({ url: "postgres://u@/d?host=/run/pg&port=5433&sslmode=require" });
-    expect(endpoints).toEqual([{ path: "/run/pg/.s.PGSQL.5433" }]);
-    expect(ssl).toBe(false);
-  });
+    const { endpoints, ssl } = resolve({ url: "postgres://u@/d?host=/run/pg&port=5433&sslmode=require" })
+    expect(endpoints).toEqual([{ path: "/run/pg/.s.PGSQL.5433" }])
+    expect(ssl).toBe(false)
+  })
 
   test("keeps a password with an at sign out of the host", () => {
-    expect(resolve({ url: "postgres://u:p@ss@h/d" })).toMatchObject({ password: "p@ss", endpoints: [{ host: "h", port: 5432 }] });
-  });
+    expect(resolve({ url: "postgres://u:p@ss@h/d" })).toMatchObject({
+      password: "p@ss",
+      endpoints: [{ host: "h", port: 5432 }],
+    })
+  })
 
   test("leaves what it lacks to libpq's variables, then to defaults", () => {
-    expect(resolve({ url: "postgres://h/d" }, { PGUSER: "pguser", PGPASSWORD: "pgpass", PGPORT: "5555" })).toMatchObject({
+    expect(
+      resolve({ url: "postgres://h/d" }, { PGUSER: "pguser", PGPASSWORD: "pgpass", PGPORT: "5555" }),
+    ).toMatchObject({
       endpoints: [{ host: "h", port: 5555 }],
       user: "pguser",
       password: "pgpass",
@@ -52,16 +59,16 @@ describe("a database URL", () => {
       timeoutMs: 30_000,
       applicationName: "saga-ipam",
       ssl: "prefer",
-    });
-  });
+    })
+  })
 
   test("with pgbouncer=true prepares no statements", () => {
-    expect(resolve({ url: "postgres://h/d?pgbouncer=true" }).prepare).toBe(false);
-  });
-});
+    expect(resolve({ url: "postgres://h/d?pgbouncer=true" }).prepare).toBe(false)
+  })
+})
 
 describe("options that cannot be used", () => {
-  const secret = "s3cr3t";
+  const secret = "s3cr3t"
   test.each<[string, DatabaseOptions, RegExp]>([
     ["another scheme", { url: `mysql://u:${secret}@h/d` }, /must read postgres:/],
     ["a slash in the password", { url: `postgres://u:12/${secret}@h/d` }, /must read postgres:|host is missing/],
@@ -69,14 +76,26 @@ describe("options that cannot be used", () => {
     ["a port that is none", { url: `postgres://u:${secret}@h:99999/d` }, /port/],
     ["a parameter nobody knows", { url: `postgres://u:${secret}@h/d?sslmod=require` }, /not known: sslmod$/],
     ["an sslmode that is none", { url: `postgres://u:${secret}@h/d?sslmode=yes` }, /sslmode must be one of/],
-    ["a certificate that is none", { url: `postgres://u:${secret}@h/d`, ssl: { ca: "x", cert: "broken" } }, /TLS settings/],
-    ["a certificate that is not there", { url: `postgres://u:${secret}@h/d?sslmode=verify-full&sslrootcert=/nowhere` }, /nowhere/],
+    [
+      "a certificate that is none",
+      { url: `postgres://u:${secret}@h/d`, ssl: { ca: "x", cert: "broken" } },
+      /TLS settings/,
+    ],
+    [
+      "a certificate that is not there",
+      { url: `postgres://u:${secret}@h/d?sslmode=verify-full&sslrootcert=/nowhere` },
+      /nowhere/,
+    ],
     ["no connection", { url: `postgres://u:${secret}@h/d`, max: 0 }, /max must be/],
     ["half a connection", { url: `postgres://u:${secret}@h/d`, max: 1.5 }, /max must be/],
     ["no time", { url: `postgres://u:${secret}@h/d`, timeoutSeconds: 0 }, /timeoutSeconds must be/],
-    ["time that is no number", { url: `postgres://u:${secret}@h/d`, timeoutSeconds: Number.NaN }, /timeoutSeconds must be/],
+    [
+      "time that is no number",
+      { url: `postgres://u:${secret}@h/d`, timeoutSeconds: Number.NaN },
+      /timeoutSeconds must be/,
+    ],
   ])("are refused without a word of the password: %s", (_, options, sentence) => {
-    expect(problem(options)).toMatch(sentence);
-    expect(problem(options)).not.toContain(secret);
-  });
-});
+    expect(problem(options)).toMatch(sentence)
+    expect(problem(options)).not.toContain(secret)
+  })
+})

@@ -1,66 +1,66 @@
-import * as Result from "effect/Result";
-import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { compare, familyOf, fromBigInt, lastOf, next, parseAddress, toBigInt } from "../../src/domain/address.ts";
-import type { Family, IpAddress } from "../../src/domain/address.ts";
-import { groupsOf, printV4, printV6, refusedNumber, spelling, v4Number, v6Number } from "./addresses.ts";
+import * as Result from "effect/Result"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { compare, familyOf, fromBigInt, lastOf, next, parseAddress, toBigInt } from "../../src/domain/address.ts"
+import type { Family, IpAddress } from "../../src/domain/address.ts"
+import { groupsOf, printV4, printV6, refusedNumber, spelling, v4Number, v6Number } from "./addresses.ts"
 
-const address = (text: string): IpAddress => Result.getOrThrow(parseAddress(text));
+const address = (text: string): IpAddress => Result.getOrThrow(parseAddress(text))
 const why = (text: string): string =>
-  Result.match(parseAddress(text), { onFailure: (reason) => reason, onSuccess: (value) => `accepted as ${value}` });
+  Result.match(parseAddress(text), { onFailure: (reason) => reason, onSuccess: (value) => `accepted as ${value}` })
 const anyNumber: fc.Arbitrary<readonly [Family, bigint]> = fc.oneof(
   v4Number.map((value) => [4, value] as const),
   v6Number.map((value) => [6, value] as const),
-);
-const anyAddress = anyNumber.map(([family, value]) => address(family === 4 ? printV4(value) : printV6(value)));
+)
+const anyAddress = anyNumber.map(([family, value]) => address(family === 4 ? printV4(value) : printV6(value)))
 
 describe("an address", () => {
   it("is printed as RFC 5952 and the dotted quad say, for every number of both families", () => {
     fc.assert(
       fc.property(anyNumber, ([family, value]) => {
-        expect(fromBigInt(family, value)).toBe(family === 4 ? printV4(value) : printV6(value));
+        expect(fromBigInt(family, value)).toBe(family === 4 ? printV4(value) : printV6(value))
       }),
       { numRuns: 2000 },
-    );
-  });
+    )
+  })
 
   it("that is printed parses to itself and back to its number and family", () => {
     fc.assert(
       fc.property(anyNumber, ([family, value]) => {
-        const printed = fromBigInt(family, value) ?? "";
-        expect(address(printed)).toBe(printed);
-        expect([familyOf(address(printed)), toBigInt(address(printed))]).toEqual([family, value]);
+        const printed = fromBigInt(family, value) ?? ""
+        expect(address(printed)).toBe(printed)
+        expect([familyOf(address(printed)), toBigInt(address(printed))]).toEqual([family, value])
       }),
       { numRuns: 2000 },
-    );
-  });
+    )
+  })
 
   it("of IPv6 has one text for all its hexadecimal spellings", () => {
     fc.assert(
       fc.property(
         v6Number.chain((value) => spelling(value).map((text) => [value, text] as const)),
         ([value, text]) => {
-          expect(why(text)).toBe(`accepted as ${printV6(value)}`);
+          expect(why(text)).toBe(`accepted as ${printV6(value)}`)
         },
       ),
       { numRuns: 2000 },
-    );
-  });
+    )
+  })
 
   it("in a block that stands for IPv4 is refused in every spelling, naming the IPv4 address", () => {
     fc.assert(
       fc.property(
         refusedNumber.chain((value) => spelling(value).map((text) => [value, text] as const)),
         ([value, text]) => {
-          const low = value & 0xffffffffn;
-          const meant = value === 0n ? "unspecified" : value === 1n ? "loopback" : `write ${printV4(low)}`;
-          expect(why(text)).toContain(meant);
-          expect(fromBigInt(6, value)).toBeUndefined();
+          const low = value & 0xffffffffn
+          const meant = value === 0n ? "unspecified" : value === 1n ? "loopback" : `write ${printV4(low)}`
+          expect(why(text)).toContain(meant)
+          expect(fromBigInt(6, value)).toBeUndefined()
         },
       ),
       { numRuns: 1000 },
-    );
-  });
+    )
+  })
 
   it("of IPv6 with a dotted quad is refused, naming the spelling that was meant", () => {
     fc.assert(
@@ -68,13 +68,13 @@ describe("an address", () => {
         const text = `${groupsOf(value)
           .slice(0, 6)
           .map((part) => part.toString(16))
-          .join(":")}:${printV4(value & 0xffffffffn)}`;
-        expect(why(text)).toContain(`write ${printV6(value)}`);
+          .join(":")}:${printV4(value & 0xffffffffn)}`
+        expect(why(text)).toContain(`write ${printV6(value)}`)
       }),
-    );
-    expect(why("::ffff:10.0.0.1")).toContain("write 10.0.0.1");
-    expect(why("::10.0.0.1")).toContain("write 10.0.0.1");
-  });
+    )
+    expect(why("::ffff:10.0.0.1")).toContain("write 10.0.0.1")
+    expect(why("::10.0.0.1")).toContain("write 10.0.0.1")
+  })
 
   it.each([
     ["010.0.0.1", "leading zeros"],
@@ -110,37 +110,37 @@ describe("an address", () => {
     ["2001:db8:: 1", "not an IPv6 address"],
     ["2001:db8::256.0.0.1", "not an IPv6 address"],
   ])("is not spelt %j", (text, reason) => {
-    expect(why(text)).toContain(reason);
-  });
+    expect(why(text)).toContain(reason)
+  })
 
   it("that is refused is shown short, however long it is", () => {
     for (const text of ["9".repeat(1_000_000), "::".repeat(500_000), "x".repeat(1_000_000)])
-      expect(why(text).length).toBeLessThan(200);
-  });
+      expect(why(text).length).toBeLessThan(200)
+  })
 
   it("is no text but a canonical one or an accepted spelling of it", () => {
-    const noise = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(..."0123456789abcdefx.:%/-") }));
+    const noise = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(..."0123456789abcdefx.:%/-") }))
     fc.assert(
       fc.property(noise, (text) => {
-        const parsed = parseAddress(text);
-        if (Result.isSuccess(parsed)) expect(address(parsed.success)).toBe(parsed.success);
+        const parsed = parseAddress(text)
+        if (Result.isSuccess(parsed)) expect(address(parsed.success)).toBe(parsed.success)
       }),
       { numRuns: 5000 },
-    );
-  });
+    )
+  })
 
   it("has a next one up to the end of its family and up to a block that is refused", () => {
-    expect(next(address("255.255.255.255"))).toBeUndefined();
-    expect(next(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))).toBeUndefined();
-    expect(next(address("::fffe:ffff:ffff"))).toBeUndefined();
-    expect(next(address("10.0.0.255"))).toBe("10.0.1.0");
-    expect(next(address("2001:db8::ffff:ffff:ffff:ffff"))).toBe("2001:db8:0:1::");
+    expect(next(address("255.255.255.255"))).toBeUndefined()
+    expect(next(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))).toBeUndefined()
+    expect(next(address("::fffe:ffff:ffff"))).toBeUndefined()
+    expect(next(address("10.0.0.255"))).toBe("10.0.1.0")
+    expect(next(address("2001:db8::ffff:ffff:ffff:ffff"))).toBe("2001:db8:0:1::")
     expect([fromBigInt(4, lastOf(4) + 1n), fromBigInt(6, lastOf(6) + 1n), fromBigInt(4, -1n)]).toEqual([
       undefined,
       undefined,
       undefined,
-    ]);
-  });
+    ])
+  })
 
   it("stands before the ones after it, and IPv4 before IPv6", () => {
     fc.assert(
@@ -148,9 +148,9 @@ describe("an address", () => {
         const [x, y] = [a, b].map((one) => (familyOf(one) === 4 ? toBigInt(one) : toBigInt(one) + (1n << 32n))) as [
           bigint,
           bigint,
-        ];
-        expect(Math.sign(compare(a, b))).toBe(x < y ? -1 : x > y ? 1 : 0);
+        ]
+        expect(Math.sign(compare(a, b))).toBe(x < y ? -1 : x > y ? 1 : 0)
       }),
-    );
-  });
-});
+    )
+  })
+})

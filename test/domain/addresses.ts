@@ -1,19 +1,19 @@
 /** Addresses for properties, drawn as numbers, with a printer and spellings of their own that know nothing of the library under test. */
-import fc from "fast-check";
+import fc from "fast-check"
 
-const isRefused = (value: bigint): boolean => value >> 32n === 0n || value >> 32n === 0xffffn;
+const isRefused = (value: bigint): boolean => value >> 32n === 0n || value >> 32n === 0xffffn
 
 /** Any IPv4 address as a number, the ends of the family and of octets often. */
 export const v4Number = fc.oneof(
   fc.bigInt({ min: 0n, max: 0xffffffffn }),
   fc.constantFrom(0n, 1n, 0xffn, 0x100n, 0xfffffffen, 0xffffffffn),
-);
+)
 
 /** One group of an IPv6 address; zeros often, so that runs of them come up in every place. */
 const group = fc.oneof(
   { weight: 3, arbitrary: fc.constant(0) },
   { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xffff }) },
-);
+)
 
 /** Any IPv6 address as a number, outside the refused blocks. */
 export const v6Number = fc
@@ -24,40 +24,40 @@ export const v6Number = fc
     fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
     fc.constantFrom((1n << 128n) - 1n, 1n << 32n, (0xffffn << 32n) - 1n, 0x10000n << 32n),
   )
-  .filter((value) => !isRefused(value));
+  .filter((value) => !isRefused(value))
 
 /** An IPv6 address in a refused block. */
 export const refusedNumber = fc
   .tuple(fc.constantFrom(0n, 0xffffn), v4Number)
-  .map(([block, low]) => (block << 32n) | low);
+  .map(([block, low]) => (block << 32n) | low)
 
 export const groupsOf = (value: bigint): ReadonlyArray<number> =>
-  Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn));
+  Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
 
-export const printV4 = (value: bigint): string => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".");
+export const printV4 = (value: bigint): string => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".")
 
 /** RFC 5952 4: lower case, no leading zeros, the first of the longest runs of two and more zero groups shortened. */
 export const printV6 = (value: bigint): string => {
-  const groups = groupsOf(value);
+  const groups = groupsOf(value)
   const runAt = (start: number): number => {
-    const end = groups.findIndex((part, index) => index >= start && part !== 0);
-    return (end === -1 ? 8 : end) - start;
-  };
-  const runs = groups.map((_, start) => runAt(start));
-  const longest = Math.max(...runs);
-  const start = runs.indexOf(longest);
-  const hex = groups.map((part) => part.toString(16));
-  return longest < 2 ? hex.join(":") : `${hex.slice(0, start).join(":")}::${hex.slice(start + longest).join(":")}`;
-};
+    const end = groups.findIndex((part, index) => index >= start && part !== 0)
+    return (end === -1 ? 8 : end) - start
+  }
+  const runs = groups.map((_, start) => runAt(start))
+  const longest = Math.max(...runs)
+  const start = runs.indexOf(longest)
+  const hex = groups.map((part) => part.toString(16))
+  return longest < 2 ? hex.join(":") : `${hex.slice(0, start).join(":")}::${hex.slice(start + longest).join(":")}`
+}
 
 /** Any accepted spelling of the IPv6 address: leading zeros, either case, any one run of zeros shortened or none. */
 export const spelling = (value: bigint): fc.Arbitrary<string> => {
-  const groups = groupsOf(value);
+  const groups = groupsOf(value)
   const runs = groups.flatMap((_, start) =>
     groups.flatMap((__, last) =>
       last >= start && groups.slice(start, last + 1).every((part) => part === 0) ? [[start, last + 1] as const] : [],
     ),
-  );
+  )
   return fc
     .record({
       widths: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 8, maxLength: 8 }),
@@ -65,9 +65,9 @@ export const spelling = (value: bigint): fc.Arbitrary<string> => {
       run: fc.constantFrom(undefined, ...runs),
     })
     .map(({ widths, upper, run }) => {
-      const hex = groups.map((part, index) => part.toString(16).padStart(widths[index] ?? 1, "0"));
+      const hex = groups.map((part, index) => part.toString(16).padStart(widths[index] ?? 1, "0"))
       const text =
-        run === undefined ? hex.join(":") : `${hex.slice(0, run[0]).join(":")}::${hex.slice(run[1]).join(":")}`;
-      return upper ? text.toUpperCase() : text;
-    });
-};
+        run === undefined ? hex.join(":") : `${hex.slice(0, run[0]).join(":")}::${hex.slice(run[1]).join(":")}`
+      return upper ? text.toUpperCase() : text
+    })
+}

@@ -1,9 +1,9 @@
-import * as Schema from "effect/Schema";
-import { describe, expect, it } from "vitest";
-import { Allocation, KeyRecord } from "../../src/domain/allocation.ts";
-import { Pool } from "../../src/domain/pool.ts";
+import * as Schema from "effect/Schema"
+import { describe, expect, it } from "vitest"
+import { Allocation, KeyRecord } from "../../src/domain/allocation.ts"
+import { Pool } from "../../src/domain/pool.ts"
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
+const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
 
 describe("an answer", () => {
   const live = {
@@ -19,13 +19,13 @@ describe("an answer", () => {
     state: "provisional",
     expiresAt: "2026-01-31T12:00:00.000Z",
     owner: { kind: "instance", id: "i-1" },
-  };
+  }
 
   it("goes through JSON and back", () => {
-    const read = Schema.decodeUnknownSync(Allocation)(live);
-    expect(read.generation).toBe(9223372036854775807n);
-    expect(JSON.parse(JSON.stringify(Schema.encodeSync(Allocation)(read)))).toEqual(live);
-  });
+    const read = Schema.decodeUnknownSync(Allocation)(live)
+    expect(read.generation).toBe(9223372036854775807n)
+    expect(JSON.parse(JSON.stringify(Schema.encodeSync(Allocation)(read)))).toEqual(live)
+  })
 
   it("of a key is told apart by its state", () => {
     const unseen = {
@@ -36,7 +36,7 @@ describe("an answer", () => {
       generation: null,
       expiresAt: null,
       owner: null,
-    };
+    }
     const grave = {
       ...live,
       ...unseen,
@@ -44,12 +44,12 @@ describe("an answer", () => {
       state: "released",
       releasedAt: "2026-01-31T12:00:00.000Z",
       releaseReason: "released",
-    };
-    const read = Schema.decodeUnknownSync(KeyRecord);
-    expect(read(live).state).toBe("provisional");
-    expect(read(grave)).toMatchObject({ state: "released", releaseReason: "released", address: null });
-    expect(() => read({ ...grave, state: "confirmed" })).toThrow();
-  });
+    }
+    const read = Schema.decodeUnknownSync(KeyRecord)
+    expect(read(live).state).toBe("provisional")
+    expect(read(grave)).toMatchObject({ state: "released", releaseReason: "released", address: null })
+    expect(() => read({ ...grave, state: "confirmed" })).toThrow()
+  })
 
   it("about a pool has counts of any size", () => {
     const pool = {
@@ -76,9 +76,9 @@ describe("an answer", () => {
         },
       ],
       createdAt: "2026-01-31T12:00:00.000Z",
-    };
-    const read = Schema.decodeUnknownSync(Pool)(pool);
-    expect(read.held + read.reserved + read.cooling + read.free).toBe(read.size);
-    expect(JSON.parse(JSON.stringify(Schema.encodeSync(Pool)(read)))).toEqual(pool);
-  });
-});
+    }
+    const read = Schema.decodeUnknownSync(Pool)(pool)
+    expect(read.held + read.reserved + read.cooling + read.free).toBe(read.size)
+    expect(JSON.parse(JSON.stringify(Schema.encodeSync(Pool)(read)))).toEqual(pool)
+  })
+})

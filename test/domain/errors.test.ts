@@ -1,16 +1,16 @@
-import * as Schema from "effect/Schema";
-import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { defectFacts, errorFacts, errorToJson, factsOf, isIpamError } from "../../src/domain/errorFacts.ts";
-import * as Errors from "../../src/domain/errors.ts";
-import type { IpamError } from "../../src/domain/errors.ts";
+import * as Schema from "effect/Schema"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { defectFacts, errorFacts, errorToJson, factsOf, isIpamError } from "../../src/domain/errorFacts.ts"
+import * as Errors from "../../src/domain/errors.ts"
+import type { IpamError } from "../../src/domain/errors.ts"
 
-const at = "2026-01-31T12:00:00.000Z";
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
-const pool = { vrf: "blue", pool: "web", slot: "eth0/v4" };
-const key = { vrf: "blue", requestId, slot: "eth0/v4" };
-const address = { ...pool, address: "10.0.0.5" };
-const finding = { check: "held twice", vrf: "blue", pool: "web", detail: "10.0.0.5", repair: null };
+const at = "2026-01-31T12:00:00.000Z"
+const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const pool = { vrf: "blue", pool: "web", slot: "eth0/v4" }
+const key = { vrf: "blue", requestId, slot: "eth0/v4" }
+const address = { ...pool, address: "10.0.0.5" }
+const finding = { check: "held twice", vrf: "blue", pool: "web", detail: "10.0.0.5", repair: null }
 
 /** One of each; the compiler asks for every class. */
 const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { readonly _tag: Tag }> } = {
@@ -61,15 +61,15 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   SchemaTooOld: new Errors.SchemaTooOld({ version: null, compatibleFrom: null, library: 1 }),
   SchemaTooNew: new Errors.SchemaTooNew({ version: 9, compatibleFrom: 8, library: 1 }),
   Drifted: new Errors.Drifted({ findings: [finding, finding], slot: "eth0/v4" }),
-};
-const all: ReadonlyArray<IpamError> = Object.values(samples);
+}
+const all: ReadonlyArray<IpamError> = Object.values(samples)
 
 describe("the table of errors", () => {
   it("says of each error what sagas, HTTP and the CLI do", () => {
     const rows = all.map((error) => {
-      const { saga, http, exit } = factsOf(error);
-      return `${error._tag} ${saga} ${http} ${exit}`;
-    });
+      const { saga, http, exit } = factsOf(error)
+      return `${error._tag} ${saga} ${http} ${exit}`
+    })
     expect(rows).toEqual([
       "InvalidInput unwind 400 2",
       "UnknownPool unwind 404 3",
@@ -94,51 +94,51 @@ describe("the table of errors", () => {
       "SchemaTooOld stop 503 6",
       "SchemaTooNew stop 503 6",
       "Drifted stuck 500 7",
-    ]);
-  });
+    ])
+  })
 
   it("has a row for each class of the union and no other", () => {
-    const tags = Errors.IpamError.members.map((member) => member.identifier);
-    expect(Object.keys(errorFacts).toSorted()).toEqual(tags.toSorted());
-    expect(Object.keys(samples).toSorted()).toEqual(tags.toSorted());
-  });
+    const tags = Errors.IpamError.members.map((member) => member.identifier)
+    expect(Object.keys(errorFacts).toSorted()).toEqual(tags.toSorted())
+    expect(Object.keys(samples).toSorted()).toEqual(tags.toSorted())
+  })
 
   it("takes everything else for a defect", () => {
     for (const other of [new Error("x"), undefined, "PoolExhausted", { _tag: "PoolExhausted" }]) {
-      expect(isIpamError(other)).toBe(false);
-      expect(factsOf(other)).toBe(defectFacts);
+      expect(isIpamError(other)).toBe(false)
+      expect(factsOf(other)).toBe(defectFacts)
     }
-    expect(defectFacts).toMatchObject({ saga: "suspend", http: 500, exit: 1 });
-  });
-});
+    expect(defectFacts).toMatchObject({ saga: "suspend", http: 500, exit: 1 })
+  })
+})
 
 describe("an error", () => {
   it.each(all)(
     "$_tag is an Error whose message is one line that names the vrf, pool, slot and request it knows",
     (error) => {
-      expect(error).toBeInstanceOf(Error);
-      expect(isIpamError(error)).toBe(true);
-      expect(error.message).toMatch(/^\S.{10,500}$/);
-      expect(error.message).not.toMatch(/undefined|null|\[object|NaN/);
-      expect(String(error)).toBe(`${error._tag}: ${error.message}`);
-      expect(error.stack).toContain(error.message);
-      const fields: Record<string, unknown> = { ...error };
+      expect(error).toBeInstanceOf(Error)
+      expect(isIpamError(error)).toBe(true)
+      expect(error.message).toMatch(/^\S.{10,500}$/)
+      expect(error.message).not.toMatch(/undefined|null|\[object|NaN/)
+      expect(String(error)).toBe(`${error._tag}: ${error.message}`)
+      expect(error.stack).toContain(error.message)
+      const fields: Record<string, unknown> = { ...error }
       for (const name of ["vrf", "pool", "slot", "requestId", "address", "range", "until", "size", "nextFreeAt"]) {
-        const value = fields[name];
-        if (typeof value === "string" || typeof value === "bigint") expect(error.message).toContain(String(value));
+        const value = fields[name]
+        if (typeof value === "string" || typeof value === "bigint") expect(error.message).toContain(String(value))
       }
     },
-  );
+  )
 
   it.each(all)("$_tag goes through JSON and back, with its counts as decimal strings", (error) => {
-    const json: unknown = JSON.parse(JSON.stringify(errorToJson(error)));
-    expect(json).toMatchObject({ error: error._tag, message: error.message });
-    const wire: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(Errors.IpamError)(error)));
-    const back = Schema.decodeUnknownSync(Errors.IpamError)(wire);
-    expect(back).toBeInstanceOf(error.constructor);
-    expect({ ...back, message: back.message }).toEqual({ ...error, message: error.message });
-    expect(JSON.parse(JSON.stringify(error))).toEqual(wire);
-  });
+    const json: unknown = JSON.parse(JSON.stringify(errorToJson(error)))
+    expect(json).toMatchObject({ error: error._tag, message: error.message })
+    const wire: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(Errors.IpamError)(error)))
+    const back = Schema.decodeUnknownSync(Errors.IpamError)(wire)
+    expect(back).toBeInstanceOf(error.constructor)
+    expect({ ...back, message: back.message }).toEqual({ ...error, message: error.message })
+    expect(JSON.parse(JSON.stringify(error))).toEqual(wire)
+  })
 
   it("PoolExhausted is one flat object in JSON", () => {
     expect(errorToJson(samples.PoolExhausted)).toEqual({
@@ -151,23 +151,23 @@ describe("an error", () => {
       size: "18446744073709551616",
       at,
       nextFreeAt: at,
-    });
-  });
+    })
+  })
 
   it("leaves out of its JSON what it does not know", () => {
-    const error = new Errors.Contended({ call: "release_all", vrf: "blue", pool: undefined });
-    expect(Object.keys(errorToJson(error))).toEqual(["error", "message", "call", "vrf"]);
-  });
+    const error = new Errors.Contended({ call: "release_all", vrf: "blue", pool: undefined })
+    expect(Object.keys(errorToJson(error))).toEqual(["error", "message", "call", "vrf"])
+  })
 
   it("DatabaseUnavailable says that the outcome is unknown", () => {
-    expect(samples.DatabaseUnavailable.outcomeUnknown).toBe(true);
-    expect(samples.DatabaseUnavailable.message).toContain("outcome is unknown");
-  });
+    expect(samples.DatabaseUnavailable.outcomeUnknown).toBe(true)
+    expect(samples.DatabaseUnavailable.message).toContain("outcome is unknown")
+  })
 
   it("never shows a URL or a password, whatever the driver said", () => {
     const secret = fc
       .string({ unit: fc.constantFrom(..."abcXYZ019!#$&*()+,;=._~%^"), minLength: 6, maxLength: 20 })
-      .map((text) => `S3cr3t${text}`);
+      .map((text) => `S3cr3t${text}`)
     const leak = fc.constantFrom<(word: string) => string>(
       (word) => `connect postgres://me:${word}@db.example:5432/ipam failed`,
       (word) => `connect postgresql://me:${word}@db.example/ipam`,
@@ -175,24 +175,24 @@ describe("an error", () => {
       (word) => `PGPASSWORD=${word}`,
       (word) => `{"password": "${word}"}`,
       (word) => `password='${word}'`,
-    );
+    )
     fc.assert(
       fc.property(secret, leak, (word, say) => {
-        const error = new Errors.DatabaseUnavailable({ call: "allocate", reason: say(word) });
+        const error = new Errors.DatabaseUnavailable({ call: "allocate", reason: say(word) })
         const texts = [
           error.message,
           JSON.stringify(error),
           JSON.stringify(errorToJson(error)),
           String(error.stack),
           JSON.stringify({ ...error }),
-        ];
-        for (const text of texts) expect(text).not.toContain("S3cr3t");
+        ]
+        for (const text of texts) expect(text).not.toContain("S3cr3t")
       }),
-    );
-  });
+    )
+  })
 
   it("keeps a caller's names on one line, and short", () => {
-    const error = new Errors.UnknownPool({ vrf: "a\nb", pool: "x".repeat(5000), vrfs: ["\u001b[2J"] });
-    expect(error.message).toMatch(/^[\x20-\x7e]{1,600}$/);
-  });
-});
+    const error = new Errors.UnknownPool({ vrf: "a\nb", pool: "x".repeat(5000), vrfs: ["\u001b[2J"] })
+    expect(error.message).toMatch(/^[\x20-\x7e]{1,600}$/)
+  })
+})

@@ -1,8 +1,8 @@
-import * as Result from "effect/Result";
-import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { bitsOf, fromBigInt, lastOf, toBigInt } from "../../src/domain/address.ts";
-import type { Family } from "../../src/domain/address.ts";
+import * as Result from "effect/Result"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { bitsOf, fromBigInt, lastOf, toBigInt } from "../../src/domain/address.ts"
+import type { Family } from "../../src/domain/address.ts"
 import {
   contains,
   networkAddresses,
@@ -11,29 +11,29 @@ import {
   parseRange,
   printRange,
   sizeOf,
-} from "../../src/domain/range.ts";
-import type { Range } from "../../src/domain/range.ts";
-import { printV4, printV6, v4Number, v6Number } from "./addresses.ts";
+} from "../../src/domain/range.ts"
+import type { Range } from "../../src/domain/range.ts"
+import { printV4, printV6, v4Number, v6Number } from "./addresses.ts"
 
-const range = (text: string): Range => Result.getOrThrow(parseRange(text));
+const range = (text: string): Range => Result.getOrThrow(parseRange(text))
 const why = (text: string): string =>
   Result.match(parseRange(text), {
     onFailure: (reason) => reason,
     onSuccess: (value) => `accepted as ${printRange(value)}`,
-  });
-const print = (family: Family, value: bigint): string => (family === 4 ? printV4(value) : printV6(value));
+  })
+const print = (family: Family, value: bigint): string => (family === 4 ? printV4(value) : printV6(value))
 
 /** A prefix as family, network and length. IPv6 networks have a bit set above the refused blocks, so that none reaches into them. */
 const prefix = fc.constantFrom<Family>(4, 6).chain((family) => {
-  const bits = bitsOf(family);
-  const lengths = fc.integer({ min: family === 4 ? 0 : 3, max: bits });
+  const bits = bitsOf(family)
+  const lengths = fc.integer({ min: family === 4 ? 0 : 3, max: bits })
   return fc
     .tuple(fc.constant(family), family === 4 ? v4Number : v6Number.map((value) => value | (1n << 125n)), lengths)
     .map(([, value, length]) => {
-      const hosts = (1n << BigInt(bits - length)) - 1n;
-      return { family, network: value & ~hosts, hosts, length };
-    });
-});
+      const hosts = (1n << BigInt(bits - length)) - 1n
+      return { family, network: value & ~hosts, hosts, length }
+    })
+})
 
 /** Two ends of one family in order, and the family. */
 const ends = fc
@@ -45,66 +45,66 @@ const ends = fc
       v6Number.map((value) => value | (1n << 64n)),
     ),
   )
-  .map(([family, a, b]) => ({ family, first: a < b ? a : b, last: a < b ? b : a }));
+  .map(([family, a, b]) => ({ family, first: a < b ? a : b, last: a < b ? b : a }))
 
 describe("a range", () => {
   it("written as a prefix holds the addresses that share its bits, and prints as it was written", () => {
     fc.assert(
       fc.property(prefix, ({ family, network, hosts, length }) => {
-        const text = `${print(family, network)}/${length}`;
-        const parsed = range(text);
+        const text = `${print(family, network)}/${length}`
+        const parsed = range(text)
         expect(parsed).toEqual({
           family,
           first: print(family, network),
           last: print(family, network | hosts),
           prefixLength: length,
-        });
-        expect(sizeOf(parsed)).toBe(hosts + 1n);
-        expect(printRange(parsed)).toBe(text);
+        })
+        expect(sizeOf(parsed)).toBe(hosts + 1n)
+        expect(printRange(parsed)).toBe(text)
       }),
       { numRuns: 1000 },
-    );
-  });
+    )
+  })
 
   it("written by its ends holds both and what is between, and prints as it was written", () => {
     fc.assert(
       fc.property(ends, ({ family, first, last }) => {
-        const text = first === last ? print(family, first) : `${print(family, first)}-${print(family, last)}`;
-        const parsed = range(text);
+        const text = first === last ? print(family, first) : `${print(family, first)}-${print(family, last)}`
+        const parsed = range(text)
         expect(parsed).toEqual({
           family,
           first: print(family, first),
           last: print(family, last),
           prefixLength: undefined,
-        });
-        expect(sizeOf(parsed)).toBe(last - first + 1n);
-        expect(printRange(parsed)).toBe(text);
-        expect(range(`${print(family, first)}-${print(family, last)}`)).toEqual(parsed);
+        })
+        expect(sizeOf(parsed)).toBe(last - first + 1n)
+        expect(printRange(parsed)).toBe(text)
+        expect(range(`${print(family, first)}-${print(family, last)}`)).toEqual(parsed)
       }),
       { numRuns: 1000 },
-    );
-  });
+    )
+  })
 
   it("with a host bit set is refused, whichever bit, naming the prefix", () => {
     fc.assert(
       fc.property(prefix, fc.nat(), ({ family, network, length }, pick) => {
-        fc.pre(length < bitsOf(family));
-        const bit = 1n << BigInt(pick % (bitsOf(family) - length));
+        fc.pre(length < bitsOf(family))
+        const bit = 1n << BigInt(pick % (bitsOf(family) - length))
         expect(why(`${print(family, network | bit)}/${length}`)).toContain(
           `the prefix is ${print(family, network)}/${length}`,
-        );
+        )
       }),
-    );
-  });
+    )
+  })
 
   it("that ends before it begins is refused", () => {
     fc.assert(
       fc.property(ends, ({ family, first, last }) => {
-        fc.pre(first !== last);
-        expect(why(`${print(family, last)}-${print(family, first)}`)).toContain("ends before it begins");
+        fc.pre(first !== last)
+        expect(why(`${print(family, last)}-${print(family, first)}`)).toContain("ends before it begins")
       }),
-    );
-  });
+    )
+  })
 
   it.each([
     ["10.0.0.1-2001:db8::1", "begins in IPv4 and ends in IPv6"],
@@ -133,63 +133,63 @@ describe("a range", () => {
     ["::ffff:a00:0/120", "write 10.0.0.0"],
     ["::/128", "unspecified"],
   ])("is not spelt %j", (text, reason) => {
-    expect(why(text)).toContain(reason);
-  });
+    expect(why(text)).toContain(reason)
+  })
 
   it("may end where a refused block begins and begin where one ends", () => {
-    expect(why("::1:0:0-::fffe:ffff:ffff")).toBe("accepted as ::1:0:0-::fffe:ffff:ffff");
-    expect(why("::1:0:0:0/80")).toBe("accepted as ::1:0:0:0/80");
-  });
+    expect(why("::1:0:0-::fffe:ffff:ffff")).toBe("accepted as ::1:0:0-::fffe:ffff:ffff")
+    expect(why("::1:0:0:0/80")).toBe("accepted as ::1:0:0:0/80")
+  })
 
   it("may be a whole family of IPv4, or its last address", () => {
-    expect(sizeOf(range("0.0.0.0/0"))).toBe(1n << 32n);
-    expect(toBigInt(range("255.255.255.255/32").last)).toBe(lastOf(4));
-    expect(sizeOf(range("8000::/1"))).toBe(1n << 127n);
-    expect(toBigInt(range("8000::/1").last)).toBe(lastOf(6));
-  });
+    expect(sizeOf(range("0.0.0.0/0"))).toBe(1n << 32n)
+    expect(toBigInt(range("255.255.255.255/32").last)).toBe(lastOf(4))
+    expect(sizeOf(range("8000::/1"))).toBe(1n << 127n)
+    expect(toBigInt(range("8000::/1").last)).toBe(lastOf(6))
+  })
 
   it("that is no prefix is none for parsePrefix", () => {
-    for (const text of ["10.0.0.1", "10.0.0.1-10.0.0.2"]) expect(Result.isFailure(parsePrefix(text))).toBe(true);
-  });
+    for (const text of ["10.0.0.1", "10.0.0.1-10.0.0.2"]) expect(Result.isFailure(parsePrefix(text))).toBe(true)
+  })
 
   it("overlaps another one exactly when an end of one lies in the other", () => {
     fc.assert(
       fc.property(ends, ends, (a, b) => {
         const [x, y] = [a, b].map(({ family, first, last }) =>
           range(`${print(family, first)}-${print(family, last)}`),
-        ) as [Range, Range];
-        const shared = contains(x, y.first) || contains(y, x.first);
-        expect([overlaps(x, y), overlaps(y, x)]).toEqual([shared, shared]);
+        ) as [Range, Range]
+        const shared = contains(x, y.first) || contains(y, x.first)
+        expect([overlaps(x, y), overlaps(y, x)]).toEqual([shared, shared])
       }),
-    );
-    const base = range("10.0.0.10-10.0.0.20");
+    )
+    const base = range("10.0.0.10-10.0.0.20")
     const others = [
       "10.0.0.10-10.0.0.20",
       "10.0.0.5-10.0.0.10",
       "10.0.0.20-10.0.0.30",
       "10.0.0.1-10.0.0.99",
       "10.0.0.15",
-    ];
-    expect(others.map((text) => overlaps(base, range(text)))).toEqual([true, true, true, true, true]);
+    ]
+    expect(others.map((text) => overlaps(base, range(text)))).toEqual([true, true, true, true, true])
     expect(["10.0.0.9", "10.0.0.21", "2001:db8::/32"].map((text) => overlaps(base, range(text)))).toEqual([
       false,
       false,
       false,
-    ]);
-  });
+    ])
+  })
 
   it("contains its ends and not their neighbours", () => {
     fc.assert(
       fc.property(ends, ({ family, first, last }) => {
-        const parsed = range(`${print(family, first)}-${print(family, last)}`);
+        const parsed = range(`${print(family, first)}-${print(family, last)}`)
         const held = [first - 1n, first, last, last + 1n].map((value) => {
-          const address = fromBigInt(family, value);
-          return address !== undefined && contains(parsed, address);
-        });
-        expect(held).toEqual([false, true, true, false]);
+          const address = fromBigInt(family, value)
+          return address !== undefined && contains(parsed, address)
+        })
+        expect(held).toEqual([false, true, true, false])
       }),
-    );
-  });
+    )
+  })
 
   it.each([
     ["10.0.0.0/24", ["10.0.0.0", "10.0.0.255"]],
@@ -203,6 +203,6 @@ describe("a range", () => {
     ["10.0.0.0-10.0.0.255", []],
     ["10.0.0.7", []],
   ])("%s keeps from hosts %j", (text, expected) => {
-    expect(networkAddresses(range(text))).toEqual(expected);
-  });
-});
+    expect(networkAddresses(range(text))).toEqual(expected)
+  })
+})

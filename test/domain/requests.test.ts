@@ -1,32 +1,32 @@
-import * as Result from "effect/Result";
-import type * as Schema from "effect/Schema";
-import { describe, expect, it } from "vitest";
-import { MAX_SECONDS } from "../../src/domain/identity.ts";
-import { parseInput } from "../../src/domain/input.ts";
-import { AddRangeRequest, CreatePoolRequest } from "../../src/domain/poolRequests.ts";
-import * as Requests from "../../src/domain/requests.ts";
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import { describe, expect, it } from "vitest"
+import { MAX_SECONDS } from "../../src/domain/identity.ts"
+import { parseInput } from "../../src/domain/input.ts"
+import { AddRangeRequest, CreatePoolRequest } from "../../src/domain/poolRequests.ts"
+import * as Requests from "../../src/domain/requests.ts"
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
+const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
 
 /** The message of the refusal, or what was accepted. */
 const told = (schema: Schema.ConstraintDecoder<unknown>, input: unknown): unknown =>
-  Result.match(parseInput(schema)(input), { onFailure: (error) => error.message, onSuccess: (value) => value });
+  Result.match(parseInput(schema)(input), { onFailure: (error) => error.message, onSuccess: (value) => value })
 
 describe("a request to allocate", () => {
-  const base = { requestId, pool: "web" };
+  const base = { requestId, pool: "web" }
 
   it("means the default vrf and slot, and no flags, when they are left out or undefined", () => {
-    const full = { vrf: "default", requestId, slot: "default", pool: "web", allowReserved: false, allowCooling: false };
-    expect(told(Requests.AllocateRequest, base)).toEqual(full);
+    const full = { vrf: "default", requestId, slot: "default", pool: "web", allowReserved: false, allowCooling: false }
+    expect(told(Requests.AllocateRequest, base)).toEqual(full)
     expect(
       told(Requests.AllocateRequest, { ...base, vrf: undefined, slot: undefined, allowCooling: undefined }),
-    ).toEqual(full);
-  });
+    ).toEqual(full)
+  })
 
   it("is read into its canonical spelling", () => {
-    const input = { requestId: requestId.toUpperCase(), pool: "v6", address: "2001:DB8::0:1" };
-    expect(told(Requests.AllocateRequest, input)).toMatchObject({ requestId, address: "2001:db8::1" });
-  });
+    const input = { requestId: requestId.toUpperCase(), pool: "v6", address: "2001:DB8::0:1" }
+    expect(told(Requests.AllocateRequest, input)).toMatchObject({ requestId, address: "2001:db8::1" })
+  })
 
   it.each([
     [{ pool: "web" }, "requestId: is missing"],
@@ -60,58 +60,58 @@ describe("a request to allocate", () => {
     [null, "The input: must be an object"],
     ["web", "The input: must be an object"],
   ])("%# is refused by the field that is wrong", (input, message) => {
-    expect(told(Requests.AllocateRequest, input)).toContain(message);
-  });
+    expect(told(Requests.AllocateRequest, input)).toContain(message)
+  })
 
   it("may have the longest and the shortest ttl", () => {
     for (const ttlSeconds of [0.000001, 0.5, MAX_SECONDS])
-      expect(told(Requests.AllocateRequest, { ...base, ttlSeconds })).toMatchObject({ ttlSeconds });
-  });
-});
+      expect(told(Requests.AllocateRequest, { ...base, ttlSeconds })).toMatchObject({ ttlSeconds })
+  })
+})
 
 describe("a request of several slots", () => {
   const slots = (count: number): ReadonlyArray<{ slot: string; pool: string }> =>
-    Array.from({ length: count }, (_, index) => ({ slot: `eth${index}`, pool: "web" }));
+    Array.from({ length: count }, (_, index) => ({ slot: `eth${index}`, pool: "web" }))
 
   it("has 1 to 256 of them, each once", () => {
-    expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(256) })).toMatchObject({ slots: slots(256) });
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(256) })).toMatchObject({ slots: slots(256) })
     expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(257) })).toBe(
       "slots: must have at most 256 slots, not 257",
-    );
-    expect(told(Requests.AllocateManyRequest, { requestId, slots: [] })).toBe("slots: must name at least one slot");
-    const twice = [...slots(3), { slot: "eth1", pool: "other" }];
+    )
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: [] })).toBe("slots: must name at least one slot")
+    const twice = [...slots(3), { slot: "eth1", pool: "other" }]
     expect(told(Requests.AllocateManyRequest, { requestId, slots: twice })).toBe(
       "slots[3]: names a slot that is there already",
-    );
+    )
     expect(told(Requests.KeysRequest, { requestId, slots: ["a", "b", "a"] })).toBe(
       "slots[2]: names a slot that is there already",
-    );
-  });
+    )
+  })
 
   it("names the slot that is wrong", () => {
     expect(told(Requests.AllocateManyRequest, { requestId, slots: [{ slot: "a", pool: "web" }, { slot: "b" }] })).toBe(
       "slots[1].pool: is missing",
-    );
-    expect(told(Requests.AllocateManyRequest, { requestId, slots: "a" })).toBe("slots: must be a list");
-  });
-});
+    )
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: "a" })).toBe("slots: must be a list")
+  })
+})
 
 describe("a request for a list", () => {
   it("has exactly one filter", () => {
-    const message = "The input: must have exactly one of pool, requestId, owner, address, prefix";
-    expect(told(Requests.ListRequest, {})).toBe(message);
-    expect(told(Requests.ListRequest, { vrf: "blue" })).toBe(message);
-    expect(told(Requests.ListRequest, { pool: "web", address: "10.0.0.1" })).toBe(message);
-    expect(told(Requests.ListRequest, { prefix: "10.0.0.0/8" })).toEqual({ prefix: "10.0.0.0/8", pageSize: 1000 });
-    expect(told(Requests.ListRequest, { prefix: "10.0.0.1/8" })).toContain("prefix: ");
+    const message = "The input: must have exactly one of pool, requestId, owner, address, prefix"
+    expect(told(Requests.ListRequest, {})).toBe(message)
+    expect(told(Requests.ListRequest, { vrf: "blue" })).toBe(message)
+    expect(told(Requests.ListRequest, { pool: "web", address: "10.0.0.1" })).toBe(message)
+    expect(told(Requests.ListRequest, { prefix: "10.0.0.0/8" })).toEqual({ prefix: "10.0.0.0/8", pageSize: 1000 })
+    expect(told(Requests.ListRequest, { prefix: "10.0.0.1/8" })).toContain("prefix: ")
     expect(told(Requests.ListRequest, { pool: "web", pageSize: 0 })).toBe(
       "pageSize: must be a whole number from 1 to 10000",
-    );
-  });
-});
+    )
+  })
+})
 
 describe("a request for a pool", () => {
-  const base = { name: "web", ranges: ["10.0.0.0/24"] };
+  const base = { name: "web", ranges: ["10.0.0.0/24"] }
 
   it("has defaults for all but its name and ranges", () => {
     expect(told(CreatePoolRequest, base)).toEqual({
@@ -121,8 +121,8 @@ describe("a request for a pool", () => {
       gateway: "none",
       cooldownSeconds: 0,
       includeNetworkAddresses: false,
-    });
-  });
+    })
+  })
 
   it.each([
     [{ ...base, name: "007" }, "name: must not be digits alone"],
@@ -136,17 +136,17 @@ describe("a request for a pool", () => {
     [{ ...base, cooldownSeconds: -1 }, "cooldownSeconds: must be a number of seconds, 0 or more"],
     [{ ...base, range: "10.0.0.0/24" }, "range: is not a known field"],
   ])("%# is refused by the field that is wrong", (input, message) => {
-    expect(told(CreatePoolRequest, input)).toContain(message);
-  });
+    expect(told(CreatePoolRequest, input)).toContain(message)
+  })
 
   it("of IPv6 may have a gateway by word or by address", () => {
     for (const gateway of ["first", "last", "none", "2001:db8::1"]) {
-      expect(told(CreatePoolRequest, { name: "v6", ranges: ["2001:db8::/64"], gateway })).toMatchObject({ gateway });
+      expect(told(CreatePoolRequest, { name: "v6", ranges: ["2001:db8::/64"], gateway })).toMatchObject({ gateway })
     }
     expect(told(AddRangeRequest, { pool: "v6", range: "2001:DB8::-2001:DB8::F" })).toEqual({
       vrf: "default",
       pool: "v6",
       range: "2001:db8::-2001:db8::f",
-    });
-  });
-});
+    })
+  })
+})

@@ -1,44 +1,47 @@
 /**
  * A database of its own for each test file, and plain sessions to look at it from outside of the code that is tested.
  */
-import { randomBytes } from "node:crypto";
-import { setTimeout } from "node:timers/promises";
-import postgres from "postgres";
-import { afterAll, beforeAll, inject } from "vitest";
-import type { DatabaseOptions } from "../../src/database/settings.ts";
+import { randomBytes } from "node:crypto"
+import { setTimeout } from "node:timers/promises"
+import postgres from "postgres"
+import { afterAll, beforeAll, inject } from "vitest"
+import type { DatabaseOptions } from "../../src/database/settings.ts"
 
 /** The server of this run, as `server.ts` provides it. `host` may be the folder of a unix socket. */
 export interface TestServer {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password?: string | undefined;
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password?: string | undefined
   /** Any database to connect to for making others. */
-  readonly database: string;
+  readonly database: string
 }
 
 /** The roles that calls are made as; `undefined` is the owner. */
-export type TestRole = "ipam_allocator" | "ipam_operator" | "ipam_reader";
+export type TestRole = "ipam_allocator" | "ipam_operator" | "ipam_reader"
 
 export interface TestDatabase {
-  readonly name: string;
+  readonly name: string
   /** Options for the library, as the role, or as the owner. */
-  readonly options: (role?: TestRole) => DatabaseOptions;
+  readonly options: (role?: TestRole) => DatabaseOptions
   /** The same as a URL, for the promise API and for the CLI. */
-  readonly url: (role?: TestRole) => string;
+  readonly url: (role?: TestRole) => string
   /** A connection of its own, as the owner: for looking, for damage, and for holding transactions open. */
-  readonly session: () => Session;
-  readonly drop: () => Promise<void>;
+  readonly session: () => Session
+  readonly drop: () => Promise<void>
 }
 
 /** One connection. Statements run one after the other; a transaction stays open until it is ended. */
 export interface Session {
   /** Any number of statements without parameters, such as `begin`. */
-  readonly run: (text: string) => Promise<void>;
-  readonly rows: (text: string, parameters?: ReadonlyArray<string | number | boolean | null>) => Promise<Array<Record<string, unknown>>>;
+  readonly run: (text: string) => Promise<void>
+  readonly rows: (
+    text: string,
+    parameters?: ReadonlyArray<string | number | boolean | null>,
+  ) => Promise<Array<Record<string, unknown>>>
   /** Resolves once the query gives a row, such as that somebody waits for a lock; fails after ten seconds. */
-  readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>;
-  readonly end: () => Promise<void>;
+  readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>
+  readonly end: () => Promise<void>
 }
 
 export const optionsOf = (server: TestServer, database: string): DatabaseOptions => ({
@@ -47,17 +50,17 @@ export const optionsOf = (server: TestServer, database: string): DatabaseOptions
   user: server.user,
   password: server.password,
   database,
-});
+})
 
 const urlOf = (server: TestServer, database: string, role?: TestRole): string => {
-  const password = server.password === undefined ? "" : `:${encodeURIComponent(server.password)}`;
-  const query = new URLSearchParams({ host: server.host, port: String(server.port) });
-  if (role !== undefined) query.set("options", `-c role=${role}`);
-  return `postgres://${encodeURIComponent(server.user)}${password}@/${database}?${query}`;
-};
+  const password = server.password === undefined ? "" : `:${encodeURIComponent(server.password)}`
+  const query = new URLSearchParams({ host: server.host, port: String(server.port) })
+  if (role !== undefined) query.set("options", `-c role=${role}`)
+  return `postgres://${encodeURIComponent(server.user)}${password}@/${database}?${query}`
+}
 
 export const openSession = (options: DatabaseOptions): Session => {
-  const { host, port, user, password, database } = options;
+  const { host, port, user, password, database } = options
   const client = postgres({
     max: 1,
     fetch_types: false,
@@ -67,62 +70,62 @@ export const openSession = (options: DatabaseOptions): Session => {
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
     ...(database === undefined ? {} : { database }),
-  });
+  })
   const rows: Session["rows"] = async (text, parameters = []) => [
     ...(await client.unsafe<Array<Record<string, unknown>>>(text, [...parameters])),
-  ];
+  ]
   return {
     run: async (text) => {
-      await client.unsafe(text);
+      await client.unsafe(text)
     },
     rows,
     until: async (text, parameters) => {
-      const end = performance.now() + 10_000;
+      const end = performance.now() + 10_000
       while (performance.now() < end) {
-        const [row] = await rows(text, parameters);
-        if (row !== undefined) return row;
-        await setTimeout(5);
+        const [row] = await rows(text, parameters)
+        if (row !== undefined) return row
+        await setTimeout(5)
       }
-      throw new Error(`never came true: ${text}`);
+      throw new Error(`never came true: ${text}`)
     },
     end: () => client.end({ timeout: 1 }),
-  };
-};
+  }
+}
 
 /** A migrated database, or with `empty` one without a schema. */
 export const createDatabase = async (kind: "migrated" | "empty" = "migrated"): Promise<TestDatabase> => {
-  const server = inject("server");
-  const template = inject("template");
-  const name = `${template}_${randomBytes(5).toString("hex")}`;
-  const admin = openSession(optionsOf(server, server.database));
-  await admin.run(`create database ${name}${kind === "empty" ? "" : ` template ${template}`}`);
-  const sessions = new Set<Session>();
+  const server = inject("server")
+  const template = inject("template")
+  const name = `${template}_${randomBytes(5).toString("hex")}`
+  const admin = openSession(optionsOf(server, server.database))
+  await admin.run(`create database ${name}${kind === "empty" ? "" : ` template ${template}`}`)
+  const sessions = new Set<Session>()
   return {
     name,
     options: (role) => (role === undefined ? optionsOf(server, name) : { url: urlOf(server, name, role) }),
     url: (role) => urlOf(server, name, role),
     session: () => {
-      const session = openSession(optionsOf(server, name));
-      sessions.add(session);
-      return session;
+      const session = openSession(optionsOf(server, name))
+      sessions.add(session)
+      return session
     },
     drop: async () => {
-      await Promise.all([...sessions].map((session) => session.end()));
-      await admin.run(`drop database if exists ${name} with (force)`);
-      await admin.end();
+      await Promise.all([...sessions].map((session) => session.end()))
+      await admin.run(`drop database if exists ${name} with (force)`)
+      await admin.end()
     },
-  };
-};
+  }
+}
 
 /** A database for the tests of this file, or of this `describe`: made before the first, dropped after the last. */
 export const useDatabase = (kind: "migrated" | "empty" = "migrated"): (() => TestDatabase) => {
-  let database: TestDatabase | undefined;
+  let database: TestDatabase | undefined
   beforeAll(async () => {
-    database = await createDatabase(kind);
-  });
-  afterAll(() => database?.drop());
+    database = await createDatabase(kind)
+  })
+  afterAll(() => database?.drop())
   return () => {
-    if (database === undefined) throw new Error("the database is there only while tests run");
-    return database;
-  };
-};
+    if (database === undefined) throw new Error("the database is there only while tests run")
+    return database
+  }
+}

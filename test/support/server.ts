@@ -4,38 +4,40 @@
  * It is the one that DATABASE_URL names, else a throw-away server without flushes to disk, of the programs in
  * SAGA_IPAM_TEST_BINARIES where that is set.
  */
-import * as Result from "effect/Result";
-import { basename, dirname } from "node:path";
-import type { TestProject } from "vitest/node";
-import { startTemporaryServer } from "../../src/database/embedded/temporary.ts";
-import { resolveSettings } from "../../src/database/settings.ts";
-import type { TestServer } from "./database.ts";
+import * as Result from "effect/Result"
+import { basename, dirname } from "node:path"
+import type { TestProject } from "vitest/node"
+import { startTemporaryServer } from "../../src/database/embedded/temporary.ts"
+import { resolveSettings } from "../../src/database/settings.ts"
+import type { TestServer } from "./database.ts"
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const url = process.env["DATABASE_URL"] ?? "";
+  const url = process.env["DATABASE_URL"] ?? ""
   if (url !== "") {
-    project.provide("server", serverOf(url));
-    return () => Promise.resolve();
+    project.provide("server", serverOf(url))
+    return () => Promise.resolve()
   }
   const { host, port, user, database, stop } = await startTemporaryServer("ipam-test-", {
     durable: false,
     settings: { max_connections: "300" },
     binaries: process.env["SAGA_IPAM_TEST_BINARIES"] || undefined,
-  });
-  project.provide("server", { host, port, user, database });
-  return stop;
+  })
+  project.provide("server", { host, port, user, database })
+  return stop
 }
 
 const serverOf = (url: string): TestServer => {
-  const { endpoints, user, password, database } = Result.getOrThrow(resolveSettings({ url }));
-  const [endpoint] = endpoints;
+  const { endpoints, user, password, database } = Result.getOrThrow(resolveSettings({ url }))
+  const [endpoint] = endpoints
   const place =
-    "path" in endpoint ? { host: dirname(endpoint.path), port: Number(/\d+$/.exec(basename(endpoint.path))?.[0]) } : endpoint;
-  return { ...place, user, database, ...(password === "" ? {} : { password }) };
-};
+    "path" in endpoint
+      ? { host: dirname(endpoint.path), port: Number(/\d+$/.exec(basename(endpoint.path))?.[0]) }
+      : endpoint
+  return { ...place, user, database, ...(password === "" ? {} : { password }) }
+}
 
 declare module "vitest" {
   export interface ProvidedContext {
-    server: TestServer;
+    server: TestServer
   }
 }

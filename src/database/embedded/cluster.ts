@@ -4,33 +4,34 @@
  * `data` is the cluster, `socket` the folder of its socket or a link to it, `log` what the server writes. Knows nothing of
  * running servers.
  */
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { appendFile, rename, rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import type { Binaries } from "./binaries.ts";
-import { EmbeddedServerFailed, systemCode } from "./failure.ts";
-import { canEnter, giveTo, runAs, type ServerUser } from "./user.ts";
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs"
+import { appendFile, rename, rm } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import type { Binaries } from "./binaries.ts"
+import { EmbeddedServerFailed, systemCode } from "./failure.ts"
+import { canEnter, giveTo, runAs, type ServerUser } from "./user.ts"
 
 /** The name of the server's superuser. */
-export const superuser = "ipam";
+export const superuser = "ipam"
 
 /** Absolute paths of the parts of a server's folder. */
 export interface Layout {
-  readonly folder: string;
-  readonly data: string;
-  readonly socket: string;
-  readonly log: string;
+  readonly folder: string
+  readonly data: string
+  readonly socket: string
+  readonly log: string
   /** The log before it was begun anew. */
-  readonly oldLog: string;
-  readonly pidFile: string;
+  readonly oldLog: string
+  readonly pidFile: string
 }
 
 /** The parts of the folder; fails with `folder-unusable` on a path that PostgreSQL's files cannot hold. */
 export const layoutOf = (path: string): Layout => {
-  const folder = resolve(path);
+  const folder = resolve(path)
   // The path stands on one line of postmaster.pid.
-  if (/[\n\r]/.test(folder)) throw new EmbeddedServerFailed("folder-unusable", "The path of the data folder has a line break");
-  const data = join(folder, "data");
+  if (/[\n\r]/.test(folder))
+    throw new EmbeddedServerFailed("folder-unusable", "The path of the data folder has a line break")
+  const data = join(folder, "data")
   return {
     folder,
     data,
@@ -38,68 +39,73 @@ export const layoutOf = (path: string): Layout => {
     log: join(folder, "log"),
     oldLog: join(folder, "log.old"),
     pidFile: join(data, "postmaster.pid"),
-  };
-};
+  }
+}
 
 /** The major version that made the cluster, `undefined` when there is none yet. */
 export const clusterMajor = (layout: Layout): number | undefined => {
   try {
-    return Number(readFileSync(join(layout.data, "PG_VERSION"), "utf8"));
+    return Number(readFileSync(join(layout.data, "PG_VERSION"), "utf8"))
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return undefined;
-    throw error;
+    if (systemCode(error) === "ENOENT") return undefined
+    throw error
   }
-};
+}
 
 /** Fails unless the cluster, where there is one, is the user's: PostgreSQL starts on its own files only. */
 export const checkOwner = (layout: Layout, user: ServerUser): void => {
-  const stat = lstatSync(layout.data, { throwIfNoEntry: false });
-  if (stat === undefined || stat.uid === user.uid) return;
+  const stat = lstatSync(layout.data, { throwIfNoEntry: false })
+  if (stat === undefined || stat.uid === user.uid) return
   throw new EmbeddedServerFailed(
     "folder-unusable",
     `The data in ${layout.data} belongs to uid ${stat.uid}, and the server would run as uid ${user.uid}; ` +
       "run as its owner, or choose another data folder",
-  );
-};
+  )
+}
 
 /** Makes the folder and those above it where they are missing, so that the user can enter it. */
 export const makeFolder = (layout: Layout, user: ServerUser): void => {
-  const first = mkdirSync(layout.folder, { recursive: true, mode: 0o700 });
+  const first = mkdirSync(layout.folder, { recursive: true, mode: 0o700 })
   if (first !== undefined) {
-    giveTo(user, layout.folder);
+    giveTo(user, layout.folder)
     // Made by root under any umask: the folders in between let the lesser user through.
     for (let made = dirname(layout.folder); user.drop && made.length >= first.length; made = dirname(made)) {
-      chmodSync(made, 0o711);
+      chmodSync(made, 0o711)
     }
   }
   // One that root has just made for this, such as by mktemp -d.
-  if (lstatSync(layout.folder).uid === 0 && readdirSync(layout.folder).length === 0) giveTo(user, layout.folder);
-  if (canEnter(user, layout.folder)) return;
+  if (lstatSync(layout.folder).uid === 0 && readdirSync(layout.folder).length === 0) giveTo(user, layout.folder)
+  if (canEnter(user, layout.folder)) return
   throw new EmbeddedServerFailed(
     "folder-unusable",
     `The server runs as uid ${user.uid}, who cannot enter ${layout.folder}; choose another data folder, such as one in /var/lib`,
-  );
-};
+  )
+}
 
 /**
  * Makes the cluster unless it is there. It is made in a private folder and published by one rename, so whoever looks sees a
  * whole cluster or none; of several processes the first to rename wins, the others drop theirs. `durable: false` leaves out
  * the flush to disk.
  */
-export const makeCluster = async (layout: Layout, user: ServerUser, binaries: Binaries, durable: boolean): Promise<void> => {
-  if (clusterMajor(layout) !== undefined) return;
-  await removeAbandoned(layout);
-  const made = mkdtempSync(join(layout.folder, `.init-${process.pid}-`));
+export const makeCluster = async (
+  layout: Layout,
+  user: ServerUser,
+  binaries: Binaries,
+  durable: boolean,
+): Promise<void> => {
+  if (clusterMajor(layout) !== undefined) return
+  await removeAbandoned(layout)
+  const made = mkdtempSync(join(layout.folder, `.init-${process.pid}-`))
   try {
-    giveTo(user, made);
-    await initdb(made, user, binaries, durable);
-    await appendFile(join(made, "postgresql.conf"), defaults);
-    await rename(made, layout.data);
+    giveTo(user, made)
+    await initdb(made, user, binaries, durable)
+    await appendFile(join(made, "postgresql.conf"), defaults)
+    await rename(made, layout.data)
   } catch (error) {
-    await rm(made, { recursive: true, force: true });
-    if (!["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "") || clusterMajor(layout) === undefined) throw error;
+    await rm(made, { recursive: true, force: true })
+    if (!["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "") || clusterMajor(layout) === undefined) throw error
   }
-};
+}
 
 /** Written once, so that they can be edited; where the server listens is not among them. */
 const defaults = `
@@ -107,7 +113,7 @@ const defaults = `
 max_connections = 200
 timezone = 'UTC'
 log_timezone = 'UTC'
-`;
+`
 
 /**
  * Local connections need no password: the socket's folder has mode 0700, so only the server's own user and root get to it,
@@ -122,44 +128,47 @@ const initdb = async (folder: string, user: ServerUser, binaries: Binaries, dura
         .concat(locale)
         .concat(durable ? [] : ["--no-sync"]),
       120_000,
-    );
+    )
   // Sorting by code point everywhere; before 17 only the C library can tell upper from lower case, and may not know C.UTF-8.
-  const locale = ["--locale=C", ...(binaries.major >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : [])];
-  let ran = await run(binaries.major >= 17 ? locale : [...locale, "--lc-ctype=C.UTF-8"]);
-  if (/invalid locale/i.test(ran.stderr)) ran = await run(locale);
-  if (ran.code === 0) return;
+  const locale = [
+    "--locale=C",
+    ...(binaries.major >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : []),
+  ]
+  let ran = await run(binaries.major >= 17 ? locale : [...locale, "--lc-ctype=C.UTF-8"])
+  if (/invalid locale/i.test(ran.stderr)) ran = await run(locale)
+  if (ran.code === 0) return
   if (/could not look up effective user/.test(ran.stderr)) {
     throw new EmbeddedServerFailed(
       "not-permitted",
       `initdb makes no cluster for uid ${user.uid}, which has no entry in /etc/passwd; add one, run as another user, or set DATABASE_URL`,
-    );
+    )
   }
-  const words = ran.stderr.trim().split("\n").slice(-5).join("\n");
+  const words = ran.stderr.trim().split("\n").slice(-5).join("\n")
   throw new EmbeddedServerFailed(
     "not-started",
     `initdb could not make a cluster (${ran.problem ?? `exit ${ran.code}`}): ${words}`,
-  );
-};
+  )
+}
 
 /** Removes what processes that are no more had begun to make. */
 const removeAbandoned = async (layout: Layout): Promise<void> => {
   for (const name of unfinished(layout)) {
-    const pid = Number(/^\.init-(\d+)-/.exec(name)?.[1]);
-    if (isRunning(pid)) continue;
+    const pid = Number(/^\.init-(\d+)-/.exec(name)?.[1])
+    if (isRunning(pid)) continue
     // An orphaned initdb may still be writing. What cannot be removed now is in nobody's way.
-    await rm(join(layout.folder, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
+    await rm(join(layout.folder, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined)
   }
-};
+}
 
 /** The names of clusters in the making. */
 export const unfinished = (layout: Layout): ReadonlyArray<string> =>
-  existsSync(layout.folder) ? readdirSync(layout.folder).filter((name) => /^\.init-\d+-/.test(name)) : [];
+  existsSync(layout.folder) ? readdirSync(layout.folder).filter((name) => /^\.init-\d+-/.test(name)) : []
 
 /** Whether some process has the pid, whosever it is. */
 export const isRunning = (pid: number): boolean => {
   try {
-    return process.kill(pid, 0);
+    return process.kill(pid, 0)
   } catch (error) {
-    return systemCode(error) === "EPERM";
+    return systemCode(error) === "EPERM"
   }
-};
+}

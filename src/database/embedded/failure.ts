@@ -17,31 +17,34 @@ export type EmbeddedFailureReason =
   | "not-permitted"
   | "not-started"
   | "not-ready"
-  | "not-stopped";
+  | "not-stopped"
 
 /** An expected failure: its message is for people and says what to do. It carries no stack. */
 export class EmbeddedServerFailed extends Error {
-  readonly _tag = "EmbeddedServerFailed";
-  readonly reason: EmbeddedFailureReason;
+  readonly _tag = "EmbeddedServerFailed"
+  readonly reason: EmbeddedFailureReason
 
   constructor(reason: EmbeddedFailureReason, message: string) {
-    super(message);
-    this.name = "EmbeddedServerFailed";
-    this.reason = reason;
-    this.stack = `${this.name}: ${message}`;
+    super(message)
+    this.name = "EmbeddedServerFailed"
+    this.reason = reason
+    this.stack = `${this.name}: ${message}`
   }
 }
 
 /** The code of a system error, such as `"EACCES"`; `undefined` for anything else. */
 export const systemCode = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
 /** Runs `work`; a call of the system that fails in it (no room, no permission, read-only) becomes `folder-unusable`. */
 export const expected = async <A>(folder: string, work: () => Promise<A>): Promise<A> => {
   try {
-    return await work();
+    return await work()
   } catch (error) {
-    if (!(error instanceof Error && "syscall" in error)) throw error;
-    throw new EmbeddedServerFailed("folder-unusable", `The folder ${folder} cannot hold the embedded server: ${error.message}`);
+    if (!(error instanceof Error && "syscall" in error)) throw error
+    throw new EmbeddedServerFailed(
+      "folder-unusable",
+      `The folder ${folder} cannot hold the embedded server: ${error.message}`,
+    )
   }
-};
+}

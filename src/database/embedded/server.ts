@@ -4,153 +4,153 @@
  * Every wait has a bound. Several processes may call at once: PostgreSQL's own lock file decides who starts the server, and
  * the others adopt it. The server outlives the process that started it.
  */
-import { existsSync, rmdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { layoutOf, superuser, unfinished, type Layout } from "./cluster.ts";
-import { EmbeddedServerFailed, expected, systemCode } from "./failure.ts";
-import { launch, type Launched, type LaunchOptions } from "./launch.ts";
-import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.ts";
-import { linkedSocketFolder } from "./socketFolder.ts";
+import { existsSync, rmdirSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { homedir } from "node:os"
+import { isAbsolute, join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { layoutOf, superuser, unfinished, type Layout } from "./cluster.ts"
+import { EmbeddedServerFailed, expected, systemCode } from "./failure.ts"
+import { launch, type Launched, type LaunchOptions } from "./launch.ts"
+import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.ts"
+import { linkedSocketFolder } from "./socketFolder.ts"
 
 export interface ServerOptions extends LaunchOptions {
   /** How long the server may take until it answers, crash recovery included; making a cluster is not counted. Default 60,000. */
-  readonly timeoutMs?: number | undefined;
+  readonly timeoutMs?: number | undefined
 }
 
 /** A server that answers. */
 export interface RunningServer {
-  readonly how: "started" | "adopted";
-  readonly pid: number;
+  readonly how: "started" | "adopted"
+  readonly pid: number
   /** The absolute path of the folder of its unix socket: the `host` of a connection. Mode 0700. */
-  readonly host: string;
+  readonly host: string
   /** The port in the socket's name; there is no TCP. */
-  readonly port: number;
+  readonly port: number
   /** The superuser. No password is needed. */
-  readonly user: string;
+  readonly user: string
   /** A database that is always there. */
-  readonly database: string;
-  readonly folder: string;
+  readonly database: string
+  readonly folder: string
   /** The file that the server logs to. */
-  readonly log: string;
+  readonly log: string
   /** For programs such as psql: `postgres:///postgres?host=...`. */
-  readonly url: string;
+  readonly url: string
 }
 
 /** `unresponsive` is a server that starts, recovers, stops, or hangs. */
 export type ServerStatus =
   | ({ readonly state: "running" } & Omit<RunningServer, "how">)
   | { readonly state: "unresponsive"; readonly pid: number; readonly folder: string; readonly log: string }
-  | { readonly state: "stopped"; readonly folder: string };
+  | { readonly state: "stopped"; readonly folder: string }
 
 /** The data folder when nobody names one: `/var/lib/saga-ipam` as root, since the home of root is closed to the server's user. */
 export const defaultDataFolder = (): string => {
-  if (process.getuid?.() === 0) return "/var/lib/saga-ipam";
-  const shared = process.env["XDG_DATA_HOME"] ?? "";
-  return isAbsolute(shared) ? join(shared, "saga-ipam") : join(homedir(), ".local", "share", "saga-ipam");
-};
+  if (process.getuid?.() === 0) return "/var/lib/saga-ipam"
+  const shared = process.env["XDG_DATA_HOME"] ?? ""
+  return isAbsolute(shared) ? join(shared, "saga-ipam") : join(homedir(), ".local", "share", "saga-ipam")
+}
 
 /** The server of the folder, started when none runs; the folder and the cluster are made when they are missing. */
 export const startServer = (folder: string, options: ServerOptions = {}): Promise<RunningServer> =>
   expected(folder, async () => {
-    const layout = layoutOf(folder);
-    let bound = deadline(options.timeoutMs ?? 60_000);
-    let launched: Launched | undefined;
-    let launches = 0;
+    const layout = layoutOf(folder)
+    let bound = deadline(options.timeoutMs ?? 60_000)
+    let launched: Launched | undefined
+    let launches = 0
     for (;;) {
-      const said = readPidFile(layout);
+      const said = readPidFile(layout)
       if (said?.status === "ready" && (await answers(layout, said, Math.min(5000, bound.left())))) {
-        return running(layout, said, launched?.pid === said.pid ? "started" : "adopted");
+        return running(layout, said, launched?.pid === said.pid ? "started" : "adopted")
       }
-      const ended = launched?.ended();
+      const ended = launched?.ended()
       if (ended !== undefined) {
-        launched = undefined;
-        if (!ended.lostRace || bound.left() === 0) throw notStarted(layout, ended.words);
+        launched = undefined
+        if (!ended.lostRace || bound.left() === 0) throw notStarted(layout, ended.words)
       }
-      const alive = said !== undefined && isPostmaster(said.pid, layout);
-      if (bound.left() === 0) throw notReady(layout, said);
+      const alive = said !== undefined && isPostmaster(said.pid, layout)
+      if (bound.left() === 0) throw notReady(layout, said)
       if (launched !== undefined || alive || ended !== undefined) {
-        await pause(5);
-        continue;
+        await pause(5)
+        continue
       }
-      launched = await launch(layout, options, said?.pid);
+      launched = await launch(layout, options, said?.pid)
       // The first one may have made a cluster and copied binaries, each within bounds of its own.
-      if (launches++ === 0) bound = deadline(options.timeoutMs ?? 60_000);
+      if (launches++ === 0) bound = deadline(options.timeoutMs ?? 60_000)
     }
-  });
+  })
 
 /**
  * Ends the server: connections are cut, what was committed stays. Waits up to `timeoutMs` for a shutdown with a checkpoint,
  * then as long for one without; the next start recovers from that.
  */
 export const stopServer = (folder: string, timeoutMs = 30_000): Promise<"stopped" | "not running"> =>
-  stopWith(folder, ["SIGINT", "SIGQUIT"], timeoutMs);
+  stopWith(folder, ["SIGINT", "SIGQUIT"], timeoutMs)
 
 /** What the server of the folder does now. Changes nothing; waits two seconds at most. */
 export const serverStatus = (folder: string): Promise<ServerStatus> =>
   expected(folder, async () => {
-    const layout = layoutOf(folder);
-    const said = readPidFile(layout);
+    const layout = layoutOf(folder)
+    const said = readPidFile(layout)
     if (said?.status === "ready" && (await answers(layout, said, 2000))) {
-      const { how: _, ...server } = running(layout, said, "adopted");
-      return { state: "running", ...server };
+      const { how: _, ...server } = running(layout, said, "adopted")
+      return { state: "running", ...server }
     }
     return said !== undefined && isPostmaster(said.pid, layout)
       ? { state: "unresponsive", pid: said.pid, folder: layout.folder, log: layout.log }
-      : { state: "stopped", folder: layout.folder };
-  });
+      : { state: "stopped", folder: layout.folder }
+  })
 
 /** Ends the server at once and deletes its data, without a way back; the folder itself only when nothing else is in it. */
 export const removeServer = async (folder: string): Promise<void> => {
-  await stopWith(folder, ["SIGQUIT", "SIGKILL"], 10_000);
+  await stopWith(folder, ["SIGQUIT", "SIGKILL"], 10_000)
   await expected(folder, async () => {
-    const layout = layoutOf(folder);
-    const elsewhere = linkedSocketFolder(layout);
+    const layout = layoutOf(folder)
+    const elsewhere = linkedSocketFolder(layout)
     const parts = [
       layout.data,
       layout.log,
       layout.oldLog,
       layout.socket,
       ...unfinished(layout).map((name) => join(layout.folder, name)),
-    ];
+    ]
     for (const path of elsewhere === undefined ? parts : [elsewhere, ...parts]) {
-      await rm(path, { recursive: true, force: true, maxRetries: 3 });
+      await rm(path, { recursive: true, force: true, maxRetries: 3 })
     }
     try {
-      rmdirSync(layout.folder);
+      rmdirSync(layout.folder)
     } catch (error) {
-      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemCode(error) ?? "")) throw error;
+      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemCode(error) ?? "")) throw error
     }
-  });
-};
+  })
+}
 
 const stopWith = (folder: string, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) =>
   expected(folder, async (): Promise<"stopped" | "not running"> => {
-    const layout = layoutOf(folder);
-    const said = readPidFile(layout);
-    if (said === undefined || !isPostmaster(said.pid, layout)) return "not running";
+    const layout = layoutOf(folder)
+    const said = readPidFile(layout)
+    if (said === undefined || !isPostmaster(said.pid, layout)) return "not running"
     for (const signal of signals) {
-      send(said.pid, signal, layout);
-      const bound = deadline(timeoutMs);
-      for (; bound.left() > 0; await pause(10)) if (!isPostmaster(said.pid, layout)) return "stopped";
+      send(said.pid, signal, layout)
+      const bound = deadline(timeoutMs)
+      for (; bound.left() > 0; await pause(10)) if (!isPostmaster(said.pid, layout)) return "stopped"
     }
-    throw new EmbeddedServerFailed("not-stopped", `The server (pid ${said.pid}) did not stop; its log is ${layout.log}`);
-  });
+    throw new EmbeddedServerFailed("not-stopped", `The server (pid ${said.pid}) did not stop; its log is ${layout.log}`)
+  })
 
 const send = (pid: number, signal: NodeJS.Signals, layout: Layout): void => {
   try {
-    process.kill(pid, signal);
+    process.kill(pid, signal)
   } catch (error) {
     // It ended by itself meanwhile.
-    if (systemCode(error) === "ESRCH") return;
+    if (systemCode(error) === "ESRCH") return
     throw new EmbeddedServerFailed(
       "not-permitted",
       `The server of ${layout.folder} (pid ${pid}) belongs to another user; stop it as that user or as root`,
-    );
+    )
   }
-};
+}
 
 const running = (layout: Layout, { pid, port, socketFolder }: PidFile, how: RunningServer["how"]): RunningServer => ({
   how,
@@ -162,16 +162,16 @@ const running = (layout: Layout, { pid, port, socketFolder }: PidFile, how: Runn
   folder: layout.folder,
   log: layout.log,
   url: `postgres:///postgres?host=${encodeURIComponent(socketFolder)}&port=${port}&user=${superuser}`,
-});
+})
 
 /** A point in time, in milliseconds from now; `left` is never negative. */
 const deadline = (milliseconds: number) => {
-  const at = performance.now() + milliseconds;
-  return { left: () => Math.max(0, at - performance.now()) };
-};
+  const at = performance.now() + milliseconds
+  return { left: () => Math.max(0, at - performance.now()) }
+}
 
 const notStarted = (layout: Layout, words: string) =>
-  new EmbeddedServerFailed("not-started", `PostgreSQL did not start in ${layout.folder}: ${words} (log: ${layout.log})`);
+  new EmbeddedServerFailed("not-started", `PostgreSQL did not start in ${layout.folder}: ${words} (log: ${layout.log})`)
 
 const notReady = (layout: Layout, said: PidFile | undefined) =>
   new EmbeddedServerFailed(
@@ -179,4 +179,4 @@ const notReady = (layout: Layout, said: PidFile | undefined) =>
     `The server of ${layout.folder} is not ready yet (${said?.status || "no status"}, pid ${said?.pid ?? "unknown"}); ` +
       `try again, or see ${layout.log}` +
       (existsSync(layout.log) ? "" : ", which is not there yet"),
-  );
+  )

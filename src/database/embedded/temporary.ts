@@ -4,16 +4,16 @@
  * However that process ends (`stop`, its end, Ctrl-C, SIGTERM, SIGKILL), a small watchdog notices, ends the server and deletes
  * the folder. There are no signal handlers here: they would compete with the ones of the program, and SIGKILL passes them by.
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { removeServer, startServer, type RunningServer, type ServerOptions } from "./server.ts";
-import { temporaryFolder } from "./socketFolder.ts";
-import { giveTo, serverUser } from "./user.ts";
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { removeServer, startServer, type RunningServer, type ServerOptions } from "./server.ts"
+import { temporaryFolder } from "./socketFolder.ts"
+import { giveTo, serverUser } from "./user.ts"
 
 export interface TemporaryServer extends RunningServer {
   /** Ends the server and deletes its folder. May be called again. */
-  readonly stop: () => Promise<void>;
+  readonly stop: () => Promise<void>
 }
 
 /**
@@ -24,22 +24,22 @@ export const startTemporaryServer = async (
   prefix: string,
   options: ServerOptions & { readonly durable: boolean },
 ): Promise<TemporaryServer> => {
-  const user = serverUser([]);
-  const folder = mkdtempSync(join(temporaryFolder(user), prefix));
-  const dismiss = watch(folder);
+  const user = serverUser([])
+  const folder = mkdtempSync(join(temporaryFolder(user), prefix))
+  const dismiss = watch(folder)
   const stop = async () => {
-    await removeServer(folder);
-    rmSync(folder, { recursive: true, force: true });
-    dismiss();
-  };
-  try {
-    giveTo(user, folder);
-    return { ...(await startServer(folder, options)), stop };
-  } catch (error) {
-    await stop();
-    throw error;
+    await removeServer(folder)
+    rmSync(folder, { recursive: true, force: true })
+    dismiss()
   }
-};
+  try {
+    giveTo(user, folder)
+    return { ...(await startServer(folder, options)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
 
 /**
  * Reads until its owner is gone: the kernel closes the other end of the pipe then. A server that was about to start may write
@@ -59,7 +59,7 @@ while [ -e "$1" ] && [ $round -lt 200 ]; do
   round=$((round + 1))
   sleep 0.1
 done
-`;
+`
 
 /** Starts the watchdog of a folder; what comes back lets it go. It keeps neither this process nor a terminal waiting. */
 const watch = (folder: string): (() => void) => {
@@ -67,12 +67,12 @@ const watch = (folder: string): (() => void) => {
     cwd: "/",
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
-  });
-  child.on("error", () => {});
-  child.unref();
+  })
+  child.on("error", () => {})
+  child.unref()
   // A socket in fact, and the only handle that would keep the event loop of the owner running.
-  const pipe: unknown = child.stdin;
-  if (pipe instanceof Object && "unref" in pipe && typeof pipe.unref === "function") pipe.unref();
-  child.stdin.on("error", () => {});
-  return () => child.stdin.end();
-};
+  const pipe: unknown = child.stdin
+  if (pipe instanceof Object && "unref" in pipe && typeof pipe.unref === "function") pipe.unref()
+  child.stdin.on("error", () => {})
+  return () => child.stdin.end()
+}

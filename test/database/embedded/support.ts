@@ -1,17 +1,17 @@
 /** What the tests of the embedded server share: folders that are cleaned up, programs in processes of their own, one query. */
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import postgres from "postgres";
-import { onTestFinished } from "vitest";
-import { removeServer, type RunningServer } from "../../../src/database/embedded/server.ts";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process"
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { setTimeout as pause } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import postgres from "postgres"
+import { onTestFinished } from "vitest"
+import { removeServer, type RunningServer } from "../../../src/database/embedded/server.ts"
 
-export const asRoot = process.getuid?.() === 0;
-export const onLinux = process.platform === "linux";
+export const asRoot = process.getuid?.() === 0
+export const onLinux = process.platform === "linux"
 
 /** Uids of users of this machine other than root and the one that root's server runs as. */
 export const plainUids: ReadonlyArray<number> = existsSync("/etc/passwd")
@@ -19,25 +19,26 @@ export const plainUids: ReadonlyArray<number> = existsSync("/etc/passwd")
       .split("\n")
       .map((line) => Number(line.split(":")[2]))
       .filter((uid) => uid > 0 && uid !== 65_534)
-  : [];
+  : []
 
 /** A new folder; the server in `data` below it, and all else, goes with the test. */
 export const newFolder = (): string => {
-  const parent = mkdtempSync(join(tmpdir(), "ipam-embedded-"));
-  chmodSync(parent, 0o755);
-  const folder = join(parent, "data");
+  const parent = mkdtempSync(join(tmpdir(), "ipam-embedded-"))
+  chmodSync(parent, 0o755)
+  const folder = join(parent, "data")
   onTestFinished(async () => {
-    await removeServer(folder);
-    rmSync(parent, { recursive: true, force: true });
-  });
-  return folder;
-};
+    await removeServer(folder)
+    rmSync(parent, { recursive: true, force: true })
+  })
+  return folder
+}
 
-const owner = fileURLToPath(new URL("owner.ts", import.meta.url));
+const owner = fileURLToPath(new URL("owner.ts", import.meta.url))
 
 /** Whether another user of this machine can read this repository and the node that runs it. */
 export const othersCanRead = (uid: number): boolean =>
-  spawnSync("/bin/sh", ["-c", 'test -r "$1" && test -x "$2"', "sh", owner, process.execPath], { uid, gid: uid }).status === 0;
+  spawnSync("/bin/sh", ["-c", 'test -r "$1" && test -x "$2"', "sh", owner, process.execPath], { uid, gid: uid })
+    .status === 0
 
 /** Runs owner.ts, as another user if `uid` is given; `said` is its first line. */
 export const runOwner = (args: ReadonlyArray<string>, uid?: number): { child: ChildProcess; said: Promise<Said> } => {
@@ -46,24 +47,24 @@ export const runOwner = (args: ReadonlyArray<string>, uid?: number): { child: Ch
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
     ...(uid === undefined ? {} : { uid, gid: uid, env: { PATH: process.env["PATH"] ?? "" } }),
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  })
+  onTestFinished(() => void child.kill("SIGKILL"))
   const said = new Promise<Said>((resolve, reject) => {
-    const lines = createInterface({ input: child.stdout });
-    lines.once("line", (line) => resolve(JSON.parse(line) as Said));
-    lines.once("close", () => reject(new Error("the process said nothing")));
-    child.once("error", reject);
-  });
+    const lines = createInterface({ input: child.stdout })
+    lines.once("line", (line) => resolve(JSON.parse(line) as Said))
+    lines.once("close", () => reject(new Error("the process said nothing")))
+    child.once("error", reject)
+  })
   // A test may kill the process and never ask what it said.
-  said.catch(() => undefined);
-  return { child, said };
-};
+  said.catch(() => undefined)
+  return { child, said }
+}
 
-export type Said = RunningServer & { readonly reason?: string; readonly message?: string };
+export type Said = RunningServer & { readonly reason?: string; readonly message?: string }
 
 /** The first row of a statement, on a connection of its own. */
 export const query = async (server: Pick<RunningServer, "host" | "port" | "user">, text: string) => {
-  const { host, port, user } = server;
+  const { host, port, user } = server
   const sql = postgres({
     host,
     port,
@@ -73,26 +74,26 @@ export const query = async (server: Pick<RunningServer, "host" | "port" | "user"
     fetch_types: false,
     connect_timeout: 5,
     onnotice: () => {},
-  });
+  })
   try {
-    const [row] = await sql.unsafe<Array<Record<string, unknown>>>(text);
-    return row;
+    const [row] = await sql.unsafe<Array<Record<string, unknown>>>(text)
+    return row
   } finally {
-    await sql.end({ timeout: 1 });
+    await sql.end({ timeout: 1 })
   }
-};
+}
 
 /** Waits until something holds, for ten seconds at most; fails saying what did not. */
 export const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 10_000
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`still not so after ten seconds: ${what}`);
-    await pause(20);
+    if (performance.now() > end) throw new Error(`still not so after ten seconds: ${what}`)
+    await pause(20)
   }
-};
+}
 
 /** The uid of a running process. */
-export const uidOf = (pid: number): number => statSync(`/proc/${pid}`).uid;
+export const uidOf = (pid: number): number => statSync(`/proc/${pid}`).uid
 
 /** Processes whose command line names the text; a zombie has none. Linux only. */
 export const processesNaming = (text: string): ReadonlyArray<number> =>
@@ -100,12 +101,13 @@ export const processesNaming = (text: string): ReadonlyArray<number> =>
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)
       } catch {
-        return false;
+        return false
       }
     })
-    .map(Number);
+    .map(Number)
 
 /** The words of a process's command line. Linux only. */
-export const commandLine = (pid: number): ReadonlyArray<string> => readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+export const commandLine = (pid: number): ReadonlyArray<string> =>
+  readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
