@@ -16,6 +16,7 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import { readFileSync } from "node:fs"
 import { allocationCommands } from "./allocationCommands.ts"
 import { databaseCommands } from "./databaseCommands.ts"
+import { demoCommand } from "./demoCommand.ts"
 import { report } from "./exit.ts"
 import { Data, Json, Url } from "./flags.ts"
 import { poolCommand } from "./poolCommands.ts"
@@ -24,7 +25,7 @@ const root = Command.make("saga-ipam").pipe(
   Command.withDescription(
     "An IP address allocator on PostgreSQL: the same request gets the same address, and no address is held twice.",
   ),
-  Command.withSubcommands([poolCommand, ...allocationCommands, ...databaseCommands]),
+  Command.withSubcommands([poolCommand, ...allocationCommands, ...databaseCommands, demoCommand]),
   Command.withGlobalFlags([Json, Data, Url]),
 )
 
