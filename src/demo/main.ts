@@ -146,7 +146,7 @@ const report = async (ipam: Ipam): Promise<void> => {
 }
 
 const main = async (): Promise<void> => {
-  const database = await openDemoDatabase(process.env["DATABASE_URL"])
+  const database = await openDemoDatabase(process.env["DATABASE_URL"] || undefined)
   try {
     await play(database.ipam)
     await report(database.ipam)

@@ -1,7 +1,6 @@
 /** The database of a demo: on a throw-away server, or its own on the server of DATABASE_URL; gone afterwards either way. */
 import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
-import postgres from "postgres"
 import { Database } from "../database/Database.ts"
 import { startTemporaryServer } from "../database/embedded/temporary.ts"
 import { migrate } from "../database/migrate.ts"
@@ -36,14 +35,16 @@ export const openDemoDatabase = async (url: string | undefined): Promise<DemoDat
     return open({ data: server.folder }, server.stop)
   }
   const name = `saga_ipam_demo_${randomBytes(5).toString("hex")}`
-  const admin = postgres(url, { max: 1, onnotice: () => undefined })
-  await admin.unsafe(`create database ${name}`)
+  const run = (text: string) =>
+    Effect.runPromise(
+      Effect.flatMap(Database, (database) => database.script(text, 60_000)).pipe(
+        Effect.provide(Database.layer({ url })),
+      ),
+    )
+  const remove = () => run(`drop database if exists ${name} with (force)`)
+  await run(`create database ${name}`)
   const own = new URL(url)
   own.pathname = name
-  const remove = async () => {
-    await admin.unsafe(`drop database if exists ${name} with (force)`)
-    await admin.end()
-  }
   try {
     await Effect.runPromise(migrate().pipe(Effect.provide(Database.layer({ url: own.href }))))
   } catch (error) {

@@ -58,7 +58,8 @@ describe("a throw-away server", () => {
 
   it.runIf(onLinux)("ends with an owner that is killed while it makes the cluster", async () => {
     const { child, said } = runOwner(["temporary"])
-    const initdb = () => processesNaming("/.init-").length > 0 && processesNaming("saga-ipam-watchdog").length > 0
+    const initdb = () =>
+      processesNaming(`.init-${child.pid}-`).length > 0 && processesNaming("saga-ipam-watchdog").length > 0
     await until("initdb is at work", initdb)
     const folders = new Set(
       processesNaming(`.init-${child.pid}-`).map((pid) =>
