@@ -7,7 +7,7 @@
 -- Safe: a look proves what it refuses (ipam.verdict), else takes everything in one subtransaction without waiting for an extent
 -- (ipam.take_slots). If that falls short it is rolled back whole, and only then the one extent it was short of is waited for.
 -- Bounded: 2 s a wait (lock_timeout), 5 s in all, then lock_not_available (55P03) with nothing written.
--- Cost: bench/library.ts.
+-- Cost: a proof and a subtransaction for the whole request, then two statements a slot.
 create or replace function ipam.allocate_many(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[] default null,
   owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,

@@ -4,7 +4,7 @@
 -- Comes back: `released` (freed tells whether a unit came free) or `already_released`.
 -- Repeatable: for ever, both are successes.
 -- Safe: it is an upsert on the key, so it waits for an allocate of that key that has not committed and turns the row it left.
--- Cost: one extent inserted, one counter updated, at any size of the pool (bench/exhaustion.ts, churn).
+-- Cost: one extent inserted, one counter updated, at any size of the pool.
 create or replace function ipam.release(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
