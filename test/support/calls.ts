@@ -1,0 +1,137 @@
+/** The SQL functions as tests call them: one line a call, as the role that allocates, with answers that compare as plain values. */
+import type { Session, TestDatabase } from "./database.ts"
+
+/** An answer without what differs from run to run; `detail` as the server gave it. */
+export interface Answer {
+  readonly outcome: string
+  readonly slot: string
+  readonly address: string | null
+  readonly generation: string | null
+  readonly state: string | null
+  readonly expiresAt: string | null
+  readonly freed: boolean | null
+  readonly detail: Readonly<Record<string, unknown>> | null
+}
+
+export interface Request {
+  readonly vrf?: string
+  readonly pool: string
+  readonly requestId: string
+  readonly slot?: string
+  readonly address?: string
+  readonly owner?: string
+  readonly ttlSeconds?: number
+  readonly allowReserved?: boolean
+  readonly allowCooling?: boolean
+}
+
+export interface SlotRequest {
+  readonly slot: string
+  readonly pool: string
+  readonly address?: string
+}
+
+const columns = `outcome, slot, host(address) as address, generation::text, state, expires_at::text as "expiresAt", freed, detail`
+
+/** A session that may do what an allocator may, and no more. */
+export const allocatorSession = async (database: TestDatabase): Promise<Session> => {
+  const session = database.session()
+  await session.run("set role ipam_allocator")
+  return session
+}
+
+const answers = async (
+  session: Session,
+  call: string,
+  parameters: ReadonlyArray<string | number | boolean | null>,
+): Promise<Array<Answer>> =>
+  (await session.rows(`select ${columns} from ipam.${call}`, parameters)) as unknown as Array<Answer>
+
+const only = async (rows: Promise<Array<Answer>>): Promise<Answer> => {
+  const [answer, ...more] = await rows
+  if (answer === undefined || more.length > 0) throw new Error("a call for one slot gives one row")
+  return answer
+}
+
+export const allocate = (session: Session, request: Request): Promise<Answer> =>
+  only(
+    answers(session, "allocate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", [
+      request.vrf ?? "default",
+      request.pool,
+      request.requestId,
+      request.slot ?? "default",
+      request.address ?? null,
+      request.owner === undefined ? null : "instance",
+      request.owner ?? null,
+      request.ttlSeconds ?? null,
+      request.allowReserved ?? false,
+      request.allowCooling ?? false,
+    ]),
+  )
+
+const list = (values: ReadonlyArray<string | undefined>): string =>
+  `{${values.map((value) => (value === undefined ? "null" : JSON.stringify(value))).join(",")}}`
+
+export const allocateMany = (
+  session: Session,
+  requestId: string,
+  slots: ReadonlyArray<SlotRequest>,
+): Promise<Array<Answer>> =>
+  answers(session, "allocate_many('default', $1, $2::text[], $3::text[], $4::inet[])", [
+    requestId,
+    list(slots.map((one) => one.slot)),
+    list(slots.map((one) => one.pool)),
+    list(slots.map((one) => one.address)),
+  ])
+
+export const confirm = (session: Session, requestId: string, slot = "default"): Promise<Answer> =>
+  only(answers(session, "confirm('default', $1, $2)", [requestId, slot]))
+
+export const extend = (session: Session, requestId: string, ttlSeconds: number): Promise<Answer> =>
+  only(answers(session, "extend('default', $1, 'default', $2)", [requestId, ttlSeconds]))
+
+export const release = (session: Session, requestId: string, slot = "default", vrf = "default"): Promise<Answer> =>
+  only(answers(session, "release($1, $2, $3)", [vrf, requestId, slot]))
+
+export const releaseMany = (
+  session: Session,
+  requestId: string,
+  slots: ReadonlyArray<string>,
+): Promise<Array<Answer>> => answers(session, "release_many('default', $1, $2::text[])", [requestId, list(slots)])
+
+/** The allocation or the tombstone; `undefined` for a key never seen. */
+export const get = async (session: Session, requestId: string): Promise<Answer | undefined> =>
+  (await answers(session, "get('default', $1, 'default')", [requestId]))[0]
+
+/** Makes a pool of one range, `10.1.0.0-10.1.0.3` or a CIDR, as the owner; answers the outcome. */
+export const createPool = async (
+  owner: Session,
+  name: string,
+  range: string,
+  options: { readonly cooldownSeconds?: number; readonly reserve?: string; readonly vrf?: string } = {},
+): Promise<unknown> => {
+  const [row] = await owner.rows("select outcome from ipam.create_pool($1, $2, $3::text[], $4::text[], 'none', $5)", [
+    options.vrf ?? "default",
+    name,
+    list(range.split(",")),
+    list(options.reserve === undefined ? [] : [options.reserve]),
+    options.cooldownSeconds ?? 0,
+  ])
+  return row?.["outcome"]
+}
+
+/** What the pool's counters say. */
+export const counts = async (owner: Session, pool: string): Promise<Record<string, unknown> | undefined> =>
+  (
+    await owner.rows(
+      "select held::int, free::int, cooling::int, reserved::int, size::int from ipam.get_pool('default', $1)",
+      [pool],
+    )
+  )[0]
+
+/** Comes true when this many sessions of the database wait for a lock that another one holds. */
+export const waiting = (owner: Session, sessions = 1): Promise<Record<string, unknown>> =>
+  owner.until(
+    "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0 having count(*) >= $1",
+    [sessions],
+  )
