@@ -86,7 +86,8 @@ begin
         for update skip locked
       ),
 
-      -- Its head, unless a live allocation holds that against all rules.
+      -- Its head, unless a live allocation holds that against all rules. By LATERAL with LIMIT 1: as NOT EXISTS it became, planned
+      -- on empty tables, a join on the VRF alone that read every held address.
       inserted as (
         insert into ipam.allocation (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
@@ -97,9 +98,13 @@ begin
           v_fingerprint, allocate.owner_kind, allocate.owner_id, v_now, v_now + make_interval(secs => allocate.ttl_seconds),
           case when allocate.ttl_seconds is null then v_now end
         from picked
-        where not exists (
-          select from ipam.allocation a where a.vrf = allocate.vrf and a.unit = picked.next and a.released_at is null
-        )
+          left join lateral (
+            select true as held
+            from ipam.allocation a
+            where a.vrf = allocate.vrf and a.unit = picked.next and a.released_at is null
+            limit 1
+          ) holder on true
+        where holder.held is null
         on conflict (vrf, request_id, slot) do nothing
         returning allocation as a
       ),

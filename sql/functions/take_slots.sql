@@ -10,6 +10,10 @@ create or replace function ipam.take_slots(
 ) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $function$
 #variable_conflict use_column
 declare
@@ -84,7 +88,9 @@ begin
 
   select jsonb_build_object('slot', t.slot, 'address', host(t.unit)) into v_detail
   from unnest(v_taken) t
-  where exists (select from ipam.allocation a where a.vrf = take_slots.vrf and a.unit = t.unit and a.released_at is null)
+    cross join lateral (
+      select from ipam.allocation a where a.vrf = take_slots.vrf and a.unit = t.unit and a.released_at is null limit 1
+    ) holder
   limit 1;
   if v_detail is not null then
     raise exception using errcode = 'IP002', message = 'a free address has a live holder', detail = v_detail;
