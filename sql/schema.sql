@@ -105,7 +105,7 @@ alter table ipam.allocation add constraint allocation_request CHECK (request_id 
 alter table ipam.allocation add constraint allocation_seen CHECK (num_nulls(pool_id, range_id, unit, generation, fingerprint, allocated_at) = ANY (ARRAY[0, 6]));
 alter table ipam.allocation add constraint allocation_state CHECK (allocated_at IS NULL OR num_nonnulls(expires_at, confirmed_at) > 0);
 alter table ipam.allocation add constraint allocation_unseen CHECK (allocated_at IS NOT NULL OR released_at IS NOT NULL AND num_nonnulls(owner_kind, expires_at, confirmed_at) = 0);
-alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (vrf, extent_id);
+alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (extent_id, vrf);
 alter table ipam.migration add constraint migration_pkey PRIMARY KEY (file);
 alter table ipam.pool add constraint pool_cooldown CHECK (cooldown >= '00:00:00'::interval);
 alter table ipam.pool add constraint pool_family CHECK (family = ANY (ARRAY[4, 6]));
@@ -134,7 +134,7 @@ CREATE INDEX range_pool ON ipam.range USING btree (vrf, pool_id, first);
 CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (vrf, request_id, slot);
 CREATE UNIQUE INDEX allocation_unit ON ipam.allocation USING btree (vrf, unit) WHERE (released_at IS NULL);
 CREATE UNIQUE INDEX free_extent_last ON ipam.free_extent USING btree (vrf, pool_id, last);
-CREATE UNIQUE INDEX free_extent_pkey ON ipam.free_extent USING btree (vrf, extent_id);
+CREATE UNIQUE INDEX free_extent_pkey ON ipam.free_extent USING btree (extent_id, vrf);
 CREATE UNIQUE INDEX migration_pkey ON ipam.migration USING btree (file);
 CREATE UNIQUE INDEX pool_counter_pkey ON ipam.pool_counter USING btree (vrf, pool_id, shard);
 CREATE UNIQUE INDEX pool_name ON ipam.pool USING btree (vrf, name) WHERE (deleted_at IS NULL);
@@ -148,8 +148,8 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 8fa95789cebc2cad
 create function address_after(address inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- af62c0f00d4441aa
 create function address_number(address inet) returns numeric language sql immutable parallel safe cost 100; -- 32ad705affb5c846
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d8ab447f72dbe2e7
-create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 494d0aec8a5204f1
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d908e6cdea5e18eb
+create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 078381502aab3827
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fd5cb9bef1fe2b17
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- cbbcb3d2edf595a9
@@ -183,7 +183,7 @@ create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT N
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
 create function lock_held(vrf text, request_id uuid, slots text[]) returns integer language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ebe3f342b7453446
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62cd360b8d25d439
-create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 05b5c07616490991
+create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 9cae5b2aeffa8dd1
 create function number_address(number numeric) returns inet language sql immutable parallel safe cost 100; -- 84f5f7b3985904ae
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 670fd8cb8fded0d2
@@ -196,13 +196,13 @@ create function remove_range(vrf text, pool text, range text) returns ipam.pool_
 create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0259c521d9eead6e
 create function reserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 96eb44ec1ac8a3d8
 create function reserve_in_pool(vrf text, pool_id bigint, range text) returns boolean language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 27a314324a71474d
-create function reserve_span(vrf text, pool_id bigint, range_id bigint, first inet, last inet, reason text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- a03179ff7c1ff0f2
+create function reserve_span(vrf text, pool_id bigint, range_id bigint, first inet, last inet, reason text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 689913e7e5df2064
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 50177d3465de6779
-create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e59ea9b46d10f67f
+create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8b75474db7127ab7
 create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- f052e08176b5c163
 create function unit_count(first inet, last inet) returns numeric language sql immutable parallel safe cost 100; -- db4677537ca1c181
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
-create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 4f960252a32b7c8a
+create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- a83670aca9970181
 create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2c74b8bc6b33c28e
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 
@@ -282,6 +282,7 @@ comment on table column ipam.free_extent.generation is 'Of the last allocation o
 comment on table column ipam.pool.definition is 'The arguments it was created with, to tell a repeated create from another pool.';
 comment on table column ipam.pool.spread is 'Where callers who compete begin to look, in address order; a caller alone begins at the lowest.';
 comment on table column ipam.vrf.generation_floor is 'No extent made from now on starts below it: the largest generation that any removed extent had.';
+comment on table constraint free_extent_pkey on ipam.free_extent is 'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on table ipam.allocation is 'One row a key, for ever: live while released_at is null, then its tombstone. provisional: expires_at and no confirmed_at.';
 comment on table ipam.migration is 'What was applied to this schema, by file, with the SHA-256 of its text.';
 comment on table ipam.pool_counter is '64 shards a pool, of which only the sums mean something.';

@@ -113,8 +113,7 @@ begin
       advanced_extent as (
         update ipam.free_extent e
         set next = broadcast(e.next) + 1
-        where e.vrf = allocate.vrf
-          and e.extent_id = (select picked.extent_id from picked, inserted where picked.next < picked.last)
+        where e.extent_id = (select picked.extent_id from picked, inserted where picked.next < picked.last)
       ),
 
       counted as (
@@ -134,7 +133,7 @@ begin
       if (v_look.a).unit is not null then
         if v_look.fresh then
           if v_look.spent then
-            delete from ipam.free_extent e where e.vrf = allocate.vrf and e.extent_id = v_look.extent_id;
+            delete from ipam.free_extent e where e.extent_id = v_look.extent_id;
           end if;
           v_answer.outcome := 'allocated';
         elsif (v_look.a).released_at is null and (v_look.a).fingerprint = v_fingerprint then

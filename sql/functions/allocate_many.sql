@@ -82,7 +82,7 @@ begin
     if v_awaited <> '' then
       -- The lock is given back at once, so that the next look waits for nothing while it holds something.
       begin
-        perform from ipam.free_extent e where e.vrf = allocate_many.vrf and e.extent_id = v_awaited::bigint for update;
+        perform from ipam.free_extent e where e.extent_id = v_awaited::bigint for update;
         raise sqlstate 'IP003';
       exception
         when sqlstate 'IP003' then null;

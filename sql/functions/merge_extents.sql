@@ -51,7 +51,7 @@ begin
     group by n.range_id, n.part, n.run
     having count(*) > 1
     loop
-      delete from ipam.free_extent e where e.vrf = v_pool.vrf and e.extent_id = any (v_run.extent_ids);
+      delete from ipam.free_extent e where e.extent_id = any (v_run.extent_ids);
       insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
       values (v_pool.vrf, v_pool.pool_id, v_run.range_id, v_run.next, v_run.last, v_run.generation);
       v_fewer := v_fewer + cardinality(v_run.extent_ids) - 1;

@@ -28,7 +28,7 @@ begin
       order by e.last
       for update
     loop
-      delete from ipam.free_extent e where e.vrf = reserve_span.vrf and e.extent_id = v_extent.extent_id;
+      delete from ipam.free_extent e where e.extent_id = v_extent.extent_id;
       for v_part in
         select greatest(v_extent.next, reserve_span.first) as low, least(v_extent.last, reserve_span.last) as high
       loop

@@ -54,7 +54,7 @@ begin
       limit 1;
       select e.* into v_extent
       from ipam.free_extent e
-      where e.vrf = take_slots.vrf and e.extent_id = v_extent_id
+      where e.extent_id = v_extent_id
       for update skip locked;
       v_unit := case
         when v_extent.next <= v_wanted.address and v_wanted.address <= v_extent.last and v_extent.available_at = v_wanted.available_at
@@ -74,9 +74,9 @@ begin
       );
     end if;
     if v_unit < v_extent.last then
-      update ipam.free_extent e set next = broadcast(v_unit) + 1 where e.vrf = take_slots.vrf and e.extent_id = v_extent.extent_id;
+      update ipam.free_extent e set next = broadcast(v_unit) + 1 where e.extent_id = v_extent.extent_id;
     else
-      delete from ipam.free_extent e where e.vrf = take_slots.vrf and e.extent_id = v_extent.extent_id;
+      delete from ipam.free_extent e where e.extent_id = v_extent.extent_id;
     end if;
 
     v_taken := v_taken || row(

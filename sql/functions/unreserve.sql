@@ -32,7 +32,7 @@ begin
       order by e.last
       for update
     loop
-      update ipam.free_extent e set available_at = '-infinity' where e.vrf = unreserve.vrf and e.extent_id = v_extent.extent_id;
+      update ipam.free_extent e set available_at = '-infinity' where e.extent_id = v_extent.extent_id;
       v_freed := v_freed + ipam.unit_count(v_extent.next, v_extent.last);
     end loop;
     update ipam.allocation a

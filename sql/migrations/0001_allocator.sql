@@ -103,8 +103,10 @@ create table ipam.free_extent (
   generation bigint not null,
   last_owner_kind text,
   last_owner_id text,
-  constraint free_extent_pkey primary key (vrf, extent_id)
+  constraint free_extent_pkey primary key (extent_id, vrf)
 ) with (fillfactor = 70);
+comment on constraint free_extent_pkey on ipam.free_extent is
+  'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on column ipam.free_extent.available_at is '-infinity: free. A time: cooling until then. infinity: reserved.';
 comment on column ipam.free_extent.generation is 'Of the last allocation of its addresses; the next one takes it plus 1.';
 create index free_extent_pick on ipam.free_extent (vrf, pool_id, available_at, last);
