@@ -1,0 +1,132 @@
+/** Several slots in one call: all or none, each saying what it is. */
+import { randomUUID } from "node:crypto"
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
+import {
+  allocate,
+  allocateMany,
+  allocatorSession,
+  confirm,
+  counts,
+  createPool,
+  get,
+  releaseMany,
+} from "../support/calls.ts"
+import type { Answer } from "../support/calls.ts"
+import type { Session } from "../support/database.ts"
+import { useDatabase } from "../support/database.ts"
+
+const database = useDatabase()
+let owner: Session
+let session: Session
+let number = 0
+let v4: string
+let v6: string
+let requestId: string
+
+beforeAll(async () => {
+  owner = database().session()
+  session = await allocatorSession(database())
+})
+beforeEach(async () => {
+  number += 1
+  v4 = `four-${number}`
+  v6 = `six-${number}`
+  requestId = randomUUID()
+  await createPool(owner, v4, `10.${number}.0.0-10.${number}.0.1`)
+  await createPool(owner, v6, `2001:db8:${number}::/64`)
+})
+afterEach(async () => {
+  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+})
+const outcomes = (answers: ReadonlyArray<Answer>) => answers.map((answer) => [answer.slot, answer.outcome])
+
+test("both families in one request, answered in the order asked, and replayed whole", async () => {
+  const slots = [
+    { slot: "eth0/v6", pool: v6 },
+    { slot: "eth0/v4", pool: v4 },
+  ]
+  const first = await allocateMany(session, requestId, slots)
+  expect(first.map((answer) => answer.address)).toEqual([`2001:db8:${number}::1`, `10.${number}.0.0`])
+  expect(outcomes(first)).toEqual([
+    ["eth0/v6", "allocated"],
+    ["eth0/v4", "allocated"],
+  ])
+  const replayed = await allocateMany(session, requestId, slots.toReversed())
+  expect(replayed).toEqual(first.toReversed().map((answer) => ({ ...answer, outcome: "replayed" })))
+})
+
+test("one refusal withholds the rest, and slots already held replay", async () => {
+  await allocateMany(session, requestId, [{ slot: "held", pool: v6 }])
+  const answers = await allocateMany(session, requestId, [
+    { slot: "a", pool: v6 },
+    { slot: "held", pool: v6 },
+    { slot: "b", pool: "nowhere" },
+  ])
+  expect(outcomes(answers)).toEqual([
+    ["a", "withheld"],
+    ["held", "replayed"],
+    ["b", "unknown_pool"],
+  ])
+  expect(await counts(owner, v4)).toMatchObject({ held: 0 })
+  expect(await owner.rows("select 1 from ipam.allocation where request_id = $1", [requestId])).toHaveLength(1)
+})
+
+test("more slots than a pool has: refused, nothing taken, and what is free is not told as cooling", async () => {
+  const answers = await allocateMany(
+    session,
+    requestId,
+    ["a", "b", "c"].map((slot) => ({ slot, pool: v4 })),
+  )
+  expect(new Set(answers.map((answer) => answer.outcome))).toEqual(new Set(["exhausted"]))
+  expect(answers[0]?.detail).toMatchObject({ size: "2", held: "0", reserved: "0", cooling: "0" })
+  expect(await counts(owner, v4)).toMatchObject({ held: 0, free: 2 })
+})
+
+test("the same explicit address twice in one request is taken the second time", async () => {
+  const address = `10.${number}.0.1`
+  const answers = await allocateMany(session, requestId, [
+    { slot: "a", pool: v4, address },
+    { slot: "b", pool: v4, address },
+  ])
+  expect(outcomes(answers)).toEqual([
+    ["a", "withheld"],
+    ["b", "address_taken"],
+  ])
+})
+
+test("an explicit address and any address of one pool in one request do not meet", async () => {
+  const answers = await allocateMany(session, requestId, [
+    { slot: "a", pool: v4 },
+    { slot: "b", pool: v4, address: `10.${number}.0.0` },
+  ])
+  expect(answers.map((answer) => answer.address)).toEqual([`10.${number}.0.1`, `10.${number}.0.0`])
+})
+
+test("a release of several slots leaves a tombstone for every slot named, seen or not", async () => {
+  await allocateMany(session, requestId, [{ slot: "a", pool: v4 }])
+  const released = await releaseMany(session, requestId, ["never", "a"])
+  expect(released.map((answer) => [answer.slot, answer.outcome, answer.freed])).toEqual([
+    ["never", "released", false],
+    ["a", "released", true],
+  ])
+  for (const slot of ["never", "a"])
+    expect(await allocate(session, { pool: v4, requestId, slot })).toMatchObject({ outcome: "key_released" })
+  const again = await releaseMany(session, requestId, ["a", "never"])
+  expect(again.map((answer) => answer.outcome)).toEqual(["already_released", "already_released"])
+})
+
+test("confirm of several slots is all or none", async () => {
+  await allocate(session, { pool: v4, requestId, slot: "a", ttlSeconds: 600 })
+  const rows = await session.rows("select slot, outcome from ipam.confirm_many('default', $1, array['a', 'b'])", [
+    requestId,
+  ])
+  expect(rows).toEqual([
+    { slot: "a", outcome: "withheld" },
+    { slot: "b", outcome: "not_found" },
+  ])
+  expect(
+    await owner.rows("select 1 from ipam.allocation where request_id = $1 and confirmed_at is not null", [requestId]),
+  ).toEqual([])
+  expect(await confirm(session, requestId, "a")).toMatchObject({ outcome: "confirmed" })
+  expect(await get(session, requestId)).toBeUndefined()
+})
