@@ -20,7 +20,7 @@ begin
     update ipam.allocation a
     set confirmed_at = v_now, expires_at = null
     where a.vrf = confirm_many.vrf and a.request_id = confirm_many.request_id and a.slot = any (slots)
-      and a.released_at is null and a.confirmed_at is null;
+      and a.confirmed_at is null;
     return query select (ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots)).*;
   else
     return query select (ipam.held_answers('withheld', confirm_many.vrf, confirm_many.request_id, slots)).*;

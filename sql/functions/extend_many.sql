@@ -20,7 +20,7 @@ begin
     update ipam.allocation a
     set expires_at = v_expires_at
     where a.vrf = extend_many.vrf and a.request_id = extend_many.request_id and a.slot = any (slots)
-      and a.released_at is null and a.confirmed_at is null;
+      and a.confirmed_at is null;
     return query select (ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots)).*;
   else
     return query select (ipam.held_answers('withheld', extend_many.vrf, extend_many.request_id, slots)).*;
