@@ -1,0 +1,165 @@
+/** Two callers with one key, the first held open by its transaction and then ended by commit or by rollback. */
+import { randomUUID } from "node:crypto"
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import {
+  allocate,
+  allocateMany,
+  allocatorSession,
+  confirm,
+  counts,
+  createPool,
+  extend,
+  release,
+  waiting,
+} from "../support/calls.ts"
+import type { Session } from "../support/database.ts"
+import { useDatabase } from "../support/database.ts"
+
+const database = useDatabase()
+let owner: Session
+let first: Session
+let second: Session
+let number = 0
+let pool: string
+let requestId: string
+
+beforeAll(async () => {
+  owner = database().session()
+  first = await allocatorSession(database())
+  second = await allocatorSession(database())
+})
+beforeEach(async () => {
+  number += 1
+  pool = `pool-${number}`
+  requestId = randomUUID()
+  await createPool(owner, pool, `10.${number}.0.0`)
+})
+afterEach(async () => {
+  await first.run("rollback")
+  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+})
+const reclaim = async (session: Session) => session.rows("select request_id from ipam.reclaim_expired(100)")
+const expired = async () => {
+  await allocate(first, { pool, requestId, ttlSeconds: 0.001 })
+  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
+    requestId,
+  ])
+}
+
+describe.each([
+  ["commit", true],
+  ["rollback", false],
+] as const)("the first ended by %s", (end, committed) => {
+  test("same key for the last address: the second replays, or takes it", async () => {
+    await first.run("begin")
+    const { address } = await allocate(first, { pool, requestId })
+    const answer = allocate(second, { pool, requestId })
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toMatchObject({ outcome: committed ? "replayed" : "allocated", address })
+  })
+
+  test("same key with another owner: the second is told that it is reused, or takes it", async () => {
+    await first.run("begin")
+    await allocate(first, { pool, requestId, owner: "a" })
+    const answer = allocate(second, { pool, requestId, owner: "b" })
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toMatchObject({ outcome: committed ? "key_reused" : "allocated" })
+  })
+
+  test("a release against an allocate under way frees what it took, or leaves a tombstone alone", async () => {
+    await first.run("begin")
+    await allocate(first, { pool, requestId })
+    const answer = release(second, requestId)
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toMatchObject({ outcome: "released", freed: committed })
+    expect(await allocate(first, { pool, requestId })).toMatchObject({ outcome: "key_released" })
+    expect(await counts(owner, pool)).toMatchObject({ held: 0, free: 1 })
+  })
+
+  test("an allocate against a release under way of a key never seen holds nothing, or takes", async () => {
+    await first.run("begin")
+    await release(first, requestId)
+    const answer = allocate(second, { pool, requestId })
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toMatchObject({ outcome: committed ? "key_released" : "allocated" })
+  })
+
+  test("an allocate of the last address beside its release under way is exhausted, as the snapshot shows", async () => {
+    await allocate(first, { pool, requestId })
+    await first.run("begin")
+    await release(first, requestId)
+    expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "exhausted" })
+    await first.run(end)
+    expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({
+      outcome: committed ? "allocated" : "exhausted",
+    })
+  })
+
+  test("two releases of one key free it once", async () => {
+    await allocate(first, { pool, requestId })
+    await first.run("begin")
+    await release(first, requestId)
+    const answer = release(second, requestId)
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toMatchObject(
+      committed ? { outcome: "already_released", freed: false } : { outcome: "released", freed: true },
+    )
+    expect(await counts(owner, pool)).toMatchObject({ held: 0, free: 1 })
+  })
+
+  test.each([
+    ["confirm", "confirmed"],
+    ["extend", "extended"],
+  ] as const)("%s waits for a reclaim under way", async (verb, success) => {
+    await expired()
+    await first.run("reset role; begin")
+    expect(await reclaim(first)).toHaveLength(1)
+    const answer = verb === "confirm" ? confirm(second, requestId) : extend(second, requestId, 600)
+    await waiting(owner)
+    await first.run(end)
+    await first.run("set role ipam_allocator")
+    expect(await answer).toMatchObject({ outcome: committed ? "expired" : success })
+  })
+
+  test("a reclaim passes over a confirm under way", async () => {
+    await expired()
+    await first.run("begin")
+    expect(await confirm(first, requestId)).toMatchObject({ outcome: "confirmed" })
+    expect(await reclaim(owner)).toEqual([])
+    await first.run(end)
+    expect(await reclaim(owner)).toHaveLength(committed ? 0 : 1)
+  })
+
+  test("several slots of one request under way elsewhere replay, or are taken", async () => {
+    const slots = [
+      { slot: "a", pool: `more-${number}` },
+      { slot: "b", pool },
+    ]
+    await createPool(owner, `more-${number}`, `10.${number}.1.0-10.${number}.1.200`)
+    await first.run("begin")
+    await allocateMany(first, requestId, slots)
+    const answer = allocateMany(second, requestId, slots.toReversed())
+    await waiting(owner)
+    await first.run(end)
+    const outcome = committed ? "replayed" : "allocated"
+    expect((await answer).map((one) => one.outcome)).toEqual([outcome, outcome])
+  })
+})
+
+test("eight callers with one key for the last address: all equal, never exhausted, 500 times", async () => {
+  const sessions = await Promise.all(Array.from({ length: 8 }, () => allocatorSession(database())))
+  await owner.rows(
+    "select ipam.create_pool('default', 'one-' || n, array['10.200.' || n / 250 || '.' || n % 250]) from generate_series(1, 500) n",
+  )
+  for (let one = 1; one <= 500; one += 1) {
+    const request = { pool: `one-${one}`, requestId: randomUUID() }
+    const answers = await Promise.all(sessions.map((session) => allocate(session, request)))
+    expect(new Set(answers.map((answer) => answer.address))).toEqual(new Set([answers[0]?.address]))
+    expect(answers.map((answer) => answer.outcome).sort()).toEqual(["allocated", ...Array<string>(7).fill("replayed")])
+  }
+})
