@@ -1,13 +1,14 @@
 -- Why a pool has nothing to give: its counts, the clock reading they hold for, and when the next unit comes free (null: by
 -- release only). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can tell.
-create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz) returns jsonb
+-- available: what it does have, fewer than were asked of it at once; these are not told as cooling.
+create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz, available int) returns jsonb
 language sql stable
 begin atomic
   select jsonb_build_object(
     'size', p.size::text,
     'held', c.held::text,
     'reserved', c.reserved::text,
-    'cooling', (p.size - c.held - c.reserved)::text,
+    'cooling', (p.size - c.held - c.reserved - available)::text,
     'at', exhaustion.at,
     'nextFreeAt', (
       select e.available_at

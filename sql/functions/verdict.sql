@@ -78,7 +78,7 @@ begin
 
   judged as (
     select
-      p.*,
+      p.*, d.shown,
       case
         when (p.previous).released_at is not null then 'key_released'
         when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
@@ -108,7 +108,7 @@ begin
       )
       when 'address_cooling' then jsonb_build_object('until', j.available_at)
       when 'drifted' then jsonb_build_object('address', host(j.address))
-      when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at)
+      when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at, j.shown)
     end,
     case when j.outcome = 'replayed' then j.previous end,
     case when j.outcome is null then row(j.slot, j.pool_id, j.address, j.fingerprint, j.available_at)::ipam.wanted_slot end

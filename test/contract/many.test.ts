@@ -52,7 +52,7 @@ test("both families in one request, answered in the order asked, and replayed wh
     ["eth0/v4", "allocated"],
   ])
   const replayed = await allocateMany(session, requestId, slots.toReversed())
-  expect(replayed).toEqual(first.toReversed().map((answer) => ({ ...answer, outcome: "replayed" })))
+  expect(replayed).toEqual(first.toReversed().map((answer) => Object.assign({}, answer, { outcome: "replayed" })))
 })
 
 test("one refusal withholds the rest, and slots already held replay", async () => {

@@ -160,6 +160,9 @@ test("eight callers with one key for the last address: all equal, never exhauste
     const request = { pool: `one-${one}`, requestId: randomUUID() }
     const answers = await Promise.all(sessions.map((session) => allocate(session, request)))
     expect(new Set(answers.map((answer) => answer.address))).toEqual(new Set([answers[0]?.address]))
-    expect(answers.map((answer) => answer.outcome).sort()).toEqual(["allocated", ...Array<string>(7).fill("replayed")])
+    expect(answers.map((answer) => answer.outcome).toSorted()).toEqual([
+      "allocated",
+      ...Array<string>(7).fill("replayed"),
+    ])
   }
 })

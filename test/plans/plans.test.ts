@@ -1,0 +1,112 @@
+/**
+ * I8: no call on a key reads free extents or allocations but by an index, whatever the statistics say.
+ *
+ * Plans are those that really ran, nested statements too, as auto_explain sends them to the client. `plans.json` holds the way
+ * each call goes to each table; `SAGA_IPAM_TEST_WRITE_PLANS=1` writes it anew.
+ */
+import { randomUUID } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
+import postgres from "postgres"
+import { expect, test } from "vitest"
+import { createDatabase } from "../support/database.ts"
+
+interface PlanNode {
+  readonly "Node Type": string
+  readonly "Relation Name"?: string
+  readonly "Index Name"?: string
+  readonly "Rows Removed by Filter"?: number
+  readonly "Actual Rows"?: number
+  readonly Plans?: ReadonlyArray<PlanNode>
+}
+
+const golden = new URL("plans.json", import.meta.url)
+const watched = new Set(["free_extent", "allocation", "pool_counter"])
+const fill = `
+  insert into ipam.allocation (vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, allocated_at, confirmed_at)
+  select r.vrf, gen_random_uuid(), 'default', r.pool_id, r.range_id, '10.9.0.0'::inet + n, 1, '\\x00', now(), now()
+  from ipam.range r, generate_series(0, 19999) n where r.first = '10.9.0.0'`
+
+const scans = (node: PlanNode): Array<PlanNode> => [node, ...(node.Plans ?? []).flatMap(scans)]
+
+const look = async (state: "empty" | "full" | "never analysed") => {
+  const database = await createDatabase()
+  const notices: Array<string> = []
+  const { host, port, user, password, database: name } = database.options()
+  const client = postgres({
+    max: 1,
+    fetch_types: false,
+    onnotice: (notice) => notices.push(notice.message ?? ""),
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port }),
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ...(name === undefined ? {} : { database: name }),
+  })
+  try {
+    await client.unsafe("select ipam.create_pool('default', 'pool', array['10.0.0.0/16', '10.9.0.0/16'])")
+    if (state === "empty") await client.unsafe("vacuum (analyze) ipam.free_extent, ipam.allocation, ipam.pool_counter")
+    // What stands in the tables once the plans are made: units that are held and free ones, each an extent of its own.
+    const many = async () => {
+      await client.unsafe(fill)
+      await client.unsafe(`
+        insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
+        select r.vrf, r.pool_id, r.range_id, '10.9.128.0'::inet + 2 * n, '10.9.128.0'::inet + 2 * n, 1
+        from ipam.range r, generate_series(0, 9999) n where r.first = '10.9.0.0'`)
+    }
+    await client.unsafe("delete from ipam.free_extent where range_id = (select range_id from ipam.range where first = '10.9.0.0')")
+    if (state !== "empty") await many()
+    if (state === "full") await client.unsafe("analyze")
+    await client.unsafe(`
+      load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
+      set auto_explain.log_analyze = on; set auto_explain.log_timing = off; set auto_explain.log_format = 'json';
+      set auto_explain.log_level = 'log'; set client_min_messages = 'log'`)
+    const found: Record<string, ReadonlyArray<string>> = {}
+    const filtered: Array<string> = []
+    const seen = async (call: string, text: string, parameters: ReadonlyArray<string>) => {
+      notices.length = 0
+      await client.unsafe(text, [...parameters])
+      const ways = new Set<string>()
+      for (const notice of notices) {
+        const start = notice.indexOf("{")
+        if (!notice.includes("plan:") || start < 0) continue
+        for (const node of scans((JSON.parse(notice.slice(start)) as { Plan: PlanNode }).Plan)) {
+          if (!node["Node Type"].endsWith("Scan")) continue
+          const table = node["Relation Name"] ?? ""
+          if (!watched.has(table)) continue
+          ways.add(`${table}: ${node["Node Type"]} ${node["Index Name"] ?? ""}`.trim())
+          if ((node["Rows Removed by Filter"] ?? 0) > 64) filtered.push(`${call}: ${table} ${node["Rows Removed by Filter"]}`)
+        }
+      }
+      expect(notices.some((notice) => notice.includes("plan:"))).toBe(true)
+      found[call] = [...ways].toSorted()
+    }
+    const calls = async () => {
+      const [a, b, c] = [randomUUID(), randomUUID(), randomUUID()]
+      await seen("allocate", "select ipam.allocate('default', 'pool', $1, ttl_seconds => 600)", [a])
+      await seen("allocate, replayed", "select ipam.allocate('default', 'pool', $1, ttl_seconds => 600)", [a])
+      await seen("allocate an address", "select ipam.allocate('default', 'pool', $1, address => '10.0.200.7')", [b])
+      await seen("allocate_many", "select ipam.allocate_many('default', $1, array['a', 'b'], array['pool', 'pool'])", [c])
+      await seen("confirm", "select ipam.confirm('default', $1)", [a])
+      await seen("extend", "select ipam.extend('default', $1, 'default', 60)", [a])
+      await seen("get", "select ipam.get('default', $1)", [a])
+      await seen("release", "select ipam.release('default', $1)", [a])
+      await seen("release_many", "select ipam.release_many('default', $1, array['a', 'b'])", [c])
+      await seen("release, b", "select ipam.release('default', $1)", [b])
+    }
+    await calls()
+    if (state === "empty") await many()
+    await calls()
+    return { found, filtered }
+  } finally {
+    await client.end()
+    await database.drop()
+  }
+}
+
+test.each(["empty", "full", "never analysed"] as const)("tables %s: every way is by an index, and filters next to nothing", async (state) => {
+  const { found, filtered } = await look(state)
+  expect(Object.entries(found).filter(([, ways]) => ways.some((way) => way.includes("Seq Scan")))).toEqual([])
+  expect(filtered).toEqual([])
+  if (process.env["SAGA_IPAM_TEST_WRITE_PLANS"] === "1") writeFileSync(golden, `${JSON.stringify(found, null, 2)}\n`)
+  expect(found).toEqual(JSON.parse(readFileSync(golden, "utf8")))
+})
