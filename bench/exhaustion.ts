@@ -1,40 +1,105 @@
-/** What an allocation costs as its pool fills from empty to full, and what the refusal past the end costs. */
-import { randomUUID } from "node:crypto"
-import { quantile, type Bench } from "./database.ts"
+/** What an allocation costs as its pool fills, what the refusal past its end costs, and what churn at the brim does. */
+import type { Bench } from "./database.ts"
+import { fill, type Filling, type Slice } from "./filling.ts"
+import { fillPlot } from "./fillPlot.ts"
+import { churn, compare, refusalToAllocation } from "./fills.ts"
+import { preload, type Preload } from "./preload.ts"
+import { grouped, ms, table, type Goal, type Section } from "./report.ts"
 
-const call = "select outcome, address from ipam.allocate('default', $1, $2)"
+/** Of what is free, up to a hundredth of the pool lies as single addresses among those that are held. */
+const filledTo = (range: string, bits: number, percent: number): Preload => {
+  const size = 2 ** bits
+  const free = Math.round(size * (1 - percent / 100))
+  const name = `/${32 - bits} at ${percent} %`
+  return { name, range, held: size - free, released: Math.min(free, Math.round(size / 100)) }
+}
 
-export const exhaustion = async ({ ipam, sql, short }: Bench): Promise<void> => {
-  const size = short ? 4096 : 65_536
-  await ipam.createPool({ name: "filling", ranges: [`10.0.0.0/${short ? 20 : 16}`], includeNetworkAddresses: true })
-  const taken = new Set<unknown>()
-  const times: Array<number> = []
-  const one = async (): Promise<unknown> => {
-    const start = performance.now()
-    const [row] = await sql.unsafe(call, ["filling", randomUUID()], { prepare: true })
-    times.push(performance.now() - start)
-    if (row?.["outcome"] === "allocated") taken.add(row["address"])
-    return row?.["outcome"]
+interface Plan {
+  readonly filling: string
+  readonly small: number
+  /** The first is calm enough to compare churn with, the second is at the brim. */
+  readonly filled: readonly [calm: Preload, brim: Preload, ...others: ReadonlyArray<Preload>]
+}
+
+const fullPlan: Plan = {
+  filling: "10.0.0.0/16",
+  small: 20,
+  filled: [
+    filledTo("10.0.0.0/16", 16, 50),
+    filledTo("10.0.0.0/16", 16, 99.9),
+    filledTo("10.0.0.0/16", 16, 90),
+    filledTo("10.0.0.0/16", 16, 99),
+    filledTo("10.0.0.0/12", 20, 99.9),
+    { name: "/8", range: "10.0.0.0/8", held: 2_000_000, released: 20_000 },
+    { name: "IPv6 /64", range: "2001:db8::/64", held: 1_000_000, released: 10_000 },
+  ],
+}
+const shortPlan: Plan = {
+  filling: "10.0.0.0/21",
+  small: 2,
+  filled: [
+    filledTo("10.0.0.0/18", 14, 50),
+    filledTo("10.0.0.0/18", 14, 99),
+    { name: "/8", range: "10.0.0.0/8", held: 20_000, released: 200 },
+    { name: "IPv6 /64", range: "2001:db8::/64", held: 20_000, released: 200 },
+  ],
+}
+
+export const exhaustion = async (bench: Bench): Promise<Section> => {
+  const plan = bench.short ? shortPlan : fullPlan
+  const large = await fill(bench, plan.filling, 1)
+  const small = await fill(bench, "10.0.0.0/24", plan.small)
+  const empty = await preload(bench, { name: "empty", range: "10.0.0.0/16", held: 0, released: 0 })
+  const refusal = await refusalToAllocation(bench, large.full, empty)
+
+  const goals: Array<Goal> = [{ what: "a refusal to an allocation, p50", figure: refusal, atMost: 3 }]
+  const rows: Array<Array<string | number>> = []
+  const [calm, brim, ...others] = plan.filled
+  const pools = { calm: await preload(bench, calm), brim: await preload(bench, brim) }
+  const measure = async (pool: Awaited<ReturnType<typeof preload>>) => {
+    const { p50, p99, ratio } = await compare(bench, pool, empty)
+    rows.push([`${pool.pool}: ${held(pool)}`, grouped(pool.released), ms(p50), ms(p99), ratio.toFixed(2)])
+    goals.push({
+      what: `allocate in ${pool.pool}, ${grouped(pool.held)} held, to an empty pool, p50`,
+      figure: ratio,
+      atMost: 1.2,
+    })
   }
-  for (let warm = 0; warm < 200; warm += 1) await one()
-  console.log("| held | p50 ms | p99 ms |\n|---|---|---|")
-  const show = (held: string) =>
-    console.log(`| ${held} | ${quantile(times, 0.5).toFixed(3)} | ${quantile(times, 0.99).toFixed(3)} |`)
-  const medians: Array<number> = []
-  const steps = 8
-  for (let step = 1; step <= steps; step += 1) {
-    times.length = 0
-    while (taken.size < (size * step) / steps) await one()
-    medians.push(quantile(times, 0.5))
-    show(`${(100 * (step - 1)) / steps} to ${(100 * step) / steps} %`)
+  await measure(pools.calm)
+  await measure(pools.brim)
+  for (const other of others) await measure(await preload(bench, other))
+
+  const churned: Array<Array<string | number>> = []
+  for (const callers of [1, 8]) {
+    const { calm, brim, ratio } = await churn(bench, pools.calm, pools.brim, callers)
+    churned.push([callers, grouped(calm), grouped(brim), ratio.toFixed(2)])
   }
-  times.length = 0
-  for (let past = 0; past < 300; past += 1) {
-    if ((await one()) !== "exhausted") throw new Error("a full pool did not say so")
+  return {
+    blocks: [
+      ...(bench.short ? [] : ["![p50 and p99 of an allocation against the fill of its pool](exhaustion.svg)"]),
+      fillTable(plan.filling, large),
+      fillTable(`${plan.small} pools of a /24`, small),
+      table(["preloaded pool", "holes of one address", "p50 ms", "p99 ms", "p50 to an empty /16"], rows),
+      table(
+        ["callers who release and allocate", `${pools.calm.pool}, pairs /s`, `${pools.brim.pool}, pairs /s`, "ratio"],
+        churned,
+      ),
+    ],
+    goals,
+    files: { "exhaustion.svg": fillPlot(`Allocate in ${plan.filling} as it fills`, large.slices(50), large.refusal) },
   }
-  show("past the end (refused)")
-  if (taken.size !== size) throw new Error(`${taken.size} addresses of ${size}`)
-  const first = medians[0] ?? Number.NaN
-  console.log(`last eighth to first: ${((medians.at(-1) ?? Number.NaN) / first).toFixed(2)} (to reach: at most 1.2)`)
-  console.log(`refusal to allocation: ${(quantile(times, 0.5) / first).toFixed(2)} (to reach: at most 3)`)
+}
+
+const held = ({ held, size }: { readonly held: number; readonly size: bigint }): string =>
+  `${grouped(held)} held of ${size > 2n ** 53n ? `2^${size.toString(2).length - 1}` : size.toLocaleString("en-US")}`
+
+const fillTable = (name: string, filling: Filling): string => {
+  const row = (what: string, { p50, p99 }: Slice) => [what, ms(p50), ms(p99)]
+  return table(
+    [`${name}, ${grouped(filling.size)} addresses: held`, "p50 ms", "p99 ms"],
+    [
+      ...filling.slices(10).map((slice) => row(`${slice.from} to ${slice.to} %`, slice)),
+      row("full: refused", filling.refusal),
+    ],
+  )
 }

@@ -1,21 +1,12 @@
 /**
  * The function under pgbench against its floor: one INSERT into a table like the allocation's, with all of its indexes and
- * checks, and one counter UPDATE, in one statement. Pairs alternate, and the median of their ratios counts.
+ * checks, and one counter UPDATE, in one statement.
  */
-import { spawnSync } from "node:child_process"
-import { existsSync, readdirSync, writeFileSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { quantile, type Bench } from "./database.ts"
-
-const debian = "/usr/lib/postgresql"
-const findPgbench = (): string | undefined =>
-  [
-    ...(process.env["PATH"] ?? "").split(":"),
-    ...(existsSync(debian) ? readdirSync(debian).map((version) => join(debian, version, "bin")) : []),
-  ]
-    .map((folder) => join(folder, "pgbench"))
-    .find((path) => existsSync(path))
+import type postgres from "postgres"
+import { assert, type Bench } from "./database.ts"
+import { inTurn, median, ratioOf } from "./measure.ts"
+import { pgbench, runPgbench, withoutPgbench } from "./pgbench.ts"
+import { grouped, leftOut, table, type Goal, type Section } from "./report.ts"
 
 const tables = `
   create table public.floor_allocation (like ipam.allocation including all);
@@ -34,58 +25,62 @@ with i as (
 )
 select unit from i;
 `
-const oursScript = "select * from ipam.allocate('default', 'wide', gen_random_uuid());\n"
 
-export const floor = async ({ ipam, sql, host, short }: Bench): Promise<void> => {
-  const pgbench = findPgbench()
-  if (pgbench === undefined) {
-    console.log("left out: pgbench is not installed (it comes with PostgreSQL's server packages)")
-    return
-  }
-  await ipam.createPool({ name: "wide", ranges: ["10.128.0.0/9"] })
+/** What pgbench runs, and how many rows it must have left. */
+export interface Contender {
+  readonly script: string
+  readonly held: () => Promise<number>
+}
+
+const heldBy = async (sql: postgres.Sql, counter: string): Promise<number> =>
+  Number((await sql.unsafe(`select sum(held) as held from ${counter}`))[0]?.["held"])
+
+/** The floor, on tables of its own. */
+export const makeFloor = async (sql: postgres.Sql): Promise<Contender> => {
   await sql.unsafe(tables).simple()
-  const folder = mkdtempSync(join(tmpdir(), "saga-ipam-floor-"))
-  const rate = (script: string, clients: number): number => {
-    const file = join(folder, "script.sql")
-    writeFileSync(file, script)
-    const options = [
-      "-h",
-      host,
-      "-U",
-      "ipam",
-      "-n",
-      "-M",
-      "prepared",
-      "-c",
-      `${clients}`,
-      "-j",
-      "2",
-      "-T",
-      short ? "1" : "4",
-    ]
-    const done = spawnSync(pgbench, [...options, "-f", file, "postgres"], { encoding: "utf8", timeout: 60_000 })
-    const tps = /^tps = ([\d.]+)/m.exec(done.stdout)?.[1]
-    if (done.status !== 0 || tps === undefined) throw new Error(`pgbench: ${done.stderr}`)
-    return Number(tps)
+  return { script: floorScript, held: () => heldBy(sql, "public.floor_counter") }
+}
+
+/** Our function, on a pool so wide that no run gets to its end; the only pool of its database. */
+export const makeOurs = async ({ ipam, sql }: Bench): Promise<Contender> => {
+  await ipam.createPool({ name: "wide", ranges: ["10.128.0.0/9"] })
+  return {
+    script: "select * from ipam.allocate('default', 'wide', gen_random_uuid());\n",
+    held: () => heldBy(sql, "ipam.pool_counter"),
   }
-  try {
-    console.log("| clients | floor /s | allocate /s | ratio | to reach |\n|---|---|---|---|---|")
-    for (const [clients, goal] of [
-      [1, 0.6],
-      [16, 0.7],
-    ] as const) {
-      const pairs = Array.from(
-        { length: short ? 2 : 7 },
-        () => [rate(floorScript, clients), rate(oursScript, clients)] as const,
-      )
-      const median = (numbers: ReadonlyArray<number>) => quantile(numbers, 0.5)
-      const ratio = median(pairs.map(([bare, ours]) => ours / bare))
-      const rates = [median(pairs.map(([bare]) => bare)), median(pairs.map(([, ours]) => ours))].map((n) =>
-        n.toFixed(0),
-      )
-      console.log(`| ${clients} | ${rates.join(" | ")} | ${ratio.toFixed(2)} | ${goal} |`)
-    }
-  } finally {
-    rmSync(folder, { recursive: true })
+}
+
+/** The rate, of a run in which every transaction has allocated. */
+export const rateOf = async (
+  contender: Contender,
+  run: Omit<Parameters<typeof runPgbench>[0], "script">,
+): Promise<number> => {
+  const before = await contender.held()
+  const { rate, transactions } = await runPgbench({ ...run, script: contender.script })
+  const made = (await contender.held()) - before
+  assert(made === transactions, `${transactions} transactions allocated ${made} addresses`)
+  return rate
+}
+
+export const floor = async (bench: Bench): Promise<Section> => {
+  if (pgbench === undefined) return leftOut(withoutPgbench)
+  const { sql, url, short } = bench
+  const [bare, ours] = [await makeFloor(sql), await makeOurs(bench)]
+  const rows: Array<Array<string | number>> = []
+  const goals: Array<Goal> = []
+  for (const [clients, atLeast] of [
+    [1, 0.6],
+    [16, 0.7],
+  ] as const) {
+    const run = { url, clients, seconds: short ? 1 : 4 }
+    const rates = await inTurn(short ? 1 : 7, { bare: () => rateOf(bare, run), ours: () => rateOf(ours, run) })
+    const ratio = ratioOf(rates.ours, rates.bare)
+    rows.push([clients, grouped(median(rates.bare)), grouped(median(rates.ours)), ratio.toFixed(2)])
+    goals.push({
+      what: `allocate to its floor, ${clients === 1 ? "1 client" : `${clients} clients`}`,
+      figure: ratio,
+      atLeast,
+    })
   }
+  return { blocks: [table(["clients", "floor /s", "allocate /s", "ratio"], rows)], goals }
 }

@@ -1,20 +1,100 @@
-/** `npm run bench [-- NAME ...] [--short]`: runs the benches named, or all. What each number means stands in bench/README.md. */
-import { onServer, type Bench } from "./database.ts"
+/**
+ * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the benches named, or all, and prints what they measured.
+ *
+ * A full run of all writes bench/results/. `--short` only shows that every bench works: its figures mean nothing. Ends 1 when
+ * a result was wrong, 2 for arguments that are not known, 130 after Ctrl-C. What each number means stands in bench/README.md.
+ */
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { contention, snapshot } from "./contention.ts"
+import { onDatabase, removeAll, type Bench } from "./database.ts"
 import { exhaustion } from "./exhaustion.ts"
 import { floor } from "./floor.ts"
+import { library } from "./library.ts"
+import { machineTable, serverFacts } from "./machine.ts"
+import { goalTable, type Section } from "./report.ts"
+import { trace } from "./trace.ts"
 
-const benches: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { exhaustion, floor }
+const usage = "npm run bench [-- NAME ...] [--short] [--trace FILE]"
 
-const words = process.argv.slice(2)
-const named = words.filter((word) => !word.startsWith("--"))
-const unknown = named.find((name) => !(name in benches))
-if (unknown !== undefined) {
-  console.error(`no bench ${unknown}; there are: ${Object.keys(benches).join(", ")}`)
-  process.exitCode = 2
-} else {
-  for (const [name, run] of Object.entries(benches)) {
-    if (named.length > 0 && !named.includes(name)) continue
-    console.log(`\n## ${name}\n`)
-    await onServer(words.includes("--short"), run)
+const readArguments = () => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { short: { type: "boolean", default: false }, trace: { type: "string" } },
+  })
+  const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
+    exhaustion,
+    floor,
+    library,
+    contention,
+    snapshot,
+    trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
+  }
+  const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
+  if (unknown !== undefined) throw new Error(`no bench ${unknown}; there are: ${Object.keys(benches).join(", ")}`)
+  const chosen = Object.entries(benches).filter(([name]) => positionals.length === 0 || positionals.includes(name))
+  return { chosen, short: values.short, whole: positionals.length === 0 }
+}
+
+const results = join(import.meta.dirname, "results")
+
+const run = async ({ chosen, short, whole }: ReturnType<typeof readArguments>): Promise<void> => {
+  const texts: Array<string> = []
+  const sections: Array<Section> = []
+  let server: Readonly<Record<string, string>> = {}
+  for (const [name, bench] of chosen) {
+    const section = await onDatabase(short, async (database) => {
+      server = await serverFacts(database)
+      return bench(database)
+    })
+    sections.push(section)
+    texts.push([`## ${name}`, ...section.blocks].join("\n\n"))
+    console.log(`\n${texts.at(-1)}`)
+  }
+  const goals = sections.flatMap((section) => section.goals)
+  if (goals.length > 0) console.log(`\n${goalTable(goals)}`)
+  if (short || !whole) return
+  const head =
+    "# Results\n\nWritten by `npm run bench`; what each number means, and what must not be compared, stands in [the README](../README.md)."
+  await mkdir(results, { recursive: true })
+  await writeFile(
+    join(results, "results.md"),
+    `${[head, machineTable(server), goalTable(goals), ...texts].join("\n\n")}\n`,
+  )
+  for (const [file, text] of sections.flatMap((section) => Object.entries(section.files ?? {}))) {
+    await writeFile(join(results, file), text)
   }
 }
+
+let interrupted = false
+const interrupt = (status: number) => async (): Promise<void> => {
+  if (interrupted) return
+  interrupted = true
+  await removeAll().catch((error: unknown) => console.error(`bench: ${String(error)}`))
+  process.exit(status)
+}
+process.on("SIGINT", () => void interrupt(130)())
+process.on("SIGTERM", () => void interrupt(143)())
+
+const problemOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const main = async (): Promise<number> => {
+  let asked
+  try {
+    asked = readArguments()
+  } catch (error) {
+    console.error(`bench: ${problemOf(error)}\n${usage}`)
+    return 2
+  }
+  try {
+    await run(asked)
+    return 0
+  } catch (error) {
+    // Interrupted, every call under way fails: that is no news.
+    if (!interrupted) console.error(`bench: ${problemOf(error)}`)
+    return 1
+  }
+}
+
+process.exitCode = await main()

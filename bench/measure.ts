@@ -1,0 +1,56 @@
+/** Times and rates: how they are taken in turn, and what is told of them. */
+
+/** The value that this part (0 to 1) of the times does not exceed; NaN of none. */
+export const quantile = (times: ReadonlyArray<number>, part: number): number => {
+  const sorted = times.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN
+}
+
+export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
+
+/** The median of the ratios of what was measured side by side. */
+export const ratioOf = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number =>
+  median(ours.map((one, round) => one / (theirs[round] ?? Number.NaN)))
+
+/**
+ * Runs the contenders one after the other, so many rounds; answers what each gave, round by round. The order turns around with
+ * every round, so that a machine that slows down or warms up favours none.
+ */
+export const inTurn = async <Name extends string>(
+  rounds: number,
+  contenders: Readonly<Record<Name, () => Promise<number>>>,
+): Promise<Readonly<Record<Name, ReadonlyArray<number>>>> => {
+  const entries = Object.entries(contenders) as Array<[Name, () => Promise<number>]>
+  const figures = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<Name, Array<number>>
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [name, run] of round % 2 === 0 ? entries : entries.toReversed()) figures[name].push(await run())
+  }
+  return figures
+}
+
+/** Milliseconds that the work takes. */
+export const timed = async (work: () => Promise<unknown>): Promise<number> => {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+/** Calls a second of so many callers who each make one call after the other for so many seconds. */
+export const callsPerSecond = async (
+  callers: number,
+  seconds: number,
+  call: (caller: number) => Promise<unknown>,
+): Promise<number> => {
+  let calls = 0
+  const start = performance.now()
+  const end = start + seconds * 1000
+  await Promise.all(
+    Array.from({ length: callers }, async (_, caller) => {
+      while (performance.now() < end) {
+        await call(caller)
+        calls += 1
+      }
+    }),
+  )
+  return (calls * 1000) / (performance.now() - start)
+}
