@@ -17,7 +17,7 @@ export const contention = async (bench: Bench): Promise<Section> => {
   if (pgbench === undefined) return leftOut(withoutPgbench)
   const { url, short } = bench
   const ours: Contender = { ...(await makeOurs(bench)), script: heldOpen }
-  const rate = (clients: number) => () => rateOf(ours, { url, clients, seconds: short ? 1 : 4 })
+  const rate = (clients: number) => () => rateOf(ours, { url, clients, seconds: short ? 1 : 3 })
   const rates = await inTurn(short ? 1 : 5, { one: rate(1), many: rate(32) })
   const ratio = ratioOf(rates.many, rates.one)
   const row = [grouped(median(rates.one)), grouped(median(rates.many)), ratio.toFixed(1)]
@@ -34,7 +34,7 @@ interface Loss {
 
 /** The rate of 8 clients before a snapshot is opened elsewhere, and in the last seconds of so many under it. */
 const underSnapshot = async (bench: Bench, contender: Contender): Promise<Loss> => {
-  const [calm, open] = bench.short ? [2, 3] : [8, 60]
+  const [calm, open] = bench.short ? [2, 2] : [8, 60]
   const told = bench.short ? 1 : 5
   const rates: Array<number> = []
   const other = bench.driver(1)
@@ -61,7 +61,7 @@ export const snapshot = async (bench: Bench): Promise<Section> => {
   const ours = await underSnapshot(bench, await makeOurs(bench))
   const slower = ({ before, after }: Loss) => before / after
   const row = (name: string, loss: Loss) => [name, grouped(loss.before), grouped(loss.after), slower(loss).toFixed(2)]
-  const seconds = bench.short ? 3 : 60
+  const seconds = bench.short ? 2 : 60
   return {
     blocks: [
       table(

@@ -6,9 +6,9 @@
 import type { Slice } from "./filling.ts"
 
 const [width, height] = [760, 400]
-const frame = { left: 64, right: 640, top: 56, bottom: 332 }
+const frame = { left: 64, right: 628, top: 56, bottom: 332 }
 /** Where the calls past the end are drawn, beside the axis of the fill. */
-const past = { left: 652, right: 728 }
+const past = { left: 656, right: 736 }
 
 const style = `
   .card { fill: #ffffff; stroke: #d0d7de }
@@ -18,8 +18,7 @@ const style = `
   .axis { stroke: #6e7781; stroke-width: 1 }
   .p50, .p99 { fill: none; stroke-width: 2; stroke-linejoin: round }
   .p50 { stroke: #0969da } .p99 { stroke: #bc4c00; stroke-dasharray: 6 3 }
-  .p50.dot { fill: #0969da } .p99.dot { fill: #bc4c00 }
-  text.p50 { fill: #0969da; stroke: none } text.p99 { fill: #bc4c00; stroke: none }
+  .dot.p50, .dot.p99 { stroke: none } .p50.dot { fill: #0969da } .p99.dot { fill: #bc4c00 }
   .past { fill: #f6f8fa }
   @media (prefers-color-scheme: dark) {
     .card { fill: #0d1117; stroke: #30363d }
@@ -27,7 +26,6 @@ const style = `
     .grid { stroke: #262c36 } .axis { stroke: #8b949e }
     .p50 { stroke: #58a6ff } .p99 { stroke: #f0883e }
     .p50.dot { fill: #58a6ff } .p99.dot { fill: #f0883e }
-    text.p50 { fill: #58a6ff } text.p99 { fill: #f0883e }
     .past { fill: #161b22 }
   }`
 
@@ -62,8 +60,10 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
     `<line class="axis" x1="${point(x(percent))}" x2="${point(x(percent))}" y1="${frame.bottom}" y2="${frame.bottom + 5}"/>`,
     text({ x: x(percent), y: frame.bottom + 20 }, `${percent} %`, middle),
   ])
-  const dot = (figure: "p50" | "p99") =>
-    `<circle class="${figure} dot" cx="${point(pastMiddle)}" cy="${point(y(refusal[figure]))}" r="4"/>`
+  const dot = (figure: "p50" | "p99") => [
+    `<circle class="dot ${figure}" cx="${past.left + 16}" cy="${point(y(refusal[figure]))}" r="4"/>`,
+    text({ x: past.left + 26, y: y(refusal[figure]) + 4 }, `${refusal[figure].toFixed(2)} ms`),
+  ]
   const key = (figure: "p50" | "p99", left: number, words: string) => [
     `<line class="${figure}" x1="${left}" x2="${left + 28}" y1="38" y2="38"/>`,
     text({ x: left + 34, y: 42 }, words),
@@ -82,8 +82,8 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
     `<line class="axis" x1="${frame.left}" x2="${frame.right}" y1="${frame.bottom}" y2="${frame.bottom}"/>`,
     line("p99"),
     line("p50"),
-    dot("p99"),
-    dot("p50"),
+    ...dot("p99"),
+    ...dot("p50"),
     text({ x: pastMiddle, y: frame.bottom + 20 }, "refused", middle),
     text({ x: (frame.left + frame.right) / 2, y: frame.bottom + 46 }, "addresses of the pool that are held", middle),
     text({ x: pastMiddle, y: frame.bottom + 46 }, "past the end", middle),

@@ -72,7 +72,7 @@ export const floor = async (bench: Bench): Promise<Section> => {
     [1, 0.6],
     [16, 0.7],
   ] as const) {
-    const run = { url, clients, seconds: short ? 1 : 4 }
+    const run = { url, clients, seconds: short ? 1 : 3 }
     const rates = await inTurn(short ? 1 : 7, { bare: () => rateOf(bare, run), ours: () => rateOf(ours, run) })
     const ratio = ratioOf(rates.ours, rates.bare)
     rows.push([clients, grouped(median(rates.bare)), grouped(median(rates.ours)), ratio.toFixed(2)])

@@ -1,7 +1,6 @@
 /** The promise API against the bare driver that makes the same call, and against pgbench. */
 import { randomUUID } from "node:crypto"
 import { allocate } from "../src/allocator/statements.ts"
-import type { Ipam } from "../src/promise.ts"
 import { assert, type Bench } from "./database.ts"
 import { makeOurs, rateOf, type Contender } from "./floor.ts"
 import { busyWhile, type Busy } from "./machine.ts"
@@ -18,41 +17,59 @@ const boundBy = (callers: number, busy: Busy): string => {
   return callers === 1 ? "the round trip and its flush to disk" : "flushes and locks of the server"
 }
 
+/** Callers over connections of their own, as many, which all have prepared their statement before anything counts. */
+interface Client {
+  readonly call: () => Promise<unknown>
+  readonly close: () => Promise<void>
+}
+
+const openLibrary = async (bench: Bench, callers: number): Promise<Client> => {
+  const ipam = await bench.connected(callers)
+  return { call: () => ipam.allocate({ pool: "wide", requestId: randomUUID() }), close: ipam.close }
+}
+
+/** The statement and the parameters that the library sends. */
+const openBare = async (bench: Bench, callers: number): Promise<Client> => {
+  const sql = bench.driver(callers)
+  const rest = ["default", null, null, null, null, false, false]
+  return {
+    call: () => sql.unsafe(allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true }),
+    close: () => sql.end({ timeout: 1 }),
+  }
+}
+
 const compare = async (bench: Bench, pool: Contender, callers: number) => {
   const { url, short } = bench
-  const seconds = short ? 0.4 : 1.5
-  const sql = bench.driver(callers)
-  const ipam: Ipam = await bench.connected(callers)
-  const count = async (call: () => Promise<unknown>): Promise<number> => {
-    let made = 0
+  const seconds = short ? 0.4 : 1
+  const busy: Array<Busy> = []
+  // One client at a time: two of 64 connections are more than a server allows by default.
+  const rate = async (
+    open: (bench: Bench, callers: number) => Promise<Client>,
+    noted: Array<Busy>,
+  ): Promise<number> => {
+    const client = await open(bench, callers)
+    await Promise.all(Array.from({ length: callers * 6 }, client.call))
     const before = await pool.held()
-    const rate = await callsPerSecond(callers, seconds, () => call().then(() => (made += 1)))
+    let made = 0
+    const call = async () => {
+      await client.call()
+      made += 1
+    }
+    const [calls, busyThen] = await busyWhile(() => callsPerSecond(callers, seconds, call))
+    noted.push(busyThen)
     const held = (await pool.held()) - before
     assert(held === made, `${made} calls allocated ${held} addresses`)
-    return rate
+    await client.close()
+    return calls
   }
-  const library = () => ipam.allocate({ pool: "wide", requestId: randomUUID() })
-  // The statement and the parameters that the library sends.
-  const rest = ["default", null, null, null, null, false, false]
-  const bare = () => sql.unsafe(allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true })
-  // Every connection is open and has prepared the statement before anything counts.
-  await Promise.all(Array.from({ length: callers * 4 }, library))
-  await Promise.all(Array.from({ length: callers * 4 }, bare))
-  const busy: Array<Busy> = []
   const rates = await inTurn(short ? 1 : 7, {
-    bare: () => count(bare),
-    library: async () => {
-      const [rate, busyThen] = await busyWhile(() => count(library))
-      busy.push(busyThen)
-      return rate
-    },
+    bare: () => rate(openBare, []),
+    library: () => rate(openLibrary, busy),
     pgbench:
       pgbench === undefined
         ? async () => Number.NaN
         : () => rateOf(pool, { url, clients: callers, seconds: Math.ceil(seconds) }),
   })
-  await ipam.close()
-  await sql.end({ timeout: 1 })
   return {
     rates,
     busy: { node: median(busy.map(({ node }) => node)), machine: median(busy.map(({ machine }) => machine)) },

@@ -44,6 +44,7 @@ const run = async ({ chosen, short, whole }: ReturnType<typeof readArguments>): 
   const sections: Array<Section> = []
   let server: Readonly<Record<string, string>> = {}
   for (const [name, bench] of chosen) {
+    if (process.stderr.isTTY) process.stderr.write(`${name} ...\n`)
     const section = await onDatabase(short, async (database) => {
       server = await serverFacts(database)
       return bench(database)
