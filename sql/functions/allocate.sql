@@ -27,58 +27,56 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_pool_id bigint;
   v_fingerprint bytea;
-  v_pool record;
-  v_network record;
   v_from inet;
-  v_look record;
+  v_known boolean;
+  v_taken boolean;
+  v_spent boolean;
+  v_extent_id bigint;
+  v_unit inet;
+  v_generation bigint;
+  v_prefix_length int;
+  v_gateway inet;
+  v_allocation ipam.allocation;
   v_answer ipam.answer;
 begin
   if allocate.address is null then
-    -- One expression for what nearly every call is; whatever it does not accept gets the whole check, and its message.
-    if (
-      current_setting('transaction_isolation') = 'read committed' and current_setting('synchronous_commit') not in ('off', 'local')
-      and char_length(allocate.vrf) between 1 and 200 and char_length(allocate.slot) between 1 and 200
-      and allocate.request_id <> '00000000-0000-0000-0000-000000000000'
-      and coalesce(
-        char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200,
-        allocate.owner_kind is null and allocate.owner_id is null
-      )
-      and coalesce(allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000, true)
-    ) is not true then
-      perform ipam.check_request(
-        allocate.vrf, allocate.request_id, array[allocate.slot], allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds
-      );
-    end if;
-
-    select p.pool_id, p.spread[1 + pg_backend_pid() % 64] as pivot into v_pool
-    from ipam.pool p
-    where p.vrf = allocate.vrf and p.name = allocate.pool and p.deleted_at is null;
-
-    -- Whoever finds another caller at work in this pool begins somewhere else: those who wait for each other at the lowest
+    -- The pool, for a call as nearly every one is; any other finds none here, and gets its check and its message below.
+    -- Whoever meets another caller at work in this pool begins somewhere else: those who wait for each other at the lowest
     -- extent cost more than the lowest address is worth. A caller alone always has the lock.
-    if v_pool.pivot is not null and not pg_try_advisory_xact_lock(1936877413, (v_pool.pool_id % 2147483647)::int) then
-      v_from := v_pool.pivot;
-    else
-      v_from := '0.0.0.0';
-    end if;
-    v_fingerprint := ipam.fingerprint(v_pool.pool_id, null, allocate.owner_kind, allocate.owner_id);
+    select
+      p.pool_id, ipam.fingerprint(p.pool_id, null, allocate.owner_kind, allocate.owner_id),
+      case
+        when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
+        else coalesce(p.spread[1 + pg_backend_pid() % 64], '0.0.0.0')
+      end
+    into v_pool_id, v_fingerprint, v_from
+    from ipam.pool p
+    where p.vrf = allocate.vrf and p.name = allocate.pool and p.deleted_at is null
+      and current_setting('transaction_isolation') = 'read committed' and current_setting('synchronous_commit') not in ('off', 'local')
+      and allocate.request_id <> '00000000-0000-0000-0000-000000000000' and char_length(allocate.slot) between 1 and 200
+      and case
+        when allocate.owner_kind is null then allocate.owner_id is null
+        else char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200
+      end
+      and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000);
 
-    while v_pool.pool_id is not null loop
+    while v_pool_id is not null loop
       v_now := clock_timestamp();
 
       -- What this key did before.
       with previous as materialized (
-        select a
+        select true as known
         from ipam.allocation a
         where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot
       ),
 
       -- The first free extent from there on that nobody holds.
       picked as materialized (
-        select e.extent_id, e.pool_id, e.range_id, e.next, e.last, e.generation
+        select e.extent_id, e.range_id, e.next, e.last, e.generation
         from ipam.free_extent e
-        where e.vrf = allocate.vrf and e.pool_id = v_pool.pool_id
+        where e.vrf = allocate.vrf and e.pool_id = v_pool_id
           and e.available_at <= v_now and (e.available_at, e.last) >= ('-infinity', v_from)
           and not exists (select from previous)
         order by e.available_at, e.last
@@ -94,7 +92,7 @@ begin
           owner_kind, owner_id, allocated_at, expires_at, confirmed_at
         )
         select
-          allocate.vrf, allocate.request_id, allocate.slot, picked.pool_id, picked.range_id, picked.next, picked.generation + 1,
+          allocate.vrf, allocate.request_id, allocate.slot, v_pool_id, picked.range_id, picked.next, picked.generation + 1,
           v_fingerprint, allocate.owner_kind, allocate.owner_id, v_now, v_now + make_interval(secs => allocate.ttl_seconds),
           case when allocate.ttl_seconds is null then v_now end
         from picked
@@ -106,53 +104,55 @@ begin
           ) holder on true
         where holder.held is null
         on conflict (vrf, request_id, slot) do nothing
-        returning allocation as a
+        returning vrf
       ),
 
       -- The extent without its head; one that was only its head is deleted below, which is seldom and costs nothing here.
       advanced_extent as (
         update ipam.free_extent e
         set next = broadcast(e.next) + 1
-        where e.extent_id = (select picked.extent_id from picked, inserted where picked.next < picked.last)
+        where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last) and exists (select from inserted)
       ),
 
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
-        where c.vrf = allocate.vrf and c.pool_id = (select picked.pool_id from picked, inserted)
-          and c.shard = (pg_backend_pid() % 64)::smallint
+        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = (pg_backend_pid() % 64)::smallint
       )
 
-      select coalesce(inserted.a, previous.a) as a, previous is null as fresh, picked.extent_id, picked.next = picked.last as spent
-      into v_look
+      select
+        exists (select from previous), exists (select from inserted), picked.extent_id, picked.next = picked.last,
+        picked.next, picked.generation + 1, network.prefix_length, network.gateway
+      into v_known, v_taken, v_extent_id, v_spent, v_unit, v_generation, v_prefix_length, v_gateway
       from (values (true)) request (made)
-        left join previous on true
-        left join inserted on true
-        left join picked on true;
+        left join picked on true
+        left join lateral (
+          select r.prefix_length, r.gateway
+          from ipam.range r
+          where r.vrf = allocate.vrf and r.range_id = picked.range_id
+          limit 1
+        ) network on true;
 
-      if (v_look.a).unit is not null then
-        if v_look.fresh then
-          if v_look.spent then
-            delete from ipam.free_extent e where e.extent_id = v_look.extent_id;
-          end if;
-          v_answer.outcome := 'allocated';
-        elsif (v_look.a).released_at is null and (v_look.a).fingerprint = v_fingerprint then
-          v_answer.outcome := 'replayed';
-        else
-          exit;
+      if v_taken then
+        if v_spent then
+          delete from ipam.free_extent e where e.extent_id = v_extent_id;
         end if;
-        select r.prefix_length, r.gateway into v_network
-        from ipam.range r
-        where r.vrf = allocate.vrf and r.range_id = (v_look.a).range_id;
         return row(
-          v_answer.outcome, allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, (v_look.a).unit,
-          v_network.prefix_length, v_network.gateway, (v_look.a).generation,
-          case when (v_look.a).confirmed_at is null then 'provisional' else 'confirmed' end,
-          (v_look.a).expires_at, (v_look.a).owner_kind, (v_look.a).owner_id, null, null
+          'allocated', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_unit, v_prefix_length, v_gateway, v_generation,
+          case when allocate.ttl_seconds is null then 'confirmed' else 'provisional' end,
+          v_now + make_interval(secs => allocate.ttl_seconds), allocate.owner_kind, allocate.owner_id, null, null
         )::ipam.answer;
+      elsif v_known then
+        select a.* into v_allocation
+        from ipam.allocation a
+        where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot;
+        if v_allocation.released_at is null and v_allocation.fingerprint = v_fingerprint then
+          return ipam.answer_for('replayed', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_allocation);
+        end if;
+        exit;
       end if;
 
-      exit when v_look.extent_id is not null or v_from = '0.0.0.0';
+      exit when v_extent_id is not null or v_from = '0.0.0.0';
       v_from := '0.0.0.0';
     end loop;
   end if;
