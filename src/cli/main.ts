@@ -19,13 +19,14 @@ import { databaseCommands } from "./databaseCommands.ts"
 import { demoCommand } from "./demoCommand.ts"
 import { report } from "./exit.ts"
 import { Data, Json, Url } from "./flags.ts"
+import { importCommand } from "./importCommands.ts"
 import { poolCommand } from "./poolCommands.ts"
 
 const root = Command.make("saga-ipam").pipe(
   Command.withDescription(
     "An IP address allocator on PostgreSQL: the same request gets the same address, and no address is held twice.",
   ),
-  Command.withSubcommands([poolCommand, ...allocationCommands, ...databaseCommands, demoCommand]),
+  Command.withSubcommands([poolCommand, ...allocationCommands, importCommand, ...databaseCommands, demoCommand]),
   Command.withGlobalFlags([Json, Data, Url]),
 )
 

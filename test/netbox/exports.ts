@@ -1,0 +1,96 @@
+/** NetBox's entries as its REST API writes them, with fields that nobody needs, and folders of them. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll } from "vitest"
+
+export type Raw = Readonly<Record<string, unknown>>
+
+/** The four files, by the names that an export has in the code. */
+export interface RawExport {
+  readonly vrfs?: ReadonlyArray<unknown>
+  readonly prefixes?: ReadonlyArray<unknown>
+  readonly ranges?: ReadonlyArray<unknown>
+  readonly addresses?: ReadonlyArray<unknown>
+}
+
+const placed = (id: number, status: string, vrf: number | null): Raw => ({
+  id,
+  url: `https://netbox.example/api/${id}/`,
+  vrf: vrf === null ? null : { id: vrf, name: `of the entry, not needed`, rd: null },
+  status: { value: status, label: "any" },
+  tenant: null,
+  custom_fields: { cost: 7 },
+})
+
+export const vrf = (id: number, name: string): Raw => ({ id, name, rd: `65000:${id}`, enforce_unique: false })
+
+export const prefix = (
+  id: number,
+  text: string,
+  status = "active",
+  vrf: number | null = null,
+  more: Raw = {},
+): Raw => ({
+  ...placed(id, status, vrf),
+  prefix: text,
+  is_pool: false,
+  mark_utilized: false,
+  ...more,
+})
+
+export const range = (
+  id: number,
+  first: string,
+  last: string,
+  status = "reserved",
+  vrf: number | null = null,
+  more: Raw = {},
+): Raw => ({
+  ...placed(id, status, vrf),
+  start_address: first,
+  end_address: last,
+  size: 0,
+  ...more,
+})
+
+export const address = (
+  id: number,
+  text: string,
+  status = "active",
+  vrf: number | null = null,
+  more: Raw = {},
+): Raw => ({
+  ...placed(id, status, vrf),
+  address: text,
+  role: null,
+  assigned_object_type: null,
+  assigned_object_id: null,
+  dns_name: "",
+  ...more,
+})
+
+/** Makes folders for the tests of this file; they go when the tests end. */
+export const useFolders = (): ((files: Readonly<Record<string, string>>) => Promise<string>) => {
+  const made: Array<string> = []
+  afterAll(() => Promise.all(made.map((folder) => rm(folder, { recursive: true, force: true }))))
+  return async (files) => {
+    const folder = await mkdtemp(join(tmpdir(), "ipam-netbox-"))
+    made.push(folder)
+    await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text)))
+    return folder
+  }
+}
+
+/** The files of an export, as bare lists. */
+export const filesOf = ({
+  vrfs = [],
+  prefixes = [],
+  ranges = [],
+  addresses = [],
+}: RawExport): Record<string, string> => ({
+  "vrfs.json": JSON.stringify(vrfs),
+  "prefixes.json": JSON.stringify(prefixes),
+  "ip-ranges.json": JSON.stringify(ranges),
+  "ip-addresses.json": JSON.stringify(addresses),
+})
