@@ -1,20 +1,46 @@
-/** The command that plays the demo, the same program as `npm run demo`. */
+/** The command that plays the demo, the same as `npm run demo`. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import type { DemoOptions, DemoResult } from "../demo/demo.ts"
 import { ExitWith } from "./exit.ts"
-import { Url } from "./flags.ts"
+import { Json, Url } from "./flags.ts"
+import { print } from "./output.ts"
+
+/** Plays it; when interrupted, it ends only after everything of it is removed. */
+const play = (options: Omit<DemoOptions, "signal">) =>
+  Effect.flatMap(
+    Effect.promise(() => Promise.all([import("../demo/demo.ts"), import("../domain/errorFacts.ts")])),
+    ([{ playDemo }, { isIpamError }]) =>
+      Effect.callback<DemoResult, unknown>((resume) => {
+        const stop = new AbortController()
+        const played = playDemo({ ...options, signal: stop.signal }).then(
+          (result) => resume(Effect.succeed(result)),
+          (error: unknown) => resume(isIpamError(error) ? Effect.fail(error) : Effect.die(error)),
+        )
+        return Effect.promise(() => {
+          stop.abort()
+          return played
+        })
+      }),
+  )
 
 export const demoCommand = Command.make(
   "demo",
-  {},
-  Effect.fnUntraced(function* () {
-    const url = (yield* Url) ?? process.env["DATABASE_URL"] ?? ""
-    // The demo is a program of its own, which takes its server from the environment and runs when it is loaded.
-    if (url === "") delete process.env["DATABASE_URL"]
-    else process.env["DATABASE_URL"] = url
-    yield* Effect.promise(() => import("../demo/main.ts"))
-    const code = Number(process.exitCode ?? 0)
-    return yield* code === 0 ? Effect.void : Effect.fail(new ExitWith(code))
+  {
+    folder: Argument.String("dir").pipe(
+      Argument.withDescription("Folder of NetBox's exports, as for `import netbox`; else a small plan of our own"),
+      Argument.optional,
+      Argument.map(Option.getOrUndefined),
+    ),
+  },
+  Effect.fnUntraced(function* ({ folder }) {
+    const url = (yield* Url) ?? (process.env["DATABASE_URL"] || undefined)
+    const json = yield* Json
+    const result = yield* play({ folder, url, quiet: json })
+    if (json) yield* print(result, () => "")
+    return yield* result.ok ? Effect.void : Effect.fail(new ExitWith(1))
   }),
 ).pipe(
   Command.withDescription("Play a day of a control plane on a database of its own, which is removed afterwards"),

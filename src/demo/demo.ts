@@ -1,0 +1,111 @@
+/**
+ * The demo: builds an address plan from NetBox's exports, plays a day of a control plane on it, and has the doctor look at what
+ * is left. All of it in a database of its own, which is gone afterwards.
+ */
+import { fileURLToPath } from "node:url"
+import { relative } from "node:path"
+import { InvalidInput } from "../domain/errors.ts"
+import type { Finding } from "../domain/errors.ts"
+import type { ImportReport } from "../netbox/importFolder.ts"
+import type { Pool } from "../promise.ts"
+import { drive, play, type Scene } from "./flow.ts"
+import { chooseHomes, chooseSmall } from "./homes.ts"
+import { openDemoDatabase, type DemoDatabase } from "./server.ts"
+import { bars, Stage, type Step } from "./stage.ts"
+
+export interface DemoOptions {
+  /** The folder of NetBox's exports; the plan that comes with this package when left out. */
+  readonly folder?: string | undefined
+  /** The server to make the database on; a throw-away one when left out. */
+  readonly url?: string | undefined
+  /** Prints nothing. */
+  readonly quiet?: boolean
+  /** Ends the demo early. What it made is removed all the same. */
+  readonly signal: AbortSignal
+}
+
+/** What a demo did. `ok`: every promise held, and the doctor found nothing. */
+export interface DemoResult {
+  readonly ok: boolean
+  readonly steps: ReadonlyArray<Step>
+  readonly pools: ReadonlyArray<Pool>
+  readonly findings: ReadonlyArray<typeof Finding.Type>
+  readonly broken: ReadonlyArray<string>
+}
+
+/** Two levels above both `src/demo` and `dist/demo`. */
+const ownPlan = fileURLToPath(new URL("../../demo/plan", import.meta.url))
+
+const INSTANCES = 400
+
+/** The plan by the import itself, which is made twice. */
+const build = async ({ importFolder }: DemoDatabase, folder: string, { stage, signal }: Scene): Promise<void> => {
+  stage.progress("importing")
+  const { made, left } = await importFolder(folder, signal)
+  const count = (report: ImportReport["made"]) => [
+    report.pools.length,
+    report.reservations.length,
+    report.allocations.length,
+  ]
+  const [pools = 0, reservations = 0, allocations = 0] = count(made)
+  const shown = folder === ownPlan ? relative(process.cwd(), folder) : folder
+  stage.say("imported", `${pools} pools, ${reservations} reservations, ${allocations} allocations from ${shown}`)
+  const reasons = [...Map.groupBy(left, ({ reason }) => reason)].map(([reason, all]) => `${all.length} ${reason}`)
+  if (left.length > 0) stage.say("", `${left.length} entries have no place here: ${reasons.join(", ")}`)
+  const again = await importFolder(folder, signal)
+  stage.expect(
+    count(again.made).every((none) => none === 0),
+    "the same import again makes nothing",
+  )
+  stage.say("", "imported again: nothing new")
+}
+
+const perform = async (database: DemoDatabase, folder: string, scene: Scene): Promise<void> => {
+  const { ipam, stage } = scene
+  await build(database, folder, scene)
+  const pools = await ipam.pools()
+  const homes = chooseHomes(pools, INSTANCES)
+  if (homes.length === 0) {
+    throw new InvalidInput({ field: "folder", message: "folder: no pool of this plan has room for an instance" })
+  }
+  const missing = [4, 6].filter((family) => !homes[0]?.slots.some(({ slot }) => slot.endsWith(`v${family}`)))
+  for (const family of missing) {
+    const some = pools.some((pool) => pool.family === family)
+      ? "no VRF has room in both families"
+      : `the plan has no IPv${family} pool`
+    stage.say("note", `${some}: both addresses of an instance are IPv${family === 6 ? 4 : 6}`)
+  }
+  await play(scene, homes)
+  const small = chooseSmall(pools, homes)
+  if (small === undefined) stage.say("note", "no pool is small enough to be driven to its end")
+  else await drive(scene, small)
+}
+
+/** Plays the demo. Rejects as the import and the calls do, and with the signal's reason; nothing of it is left then either. */
+export const playDemo = async ({ folder = ownPlan, url, quiet = false, signal }: DemoOptions): Promise<DemoResult> => {
+  const stage = new Stage(quiet)
+  stage.progress("starting")
+  const database = await openDemoDatabase(url)
+  try {
+    const scene: Scene = { ipam: database.ipam, stage, signal }
+    await perform(database, folder, scene)
+    signal.throwIfAborted()
+    const pools = await database.ipam.pools()
+    stage.line()
+    for (const text of bars(pools)) stage.line(text)
+    stage.line()
+    for (const { held, reserved, cooling, free, size } of pools) {
+      stage.expect(held + reserved + cooling + free === size, "held + reserved + cooling + free = size")
+    }
+    const findings = await database.ipam.doctor()
+    for (const finding of findings) stage.say("doctor", JSON.stringify(finding))
+    stage.expect(findings.length === 0, "the doctor finds nothing")
+    for (const promise of stage.broken) stage.say("broken", promise)
+    const ok = stage.broken.size === 0
+    if (ok) stage.say("doctor", "every invariant holds")
+    return { ok, steps: stage.steps, pools, findings, broken: [...stage.broken] }
+  } finally {
+    stage.progress()
+    await database.remove()
+  }
+}
