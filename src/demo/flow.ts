@@ -43,7 +43,7 @@ interface Instance {
   nics: ReadonlyArray<Allocation>
 }
 
-export const tagOf = (error: unknown): string =>
+const tagOf = (error: unknown): string =>
   error instanceof Error && "_tag" in error ? String(error._tag) : String(error)
 
 /** Everything of an answer that a repeated call must get again; whether it was the first is not part of it. */

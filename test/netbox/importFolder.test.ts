@@ -95,6 +95,18 @@ describe("an import", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
+  test("counts a reservation of what is reserved anyhow as made once, and as there already from then on", async () => {
+    const raw = {
+      prefixes: [prefix(51, "10.51.0.0/24")],
+      ranges: [range(51, "10.51.0.1/24", "10.51.0.9/24"), range(52, "10.51.0.2/24", "10.51.0.8/24")],
+      addresses: [address(51, "10.51.0.0/24", "reserved")],
+    }
+    expect(idsOf((await importOf(raw)).made)).toEqual([[51], [51, 52, 51], []])
+    expect(idsOf((await importOf(raw)).existing)).toEqual([[51], [51, 52, 51], []])
+    const more = { ...raw, addresses: [...raw.addresses, address(52, "10.51.0.99/24", "reserved")] }
+    expect(idsOf((await importOf(more)).made)).toEqual([[], [52], []])
+  })
+
   test("that broke off half-way is completed by the next one", async () => {
     const later = {
       prefixes: [prefix(11, "10.11.0.0/24"), prefix(12, "10.12.0.0/24")],
@@ -147,13 +159,14 @@ describe("what the database has otherwise is left, with its outcome", () => {
     await ipam.createPool({ name: "mine", ranges: ["10.31.0.0/25"] })
     await ipam.createPool({ name: "10.32.0.0/24", ranges: ["10.32.0.0/24"], gateway: "first" })
     const report = await importOf({
-      prefixes: [prefix(31, "10.31.0.0/24"), prefix(32, "10.32.0.0/24")],
+      prefixes: [prefix(31, "10.31.0.0/24"), prefix(32, "10.32.0.0/24"), prefix(33, "10.33.0.0/24", "container")],
       ranges: [range(31, "10.31.0.10/24", "10.31.0.19/24"), range(32, "10.32.0.10/24", "10.32.0.19/24")],
       addresses: [address(31, "10.31.0.5/24"), address(32, "10.32.0.5/24")],
     })
     expect(report.left.map(({ file, id, reason }) => `${file} ${id} ${reason}`)).toEqual([
       "prefixes.json 31 range_overlaps",
       "prefixes.json 32 pool_exists",
+      "prefixes.json 33 container",
       "ip-ranges.json 31 unknown_pool",
       "ip-addresses.json 31 unknown_pool",
     ])
