@@ -143,6 +143,21 @@ describe("an import", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
+  test("that runs twice at once makes each pool and each allocation once", async () => {
+    const prefixes = Array.from({ length: 8 }, (_, at) => prefix(60 + at, `10.60.${at}.0/24`))
+    const addresses = Array.from({ length: 40 }, (_, at) => address(60 + at, `10.60.${at % 8}.${at + 1}/24`))
+    const folder = await makeFolder(filesOf({ prefixes, addresses }))
+    const [one, other] = await Promise.all([importFrom(folder), importFrom(folder)])
+    for (const kind of ["pools", "allocations"] as const) {
+      const made = [...one.made[kind], ...other.made[kind]].map(({ id }) => id)
+      const existing = [...one.existing[kind], ...other.existing[kind]].map(({ id }) => id)
+      expect(new Set(made).size).toBe(made.length)
+      expect(new Set(existing)).toEqual(new Set(made))
+    }
+    expect([...one.left, ...other.left]).toEqual([])
+    expect(await ipam.doctor()).toEqual([])
+  })
+
   test("that is malformed anywhere writes nothing", async () => {
     const before = await rows()
     const bad = { prefixes: [prefix(21, "10.21.0.0/24")], addresses: [address(21, "10.21.0.5/24"), { id: 22 }] }
