@@ -27,11 +27,13 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_place smallint := ipam.own_place();
   v_pool_id bigint;
   v_fingerprint bytea;
   v_from inet;
   v_known boolean;
   v_taken boolean;
+  v_counted boolean;
   v_spent boolean;
   v_extent_id bigint;
   v_unit inet;
@@ -49,7 +51,7 @@ begin
       p.pool_id, ipam.fingerprint(p.pool_id, null, allocate.owner_kind, allocate.owner_id),
       case
         when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
-        else coalesce(p.spread[1 + pg_backend_pid() % 64], '0.0.0.0')
+        else coalesce(p.spread[1 + v_place], '0.0.0.0')
       end
     into v_pool_id, v_fingerprint, v_from
     from ipam.pool p
@@ -117,13 +119,14 @@ begin
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
-        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = (pg_backend_pid() % 64)::smallint
+        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = v_place
+        returning true as done
       )
 
       select
-        exists (select from previous), exists (select from inserted), picked.extent_id, picked.next = picked.last,
+        exists (select from previous), exists (select from inserted), exists (select from counted), picked.extent_id, picked.next = picked.last,
         picked.next, picked.generation + 1, network.prefix_length, network.gateway
-      into v_known, v_taken, v_extent_id, v_spent, v_unit, v_generation, v_prefix_length, v_gateway
+      into v_known, v_taken, v_counted, v_extent_id, v_spent, v_unit, v_generation, v_prefix_length, v_gateway
       from (values (true)) request (made)
         left join picked on true
         left join lateral (
@@ -134,6 +137,9 @@ begin
         ) network on true;
 
       if v_taken then
+        if not v_counted then
+          perform ipam.lacks_counter(allocate.vrf, v_pool_id);
+        end if;
         if v_spent then
           delete from ipam.free_extent e where e.extent_id = v_extent_id;
         end if;

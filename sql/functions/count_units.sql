@@ -4,12 +4,14 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
 #variable_conflict use_column
+declare
+  v_place smallint := ipam.own_place();
 begin
   update ipam.pool_counter c
   set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
-  where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = (pg_backend_pid() % 64)::smallint;
+  where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = v_place;
   if not found then
-    raise exception using errcode = 'data_corrupted', message = format('pool %s of vrf %s lacks a counter shard; run the doctor', count_units.pool_id, count_units.vrf);
+    perform ipam.lacks_counter(count_units.vrf, count_units.pool_id);
   end if;
 end
 $function$;

@@ -18,6 +18,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
+  v_place smallint := ipam.own_place();
   v_released record;
   v_known ipam.allocation;
 begin
@@ -49,12 +50,16 @@ begin
     update ipam.pool_counter c
     set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
     where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released)
-      and c.shard = (pg_backend_pid() % 64)::smallint
+      and c.shard = v_place
+    returning true as done
   )
 
-  select released.a into v_released from released;
+  select released.a, exists (select from counted) as counted into v_released from released;
 
   v_known := v_released.a;
+  if v_known.unit is not null and not v_released.counted then
+    perform ipam.lacks_counter(release.vrf, v_known.pool_id);
+  end if;
   if v_known.released_at is not null then
     return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), v_known.unit is not null);
   end if;
