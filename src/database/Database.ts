@@ -118,7 +118,7 @@ const make = Effect.fnUntraced(function* (
     return Effect.retry(
       Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))),
       schedule,
-    )
+    ).pipe(Effect.mapError((failure): Failure => ({ ...failure, repeated: true })))
   }
 
   /** The first repetition comes at once: most often a connection was lost that had been idle. */

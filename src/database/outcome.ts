@@ -31,6 +31,8 @@ export interface Failure {
   readonly reason: string
   readonly code: string | undefined
   readonly cause: unknown
+  /** An earlier try of the same call may have been carried out. */
+  readonly repeated?: true
 }
 
 /** Reads an error of the server, the driver or the network. */
@@ -60,7 +62,12 @@ export const toDomainError = (
     case "lost":
     case "refused":
     case "late":
-      return new DatabaseUnavailable({ ...context, reason: withHint(failure, context), code: failure.code })
+      return new DatabaseUnavailable({
+        ...context,
+        reason: withHint(failure, context),
+        code: failure.code,
+        outcomeUnknown: failure.kind !== "refused" || failure.repeated === true,
+      })
     case "schema":
     case "bug":
       return undefined

@@ -1,6 +1,7 @@
 /**
  * What the database says, or does not say, whatever the call was about. Pure; part of `errors.ts`.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { redacted, sentence, where } from "./errorText.ts"
 
@@ -20,7 +21,10 @@ export class Contended extends Schema.TaggedError<Contended>()("Contended", {
   }
 }
 
-/** The answer did not come: the outcome is unknown, and only the same call with the same key tells. `reason` loses its URLs and passwords here, whoever gives it. */
+/**
+ * The answer did not come. `outcomeUnknown`: only the same call with the same key tells what came of it; false where the server
+ * refused to begin, such as for a missing grant. `reason` loses its URLs and passwords here, whoever gives it.
+ */
 export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", {
   call: text,
   reason: text,
@@ -29,17 +33,16 @@ export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>
   pool: maybeText,
   requestId: maybeText,
   slot: maybeText,
-  outcomeUnknown: Schema.tag(true),
+  outcomeUnknown: Schema.Boolean.pipe(Schema.withConstructorDefault(Effect.succeed(true))),
 }) {
   constructor(props: (typeof DatabaseUnavailable)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
   }
   override get message(): string {
     const code = this.code === undefined ? "" : ` (${this.code})`
-    return (
-      `The database did not answer ${this.call}: ${this.reason}${code}${where(this)}; ` +
-      "the outcome is unknown, make the same call with the same key"
-    )
+    return this.outcomeUnknown
+      ? `The database did not answer ${this.call}: ${this.reason}${code}${where(this)}; the outcome is unknown, make the same call with the same key`
+      : `The database refused ${this.call}: ${this.reason}${code}${where(this)}; nothing was written`
   }
 }
 

@@ -176,7 +176,11 @@ describe("a refused call on a pool", () => {
 describe("a role", () => {
   test("that allocates may not make pools, and reaches no table", async () => {
     const create = Effect.flatMap(Pools, (service) => service.createPool({ name: "mine", ranges: ["10.4.0.0/28"] }))
-    await expect(allocator(create)).rejects.toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" })
+    await expect(allocator(create)).rejects.toMatchObject({
+      _tag: "DatabaseUnavailable",
+      code: "42501",
+      outcomeUnknown: false,
+    })
     const session = database().session()
     await session.run("set role ipam_allocator")
     for (const table of ["allocation", "free_extent", "pool", "pool_counter"]) {
@@ -187,7 +191,11 @@ describe("a role", () => {
   test("that reads may not allocate", async () => {
     const reader = as("ipam_reader")
     const allocate = Effect.flatMap(Allocator, (service) => service.allocate({ pool: "web", requestId: anyId() }))
-    await expect(reader(allocate)).rejects.toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" })
+    await expect(reader(allocate)).rejects.toMatchObject({
+      _tag: "DatabaseUnavailable",
+      code: "42501",
+      outcomeUnknown: false,
+    })
     expect(await reader(Effect.flatMap(Pools, (service) => service.getPool({ pool: "web" })))).toMatchObject({
       name: "web",
     })
