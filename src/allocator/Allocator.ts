@@ -236,6 +236,9 @@ const make = Effect.gen(function* () {
     Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
       const { maxRows } = yield* decode.reclaim(input)
       const rows = yield* query(statements.reclaimExpired, [maxRows], { call: "reclaim_expired" })
+      // The quiet end of a round: what releases left in pieces becomes whole again. It can wait for the next round.
+      if (rows.length < maxRows)
+        yield* Effect.ignore(query(statements.mergeExtents, [10_000], { call: "merge_extents" }))
       return rows.map(readRelease)
     }),
   )

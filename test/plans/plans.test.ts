@@ -53,7 +53,9 @@ const look = async (state: "empty" | "full" | "never analysed") => {
         select r.vrf, r.pool_id, r.range_id, '10.9.128.0'::inet + 2 * n, '10.9.128.0'::inet + 2 * n, 1
         from ipam.range r, generate_series(0, 9999) n where r.first = '10.9.0.0'`)
     }
-    await client.unsafe("delete from ipam.free_extent where range_id = (select range_id from ipam.range where first = '10.9.0.0')")
+    await client.unsafe(
+      "delete from ipam.free_extent where range_id = (select range_id from ipam.range where first = '10.9.0.0')",
+    )
     if (state !== "empty") await many()
     if (state === "full") await client.unsafe("analyze")
     await client.unsafe(`
@@ -74,7 +76,8 @@ const look = async (state: "empty" | "full" | "never analysed") => {
           const table = node["Relation Name"] ?? ""
           if (!watched.has(table)) continue
           ways.add(`${table}: ${node["Node Type"]} ${node["Index Name"] ?? ""}`.trim())
-          if ((node["Rows Removed by Filter"] ?? 0) > 64) filtered.push(`${call}: ${table} ${node["Rows Removed by Filter"]}`)
+          if ((node["Rows Removed by Filter"] ?? 0) > 64)
+            filtered.push(`${call}: ${table} ${node["Rows Removed by Filter"]}`)
         }
       }
       expect(notices.some((notice) => notice.includes("plan:"))).toBe(true)
@@ -85,7 +88,9 @@ const look = async (state: "empty" | "full" | "never analysed") => {
       await seen("allocate", "select ipam.allocate('default', 'pool', $1, ttl_seconds => 600)", [a])
       await seen("allocate, replayed", "select ipam.allocate('default', 'pool', $1, ttl_seconds => 600)", [a])
       await seen("allocate an address", "select ipam.allocate('default', 'pool', $1, address => '10.0.200.7')", [b])
-      await seen("allocate_many", "select ipam.allocate_many('default', $1, array['a', 'b'], array['pool', 'pool'])", [c])
+      await seen("allocate_many", "select ipam.allocate_many('default', $1, array['a', 'b'], array['pool', 'pool'])", [
+        c,
+      ])
       await seen("confirm", "select ipam.confirm('default', $1)", [a])
       await seen("extend", "select ipam.extend('default', $1, 'default', 60)", [a])
       await seen("get", "select ipam.get('default', $1)", [a])
@@ -103,10 +108,13 @@ const look = async (state: "empty" | "full" | "never analysed") => {
   }
 }
 
-test.each(["empty", "full", "never analysed"] as const)("tables %s: every way is by an index, and filters next to nothing", async (state) => {
-  const { found, filtered } = await look(state)
-  expect(Object.entries(found).filter(([, ways]) => ways.some((way) => way.includes("Seq Scan")))).toEqual([])
-  expect(filtered).toEqual([])
-  if (process.env["SAGA_IPAM_TEST_WRITE_PLANS"] === "1") writeFileSync(golden, `${JSON.stringify(found, null, 2)}\n`)
-  expect(found).toEqual(JSON.parse(readFileSync(golden, "utf8")))
-})
+test.each(["empty", "full", "never analysed"] as const)(
+  "tables %s: every way is by an index, and filters next to nothing",
+  async (state) => {
+    const { found, filtered } = await look(state)
+    expect(Object.entries(found).filter(([, ways]) => ways.some((way) => way.includes("Seq Scan")))).toEqual([])
+    expect(filtered).toEqual([])
+    if (process.env["SAGA_IPAM_TEST_WRITE_PLANS"] === "1") writeFileSync(golden, `${JSON.stringify(found, null, 2)}\n`)
+    expect(found).toEqual(JSON.parse(readFileSync(golden, "utf8")))
+  },
+)

@@ -1,0 +1,119 @@
+/** Callers that want what another has under way: the last address, an address by name, the lowest, several at once. */
+import { randomUUID } from "node:crypto"
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
+import {
+  allocate,
+  allocateMany,
+  allocatorSession,
+  createPool,
+  release,
+  releaseMany,
+  waiting,
+} from "../support/calls.ts"
+import type { Session } from "../support/database.ts"
+import { useDatabase } from "../support/database.ts"
+
+const database = useDatabase()
+let owner: Session
+let first: Session
+let second: Session
+let number = 0
+let pool: string
+
+beforeAll(async () => {
+  owner = database().session()
+  first = await allocatorSession(database())
+  second = await allocatorSession(database())
+})
+beforeEach(() => {
+  number += 1
+  pool = `pool-${number}`
+})
+afterEach(async () => {
+  await first.run("rollback")
+  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+})
+const address = (last: number) => `10.${number}.0.${last}`
+const create = (size: number) => createPool(owner, pool, `${address(0)}-${address(size - 1)}`)
+
+test.each([
+  ["commit", "exhausted"],
+  ["rollback", "allocated"],
+])("the last address, held by a transaction that ends by %s", async (end, outcome) => {
+  await create(1)
+  await first.run("begin")
+  await allocate(first, { pool, requestId: randomUUID() })
+  const answer = allocate(second, { pool, requestId: randomUUID() })
+  await waiting(owner)
+  await first.run(end)
+  expect(await answer).toMatchObject({ outcome })
+})
+
+test.each([
+  ["commit", "address_taken"],
+  ["rollback", "allocated"],
+])("an address asked for that another caller has under way, ended by %s", async (end, outcome) => {
+  await create(8)
+  await first.run("begin")
+  await allocate(first, { pool, requestId: randomUUID(), address: address(5) })
+  const answer = allocate(second, { pool, requestId: randomUUID(), address: address(5) })
+  await waiting(owner)
+  await first.run(end)
+  expect(await answer).toMatchObject({ outcome })
+})
+
+test("an idle transaction that holds the last extent: contended within the bound, whatever is asked, nothing written", async () => {
+  await create(1)
+  await first.run("begin")
+  await allocate(first, { pool, requestId: randomUUID() })
+  const requestId = randomUUID()
+  const start = performance.now()
+  const calls = [
+    allocate(await allocatorSession(database()), { pool, requestId }),
+    allocate(await allocatorSession(database()), { pool, requestId, slot: "named", address: address(0) }),
+    allocateMany(await allocatorSession(database()), requestId, [{ slot: "several", pool }]),
+  ]
+  for (const call of await Promise.allSettled(calls))
+    expect(call).toMatchObject({ status: "rejected", reason: { code: "55P03" } })
+  expect(performance.now() - start).toBeLessThan(8000)
+  expect(await owner.rows("select 1 from ipam.allocation where request_id = $1", [requestId])).toEqual([])
+})
+
+test("a caller alone gets the lowest free address, after releases below and inside a used extent too", async () => {
+  await create(200)
+  const keys = Array.from({ length: 50 }, () => randomUUID())
+  for (const [place, requestId] of keys.entries())
+    expect(await allocate(first, { pool, requestId })).toMatchObject({ address: address(place) })
+  for (const place of [33, 7, 20]) await release(first, keys[place] ?? "")
+  for (const place of [7, 20, 33, 50])
+    expect(await allocate(first, { pool, requestId: randomUUID() })).toMatchObject({ address: address(place) })
+})
+
+test("sixteen callers with three slots each from two nearly full pools: all or none, and no deadlock", async () => {
+  const other = `other-${number}`
+  await createPool(owner, pool, `${address(0)}-${address(19)}`)
+  await createPool(owner, other, `10.${number}.1.0-10.${number}.1.19`)
+  const callers = await Promise.all(Array.from({ length: 16 }, () => allocatorSession(database())))
+  const slots = ["a", "b", "c"]
+  let all = 0
+  let none = 0
+  await Promise.all(
+    callers.map(async (session, caller) => {
+      for (let round = 0; round < 25; round += 1) {
+        const requestId = randomUUID()
+        const [left, right] = (caller + round) % 2 === 0 ? ([pool, other] as const) : ([other, pool] as const)
+        const asked = slots.map((slot, place) => ({ slot, pool: place === 1 ? right : left }))
+        const outcomes = (await allocateMany(session, requestId, asked)).map((answer) => answer.outcome)
+        const taken = outcomes.filter((outcome) => outcome === "allocated").length
+        expect([0, 3]).toContain(taken)
+        if (taken === 0) expect(outcomes).toContain("exhausted")
+        all += taken === 3 ? 1 : 0
+        none += taken === 0 ? 1 : 0
+        const released = await releaseMany(session, requestId, slots)
+        expect(released.filter((answer) => answer.freed)).toHaveLength(taken)
+      }
+    }),
+  )
+  expect(all).toBeGreaterThan(0)
+  expect(all + none).toBe(400)
+})
