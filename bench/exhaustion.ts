@@ -32,7 +32,7 @@ const fullPlan: Plan = {
   ],
 }
 const shortPlan: Plan = {
-  filling: "10.0.0.0/21",
+  filling: "10.0.0.0/22",
   small: 2,
   filled: [
     ...[50, 99].map((percent) => filledTo("10.0.0.0/18", 14, percent)),

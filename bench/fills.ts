@@ -47,7 +47,7 @@ export const compare = async (bench: Bench, pool: PreloadedPool, empty: Preloade
     times.push(...batch)
     return median(batch)
   }
-  const medians = await inTurn(bench.short ? 4 : 40, { empty: onEmpty(bench, empty), filled: onFilled })
+  const medians = await inTurn(bench.short ? 2 : 40, { empty: onEmpty(bench, empty), filled: onFilled })
   return { p50: median(times), p99: quantile(times, 0.99), ratio: ratioOf(medians.filled, medians.empty) }
 }
 
@@ -58,7 +58,7 @@ export const refusalToAllocation = async (
   empty: PreloadedPool,
 ): Promise<number> => {
   const onFull = async () => median(await repeated(BATCH, () => refused(bench.sql, full)))
-  const medians = await inTurn(bench.short ? 4 : 20, { empty: onEmpty(bench, empty), full: onFull })
+  const medians = await inTurn(bench.short ? 2 : 20, { empty: onEmpty(bench, empty), full: onFull })
   return ratioOf(medians.full, medians.empty)
 }
 

@@ -54,7 +54,8 @@ const run = async ({ chosen, short, whole }: ReturnType<typeof readArguments>): 
     console.log(`\n${texts.at(-1)}`)
   }
   const goals = sections.flatMap((section) => section.goals)
-  if (goals.length > 0) console.log(`\n${goalTable(goals)}`)
+  if (short) console.log("\nEvery result was right; the figures of a short run mean nothing.")
+  else if (goals.length > 0) console.log(`\n${goalTable(goals)}`)
   if (short || !whole) return
   const head =
     "# Results\n\nWritten by `npm run bench`; what each number means, and what must not be compared, stands in [the README](../README.md)."
