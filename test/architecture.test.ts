@@ -1,5 +1,5 @@
 /** The rules of the sources as a whole: which part may know which, and what none may do. */
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { expect, test } from "vitest"
 
@@ -58,4 +58,11 @@ test("no source holds a connection of the driver over several statements, reads 
 test("the tests run on the Node that package.json names", () => {
   const manifest: unknown = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
   expect(manifest).toMatchObject({ devDependencies: { node: process.versions.node } })
+})
+
+test("the list of invariants names tests that are there", () => {
+  const list = readFileSync(join(root, "test/INVARIANTS.md"), "utf8")
+  const named = [...list.matchAll(/\]\(([^)]+)\)/g)].map(([, file]) => file ?? "")
+  expect(named.length).toBeGreaterThan(10)
+  expect(named.filter((file) => !existsSync(join(root, "test", file)))).toEqual([])
 })

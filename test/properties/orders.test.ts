@@ -1,0 +1,79 @@
+/** Callers who share keys, their answers arriving in any order: what each then does next comes in any order too. */
+import fc from "fast-check"
+import { randomUUID } from "node:crypto"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { connect, type Ipam } from "../../src/promise.ts"
+import { useDatabase } from "../support/database.ts"
+
+const database = useDatabase()
+let operator: Ipam
+let ipam: Ipam
+let number = 0
+
+beforeAll(async () => {
+  operator = await connect({ url: database().url("ipam_operator") })
+  ipam = await connect({ url: database().url("ipam_allocator"), max: 8 })
+})
+afterAll(() => Promise.all([operator.close(), ipam.close()]))
+
+const verbs = fc.array(fc.constantFrom("allocate", "allocate", "confirm", "release"), { minLength: 1, maxLength: 4 })
+const callers = fc.array(fc.record({ key: fc.nat(2), verbs }), { minLength: 2, maxLength: 6 })
+
+test("one key has one address, none after its release, and its last state is a fact, in every order of answers", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), callers, async (scheduler, work) => {
+      number += 1
+      const pool = `pool-${number}`
+      await operator.createPool({ name: pool, ranges: [`10.${number}.0.0-10.${number}.0.1`] })
+      const keys = [randomUUID(), randomUUID(), randomUUID()]
+      const addresses = new Map<string, Set<string>>()
+      const released = new Set<string>()
+
+      const call = async (verb: string, requestId: string) => {
+        const wasReleased = released.has(requestId)
+        try {
+          if (verb === "release") {
+            await ipam.release({ requestId })
+            released.add(requestId)
+          } else {
+            const answer = await (verb === "allocate"
+              ? ipam.allocate({ pool, requestId })
+              : ipam.confirm({ requestId }))
+            expect(wasReleased).toBe(false)
+            addresses.set(requestId, (addresses.get(requestId) ?? new Set()).add(answer.address))
+          }
+          return verb
+        } catch (error) {
+          const tag = (error as { readonly _tag: string })._tag
+          expect(["PoolExhausted", "KeyReleased", "NotFound"]).toContain(tag)
+          return tag
+        }
+      }
+      const answered = scheduler.scheduleFunction(call)
+      const finished = work.map(async ({ key, verbs: todo }) => {
+        for (const verb of todo) await answered(verb, keys[key] ?? "")
+      })
+      await scheduler.waitFor(Promise.all(finished))
+
+      for (const found of addresses.values()) expect(found.size).toBe(1)
+      let held = 0n
+      for (const requestId of keys) {
+        const record = await ipam.get({ requestId })
+        if (released.has(requestId)) expect(record?.state).toBe("released")
+        if (record !== null && record.state !== "released") {
+          held += 1n
+          expect(addresses.get(requestId)).toEqual(new Set([record.address]))
+          // Re-invoked at any later point: the first answer.
+          expect(await ipam.allocate({ pool, requestId })).toMatchObject({
+            outcome: "replayed",
+            address: record.address,
+            generation: record.generation,
+          })
+        }
+      }
+      expect(await operator.pool(pool)).toMatchObject({ held, free: 2n - held, size: 2n })
+      expect(await operator.doctor()).toEqual([])
+    }),
+    { numRuns: 60, endOnFailure: true },
+  )
+})
