@@ -10,8 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts"
-import { AmbiguousIdentity } from "../domain/errors.ts"
-import type { UnknownPool } from "../domain/errors.ts"
+import type { AmbiguousIdentity, UnknownPool } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
 import {
   AllocateManyRequest,
@@ -20,23 +19,16 @@ import {
   ExtendRequest,
   KeyRequest,
   KeysRequest,
-  ListRequest,
   ReclaimRequest,
   ReleaseAllRequest,
 } from "../domain/requests.ts"
+import type { ListRequest } from "../domain/requests.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type DatabaseError, type SchemaError } from "../database/Database.ts"
 import { method } from "./metrics.ts"
-import { pageOf } from "./pages.ts"
-import {
-  readAllocate,
-  readHold,
-  readRelease,
-  readUnknownPool,
-  type AllocateRefusal,
-  type HoldRefusal,
-} from "./refusals.ts"
-import { oneEach, onlyRow, toKeyRecord } from "./rows.ts"
+import { makeReading } from "./reading.ts"
+import { readAllocate, readHold, readRelease, type AllocateRefusal, type HoldRefusal } from "./refusals.ts"
+import { oneEach, onlyRow } from "./rows.ts"
 import * as statements from "./statements.ts"
 
 /** What every call may fail with besides its own refusals. */
@@ -98,7 +90,6 @@ const decode = {
   extendMany: decodeInput(ExtendManyRequest),
   releaseAll: decodeInput(ReleaseAllRequest),
   reclaim: decodeInput(ReclaimRequest),
-  list: decodeInput(ListRequest),
 }
 
 const outcomeOfOne = (answer: Allocation) => [answer.outcome]
@@ -243,47 +234,6 @@ const make = Effect.gen(function* () {
     }),
   )
 
-  const get = method(
-    "Allocator.get",
-    Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
-      const { vrf, requestId, slot } = yield* decode.key(input)
-      const [row] = yield* query(statements.get, [vrf, requestId, slot], { call: "get", vrf, requestId, slot })
-      return row === undefined ? null : toKeyRecord(row)
-    }),
-  )
-
-  const list = method(
-    "Allocator.list",
-    Effect.fnUntraced(function* (input: typeof ListRequest.Encoded) {
-      const request = yield* decode.list(input)
-      const found: Array<KeyRecord> = []
-      let { after } = request
-      for (;;) {
-        const page = pageOf({ ...request, after })
-        const rows = yield* query(page.statement, page.parameters, page.context)
-        const unknown = readUnknownPool(rows, request)
-        if (unknown !== undefined) return yield* unknown
-        found.push(...rows.map(toKeyRecord))
-        const last = found.at(-1)
-        if (input.pageSize !== undefined || rows.length < request.pageSize || last === undefined) return found
-        after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot }
-      }
-    }),
-  )
-
-  const who = method(
-    "Allocator.who",
-    Effect.fnUntraced(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
-      const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 })
-      const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die)
-      if (holders.length < 2) return holders[0] ?? null
-      return yield* new AmbiguousIdentity({
-        identity: `address ${input.address}`,
-        candidates: holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
-      })
-    }),
-  )
-
   return Allocator.of({
     allocate,
     allocateMany,
@@ -295,8 +245,6 @@ const make = Effect.gen(function* () {
     releaseMany,
     releaseAll,
     reclaimExpired,
-    get,
-    list,
-    who,
+    ...makeReading(query),
   })
 })
