@@ -98,6 +98,7 @@ const check = (folder: string): void => {
         `"10.0.0.1"`,
       ),
     )
+    step("saga-ipam demo", () => expectText(run(consumer, command, ["demo"], env), "every invariant holds"))
   } finally {
     // Not thrown: it would hide why we are here.
     attempt(() => step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env)))

@@ -1,12 +1,9 @@
-/** The database of a demo: on a throw-away server, or its own on the server of DATABASE_URL; gone afterwards either way. */
-import { randomBytes } from "node:crypto"
+/** The database of a demo, as the demo works on it. */
 import * as Effect from "effect/Effect"
-import { Database } from "../database/Database.ts"
-import { startTemporaryServer } from "../database/embedded/temporary.ts"
 import { layer } from "../allocator/layer.ts"
-import { migrate } from "../database/migrate.ts"
+import { openScratchDatabase } from "../database/scratch.ts"
 import { importFolder, type ImportReport } from "../netbox/importFolder.ts"
-import { connect, type ConnectOptions, type Ipam } from "../promise.ts"
+import { connect, type Ipam } from "../promise.ts"
 
 export interface DemoDatabase {
   readonly ipam: Ipam
@@ -16,13 +13,15 @@ export interface DemoDatabase {
   readonly remove: () => Promise<void>
 }
 
-const open = async (options: ConnectOptions, remove: () => Promise<unknown>): Promise<DemoDatabase> => {
+/** Makes it on the server of the URL, else on one of its own; rejects as `connect` does, leaving nothing. */
+export const openDemoDatabase = async (server: string | undefined): Promise<DemoDatabase> => {
+  const { url, remove } = await openScratchDatabase({ purpose: "demo", url: server, durable: false })
   try {
-    const ipam = await connect({ ...options, max: 16 })
+    const ipam = await connect({ url, max: 16 })
     return {
       ipam,
       importFolder: (folder, signal) =>
-        Effect.runPromise(Effect.provide(importFolder(folder), layer({ ...options, max: 8 })), { signal }),
+        Effect.runPromise(Effect.provide(importFolder(folder), layer({ url, max: 8 })), { signal }),
       remove: async () => {
         await ipam.close()
         await remove()
@@ -32,35 +31,4 @@ const open = async (options: ConnectOptions, remove: () => Promise<unknown>): Pr
     await remove()
     throw error
   }
-}
-
-/** The URL of another database of the same server. By hand, since `URL` takes neither several hosts nor none. */
-const toDatabase = (url: string, name: string): string => {
-  const [place = "", query = ""] = url.trim().split("?", 2)
-  return `${place}?dbname=${name}&${query}`
-}
-
-/** Makes the database; rejects as `connect` does, leaving nothing. */
-export const openDemoDatabase = async (url: string | undefined): Promise<DemoDatabase> => {
-  if (url === undefined) {
-    const server = await startTemporaryServer("saga-ipam-demo-", { durable: false })
-    return open({ data: server.folder }, server.stop)
-  }
-  const name = `saga_ipam_demo_${randomBytes(5).toString("hex")}`
-  const run = (text: string) =>
-    Effect.runPromise(
-      Effect.flatMap(Database, (database) => database.script(text, 60_000)).pipe(
-        Effect.provide(Database.layer({ url })),
-      ),
-    )
-  const remove = () => run(`drop database if exists ${name} with (force)`)
-  await run(`create database ${name}`)
-  const own = toDatabase(url, name)
-  try {
-    await Effect.runPromise(migrate().pipe(Effect.provide(Database.layer({ url: own }))))
-  } catch (error) {
-    await remove()
-    throw error
-  }
-  return open({ url: own }, remove)
 }
