@@ -16,7 +16,7 @@ export interface Reports {
   /** This step cannot go on. Called again and again while that lasts. */
   readonly stuck: (step: string, error: string) => Effect.Effect<void>
   /** The step went on after all. */
-  readonly unstuck: Effect.Effect<void>
+  readonly unstuck: Effect.Effect<void, never, WorkflowInstance>
 }
 
 export interface Run {

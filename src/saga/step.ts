@@ -67,9 +67,7 @@ const registerUndo = <R2>(run: Run, name: string, undo: Effect.Effect<unknown, u
     Exit.isSuccess(exit)
       ? Effect.void
       : Effect.flatMap(run.decideToUnwind(exit), (unwinds) =>
-          unwinds
-            ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) })
-            : Effect.void,
+          unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
         ),
   )
 
@@ -87,11 +85,13 @@ const forward = <Success extends Schema.Top, Failure extends Schema.Top, R, R2>(
   name: string,
   options: StepOptions<Success, Failure, R, R2>,
 ): Effect.Effect<Success["Type"], Failure["Type"], R | WorkflowInstance> => {
-  const repeats = options.repeat ?? ((error: Failure["Type"]) => isIpamError(error) && errorFacts[error._tag].saga === "repeat")
+  const repeats =
+    options.repeat ?? ((error: Failure["Type"]) => isIpamError(error) && errorFacts[error._tag].saga === "repeat")
   const attempts = Effect.retry(options.do, {
     while: repeats,
-    schedule: Schedule.while(pauses, ({ elapsed }) =>
-      elapsed < Duration.toMillis(Duration.fromInputUnsafe(options.repeatFor ?? "10 minutes")),
+    schedule: Schedule.while(
+      pauses,
+      ({ elapsed }) => elapsed < Duration.toMillis(Duration.fromInputUnsafe(options.repeatFor ?? "10 minutes")),
     ),
   })
   return Effect.suspend(() => (run.refusing ? Effect.die(new Unwinding("the flow unwinds")) : attempts)).pipe(
@@ -115,7 +115,11 @@ const TRIES_BEFORE_STUCK = 4
 /** The longest pause between two tries of an undo. */
 const LONGEST_PAUSE_MS = 15_000
 
-const untilUndone = <R2>(run: Run, name: string, undo: Effect.Effect<unknown, unknown, R2>): Effect.Effect<void, never, R2> =>
+const untilUndone = <R2>(
+  run: Run,
+  name: string,
+  undo: Effect.Effect<unknown, unknown, R2>,
+): Effect.Effect<void, never, R2 | WorkflowInstance> =>
   Effect.gen(function* () {
     for (let tries = 1; ; tries++) {
       const exit = yield* Effect.exit(undo)

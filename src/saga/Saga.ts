@@ -1,0 +1,143 @@
+/**
+ * A flow with a ledger: a workflow of Effect whose first activity begins an operation and whose last one ends it, so that no
+ * flow can forget to. It ends in one of two states, `succeeded` or `unwound`, and the ledger says which, and why.
+ *
+ * Which of the two is decided in the ledger, by one row, before anything is undone: a crash between an undo and the answer to
+ * it, a cancellation that meets the end, or a body that decides otherwise the second time cannot turn it round.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Workflow from "effect/workflow/Workflow"
+import { IpamError } from "../domain/errors.ts"
+import { DEFAULT } from "../domain/identity.ts"
+import { bracket, type Plain } from "./bracket.ts"
+import { Ledger } from "./Ledger.ts"
+import { operationIdOf } from "./operationId.ts"
+
+/** The flow unwound for another reason than an error of one of its steps: it was cancelled. */
+export class FlowCancelled extends Schema.TaggedError<FlowCancelled>()("FlowCancelled", {
+  operationId: Schema.String,
+}) {
+  override get message(): string {
+    return `The flow was cancelled; everything that it had done is undone (operation ${this.operationId})`
+  }
+}
+
+/** What a flow works on: whoever asks whether anything is pending on it gets to know. */
+export interface TargetOf {
+  /** Left out: the vrf of the flow. */
+  readonly vrf?: string | undefined
+  readonly kind: string
+  readonly id: string
+}
+
+export interface SagaOptions<Payload extends Schema.Struct.Fields, Success extends Plain, Failure extends Plain> {
+  /** What the flow is started with. Stored, so it is frozen once released; nothing secret belongs into it. */
+  readonly payload: Payload
+  /** The same key is the same flow: started again, it answers what it answered. */
+  readonly idempotencyKey: (payload: Schema.Struct.Type<Payload>) => string
+  /** Every object that the flow works on. */
+  readonly targets: (payload: Schema.Struct.Type<Payload>) => readonly [TargetOf, ...Array<TargetOf>]
+  /** The home of the operation; `default` when left out. */
+  readonly vrf?: ((payload: Schema.Struct.Type<Payload>) => string) | undefined
+  readonly success?: Success | undefined
+  /** What the flow may fail with besides the errors of this library. */
+  readonly error?: Failure | undefined
+}
+
+/**
+ * Defines a flow. `name` and the schemas are frozen once released.
+ *
+ * ```ts
+ * const Create = Saga.make("Create", { payload: { id: Schema.String }, idempotencyKey: ({ id }) => id, targets: ({ id }) => [{ kind: "instance", id }] })
+ * const live = Create.toLayer(Effect.fnUntraced(function* ({ id }) { ... }))
+ * ```
+ */
+export const make = <
+  const Name extends string,
+  Payload extends Schema.Struct.Fields,
+  Success extends Plain = typeof Schema.Void,
+  Failure extends Plain = typeof Schema.Never,
+>(
+  name: Name,
+  options: SagaOptions<Payload, Success, Failure>,
+) => {
+  const payload = Schema.Struct(options.payload)
+  const success = options.success ?? (Schema.Void as unknown as Success)
+  const error = Schema.Union([IpamError, FlowCancelled, options.error ?? (Schema.Never as unknown as Failure)])
+  const workflow = Workflow.make(name, { payload, success, error, idempotencyKey: options.idempotencyKey })
+  const encodePayload = Schema.encodeEffect(Schema.toCodecJson(payload))
+
+  const decodePayload = Schema.decodeUnknownEffect(Schema.toCodecJson(payload))
+
+  const beginningOf = Effect.fnUntraced(function* (given: Schema.Struct.Type<Payload>, executionId: string) {
+    const vrf = options.vrf?.(given) ?? DEFAULT
+    const targets = options.targets(given).map(({ kind, id, vrf: own = vrf }) => ({ vrf: own, kind, id }))
+    const encoded = yield* Effect.orDie(encodePayload(given))
+    return { operationId: operationIdOf(executionId), vrf, kind: name, payload: encoded, targets }
+  })
+
+  return {
+    name,
+    workflow,
+    payload,
+    success,
+    error,
+    /** The ids under which the engine and the ledger know the flow of this payload. */
+    ids: (given: Schema.Struct.Type<Payload>) =>
+      Effect.map(workflow.executionId(given as never), (executionId) => ({
+        executionId,
+        operationId: operationIdOf(executionId),
+      })),
+    /** Gives the flow its body, for the workers. A body does everything that it does in steps. */
+    toLayer: <R>(
+      body: (payload: Schema.Struct.Type<Payload>) => Effect.Effect<Success["Type"], (typeof error)["Type"], R>,
+    ) =>
+      workflow.toLayer((given, executionId) =>
+        Effect.flatMap(beginningOf(given, executionId), (beginning) =>
+          bracket<Success, typeof error, R>(
+            { beginning, success, error, cancelled: new FlowCancelled({ operationId: beginning.operationId }) },
+            body(given),
+          ),
+        ),
+      ),
+    /** Runs the flow and waits for its end; one that ran before answers as it did. `KeyReused`: with another payload. */
+    execute: (given: Schema.Struct.Type<Payload>) =>
+      Effect.gen(function* () {
+        const executionId = yield* workflow.executionId(given as never)
+        const exit = yield* Effect.exit(workflow.execute(given as never))
+        yield* checkPayload(yield* beginningOf(given, executionId))
+        if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) {
+          return yield* new FlowCancelled({ operationId: operationIdOf(executionId) })
+        }
+        return yield* exit
+      }),
+    /** Cancels the flow of a payload as the ledger keeps it: it unwinds from its next step on, unless it ends before that. */
+    cancel: (stored: unknown) =>
+      Effect.flatMap(Effect.orDie(decodePayload(stored)), (given) =>
+        Effect.flatMap(workflow.executionId(given as never), (executionId) => workflow.interrupt(executionId)),
+      ),
+    /** The same for a flow that was suspended: it goes on where it stopped. */
+    resume: (stored: unknown) =>
+      Effect.flatMap(Effect.orDie(decodePayload(stored)), (given) =>
+        Effect.flatMap(workflow.executionId(given as never), (executionId) => workflow.resume(executionId)),
+      ),
+    /** Starts the flow and does not wait. */
+    start: (given: Schema.Struct.Type<Payload>) =>
+      Effect.gen(function* () {
+        const executionId = yield* workflow.executionId(given as never)
+        yield* checkPayload(yield* beginningOf(given, executionId))
+        yield* workflow.execute(given as never, { discard: true })
+        return { executionId, operationId: operationIdOf(executionId) }
+      }),
+  }
+}
+
+/** A flow of the same key that began with another payload would answer for that one, without a word. */
+const checkPayload = Effect.fnUntraced(function* (beginning: Parameters<Ledger["Service"]["begin"]>[0]) {
+  const ledger = yield* Ledger
+  const known = yield* ledger.get(beginning.operationId)
+  if (known !== null) yield* ledger.begin(beginning)
+})

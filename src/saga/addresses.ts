@@ -1,0 +1,85 @@
+/**
+ * The steps of a flow that needs addresses: `allocateStep` takes them, and gives them back when the flow fails;
+ * `confirmStep`, the last step, makes them stay.
+ *
+ * ```ts
+ * const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "web" }] })
+ * yield* confirmStep()
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Allocator } from "../allocator/Allocator.ts"
+import { Allocation } from "../domain/allocation.ts"
+import { IpamError } from "../domain/errors.ts"
+import { DEFAULT, type Owner } from "../domain/identity.ts"
+import { MAX_SLOTS } from "../domain/requests.ts"
+import { currentRun } from "./run.ts"
+import { step } from "./step.ts"
+
+/** What one step allocates: all of it, or nothing. */
+export interface AllocateStepOptions {
+  /** Left out: `default`. */
+  readonly vrf?: string | undefined
+  /** 1 to 256 slots, each named once; in the database they are `step/slot`. The families may differ. */
+  readonly slots: ReadonlyArray<{
+    readonly slot: string
+    readonly pool: string
+    readonly address?: string | undefined
+  }>
+  readonly owner?: Owner | undefined
+  /**
+   * How long the addresses are held should the flow be lost without a trace, in seconds; default a day. A flow that takes
+   * longer fails at its confirmation.
+   */
+  readonly ttlSeconds?: number | undefined
+  readonly allowReserved?: boolean | undefined
+  readonly allowCooling?: boolean | undefined
+}
+
+const DAY_SECONDS = 86_400
+
+/**
+ * Allocates all slots of a request in one call, in the order asked. The flow's operation id is the request id.
+ *
+ * Fails as `Allocator.allocateMany`. `Contended` and `DatabaseUnavailable` are repeated with the same keys first. The undo
+ * releases every slot by its key, so that it holds against an allocate that comes late, and whether that happened or not.
+ */
+export const allocateStep = (name: string, options: AllocateStepOptions) =>
+  Effect.gen(function* () {
+    const { operationId: requestId, taken } = yield* currentRun
+    const { vrf = DEFAULT, slots, ttlSeconds = DAY_SECONDS, ...rest } = options
+    const keys = slots.map(({ slot, pool, address }) => ({ slot: `${name}/${slot}`, pool, address }))
+    const allocations = yield* step(name, {
+      do: Allocator.use((allocator) => allocator.allocateMany({ vrf, requestId, slots: keys, ttlSeconds, ...rest })),
+      undo: Allocator.use((allocator) =>
+        allocator.releaseMany({ vrf, requestId, slots: keys.map(({ slot }) => slot) }),
+      ),
+      success: Schema.Array(Allocation),
+      error: IpamError,
+    })
+    taken.push(...keys.map(({ slot }) => ({ vrf, slot })))
+    return allocations
+  })
+
+/**
+ * Confirms everything that the flow allocated so far. The last step: what was reclaimed or released meanwhile fails it, as
+ * `Allocator.confirmMany` does, and then the flow unwinds and does not report success.
+ */
+export const confirmStep = (name = "confirm") =>
+  Effect.gen(function* () {
+    const { operationId: requestId, taken } = yield* currentRun
+    const vrfs = [...new Set(taken.map(({ vrf }) => vrf))]
+    yield* step(name, {
+      do: Effect.gen(function* () {
+        const allocator = yield* Allocator
+        for (const vrf of vrfs) {
+          const slots = taken.filter((one) => one.vrf === vrf).map(({ slot }) => slot)
+          for (let from = 0; from < slots.length; from += MAX_SLOTS) {
+            yield* allocator.confirmMany({ vrf, requestId, slots: slots.slice(from, from + MAX_SLOTS) })
+          }
+        }
+      }),
+      error: IpamError,
+    })
+  })
