@@ -6,13 +6,16 @@ declare
   v_role text;
   v_function regprocedure;
   v_allocator text[] := array[
-    'allocate', 'allocate_many', 'confirm', 'confirm_many', 'extend', 'extend_many', 'release', 'release_many', 'release_all'
+    'allocate', 'allocate_many', 'confirm', 'confirm_many', 'extend', 'extend_many', 'release', 'release_many', 'release_all',
+    'begin_operation', 'unwind_operation', 'finish_operation', 'mark_stuck', 'clear_stuck', 'has_pending_operation'
   ];
   v_reader text[] := array[
-    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools'
+    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools',
+    'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs'
   ];
   v_operator text[] := array[
-    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'merge_extents', 'doctor', 'repair'
+    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'merge_extents', 'doctor', 'repair',
+    'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
   ];
 begin
   for v_function in select p.oid::regprocedure from pg_proc p where p.pronamespace = 'ipam'::regnamespace and p.prokind = 'f' loop

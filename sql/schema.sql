@@ -17,11 +17,13 @@ create domain ipam.address as inet;
 create domain ipam.name as text collate "C";
 create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
+create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb);
 create type ipam.wanted_slot as (slot text, pool_id bigint, address inet, fingerprint bytea, available_at timestamp with time zone);
 
 -- Tables and columns
 alter sequence ipam.free_extent_extent_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
+alter sequence ipam.operation_sequence_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter sequence ipam.pool_pool_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter sequence ipam.range_range_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter table ipam.allocation add column 01 vrf ipam.name not null;
@@ -40,6 +42,8 @@ alter table ipam.allocation add column 13 expires_at timestamp with time zone;
 alter table ipam.allocation add column 14 confirmed_at timestamp with time zone;
 alter table ipam.allocation add column 15 released_at timestamp with time zone;
 alter table ipam.allocation add column 16 release_reason text;
+alter table ipam.allocation add column 17 released_by text;
+alter table ipam.allocation add column 18 release_note text;
 alter table ipam.free_extent add column 01 vrf ipam.name not null;
 alter table ipam.free_extent add column 02 extent_id bigint not null generated always as identity;
 alter table ipam.free_extent add column 03 pool_id bigint not null;
@@ -53,6 +57,36 @@ alter table ipam.free_extent add column 10 last_owner_id text;
 alter table ipam.migration add column 01 file text not null;
 alter table ipam.migration add column 02 checksum text not null;
 alter table ipam.migration add column 03 applied_at timestamp with time zone not null default now();
+alter table ipam.operation add column 01 operation_id uuid not null;
+alter table ipam.operation add column 02 vrf ipam.name not null;
+alter table ipam.operation add column 03 kind ipam.name not null;
+alter table ipam.operation add column 04 sequence bigint not null generated always as identity;
+alter table ipam.operation add column 05 fingerprint bytea not null;
+alter table ipam.operation add column 06 payload jsonb;
+alter table ipam.operation add column 07 execution_id text;
+alter table ipam.operation add column 08 state text not null default 'pending'::text;
+alter table ipam.operation add column 09 pending boolean not null generated always as ((state = ANY (ARRAY['pending'::text, 'unwinding'::text]))) stored;
+alter table ipam.operation add column 10 stuck_since timestamp with time zone;
+alter table ipam.operation add column 11 stuck_step text;
+alter table ipam.operation add column 12 stuck_error text;
+alter table ipam.operation add column 13 result jsonb;
+alter table ipam.operation add column 14 error jsonb;
+alter table ipam.operation add column 15 begun_at timestamp with time zone not null;
+alter table ipam.operation add column 16 unwinding_at timestamp with time zone;
+alter table ipam.operation add column 17 finished_at timestamp with time zone;
+alter table ipam.operation add column 18 pruned_at timestamp with time zone;
+alter table ipam.operation_target add column 01 operation_id uuid not null;
+alter table ipam.operation_target add column 02 vrf ipam.name not null;
+alter table ipam.operation_target add column 03 kind ipam.name not null;
+alter table ipam.operation_target add column 04 id ipam.name not null;
+alter table ipam.operation_target add column 05 sequence bigint not null;
+alter table ipam.operation_target add column 06 pending boolean not null default true;
+alter table ipam.orphan_mark add column 01 vrf ipam.name not null;
+alter table ipam.orphan_mark add column 02 request_id uuid not null;
+alter table ipam.orphan_mark add column 03 slot ipam.name not null;
+alter table ipam.orphan_mark add column 04 generation bigint not null;
+alter table ipam.orphan_mark add column 05 marked_at timestamp with time zone not null;
+alter table ipam.orphan_mark add column 06 marked_by text not null;
 alter table ipam.pool add column 01 vrf ipam.name not null;
 alter table ipam.pool add column 02 pool_id bigint not null generated always as identity;
 alter table ipam.pool add column 03 name ipam.name not null;
@@ -82,6 +116,8 @@ alter table ipam.reservation add column 02 range_id bigint not null;
 alter table ipam.reservation add column 03 first ipam.address not null;
 alter table ipam.reservation add column 04 last ipam.address not null;
 alter table ipam.reservation add column 05 reason text not null;
+alter table ipam.retention add column 01 horizon interval not null default '90 days'::interval;
+alter table ipam.retention add column 02 pruned_before timestamp with time zone not null default '-infinity'::timestamp with time zone;
 alter table ipam.schema_version add column 01 version integer not null;
 alter table ipam.schema_version add column 02 compatible_from integer not null;
 alter table ipam.vrf add column 01 vrf ipam.name not null;
@@ -90,23 +126,42 @@ alter table ipam.vrf add column 03 created_at timestamp with time zone not null 
 create table ipam.allocation;
 create table ipam.free_extent with (fillfactor=70);
 create table ipam.migration;
+create table ipam.operation;
+create table ipam.operation_target;
+create table ipam.orphan_mark;
 create table ipam.pool;
 create table ipam.pool_counter with (fillfactor=50);
 create table ipam.range;
 create table ipam.reservation;
+create table ipam.retention;
 create table ipam.schema_version;
 create table ipam.vrf;
 
 -- Constraints
 alter table ipam.allocation add constraint allocation_owner CHECK (num_nulls(owner_kind, owner_id) = ANY (ARRAY[0, 2]));
 alter table ipam.allocation add constraint allocation_pkey PRIMARY KEY (vrf, request_id, slot);
+alter table ipam.allocation add constraint allocation_release_note CHECK (release_note IS NULL OR released_by IS NOT NULL);
 alter table ipam.allocation add constraint allocation_released CHECK ((num_nulls(released_at, release_reason) = ANY (ARRAY[0, 2])) AND (release_reason = ANY (ARRAY['released'::text, 'expired'::text, 'orphaned'::text])));
+alter table ipam.allocation add constraint allocation_released_by CHECK (released_by IS NULL OR released_at IS NOT NULL);
 alter table ipam.allocation add constraint allocation_request CHECK (request_id <> '00000000-0000-0000-0000-000000000000'::uuid);
 alter table ipam.allocation add constraint allocation_seen CHECK (num_nulls(pool_id, range_id, unit, generation, fingerprint, allocated_at) = ANY (ARRAY[0, 6]));
 alter table ipam.allocation add constraint allocation_state CHECK (allocated_at IS NULL OR num_nonnulls(expires_at, confirmed_at) > 0);
 alter table ipam.allocation add constraint allocation_unseen CHECK (allocated_at IS NOT NULL OR released_at IS NOT NULL AND num_nonnulls(owner_kind, expires_at, confirmed_at) = 0);
 alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (extent_id, vrf);
 alter table ipam.migration add constraint migration_pkey PRIMARY KEY (file);
+alter table ipam.operation add constraint operation_finished CHECK ((state = ANY (ARRAY['unwound'::text, 'succeeded'::text])) = (finished_at IS NOT NULL));
+alter table ipam.operation add constraint operation_id CHECK (operation_id <> '00000000-0000-0000-0000-000000000000'::uuid);
+alter table ipam.operation add constraint operation_pending_key UNIQUE (operation_id, pending);
+alter table ipam.operation add constraint operation_pkey PRIMARY KEY (operation_id);
+alter table ipam.operation add constraint operation_pruned CHECK (pruned_at IS NULL OR finished_at IS NOT NULL);
+alter table ipam.operation add constraint operation_state CHECK (state = ANY (ARRAY['pending'::text, 'unwinding'::text, 'unwound'::text, 'succeeded'::text]));
+alter table ipam.operation add constraint operation_stuck CHECK ((num_nulls(stuck_since, stuck_step, stuck_error) = ANY (ARRAY[0, 3])) AND (stuck_since IS NULL OR (state = ANY (ARRAY['pending'::text, 'unwinding'::text]))));
+alter table ipam.operation add constraint operation_succeeded CHECK ((state = 'succeeded'::text) = (result IS NOT NULL));
+alter table ipam.operation add constraint operation_unwinding CHECK ((state = ANY (ARRAY['unwinding'::text, 'unwound'::text])) = (unwinding_at IS NOT NULL));
+alter table ipam.operation add constraint operation_unwound CHECK ((state = 'unwound'::text) = (error IS NOT NULL));
+alter table ipam.operation_target add constraint operation_target_operation_fkey FOREIGN KEY (operation_id, pending) REFERENCES ipam.operation(operation_id, pending) ON UPDATE CASCADE ON DELETE CASCADE;
+alter table ipam.operation_target add constraint operation_target_pkey PRIMARY KEY (operation_id, vrf, kind, id);
+alter table ipam.orphan_mark add constraint orphan_mark_pkey PRIMARY KEY (vrf, request_id, slot);
 alter table ipam.pool add constraint pool_cooldown CHECK (cooldown >= '00:00:00'::interval);
 alter table ipam.pool add constraint pool_family CHECK (family = ANY (ARRAY[4, 6]));
 alter table ipam.pool add constraint pool_name_is_no_id CHECK (name::text !~ '^[0-9]+$'::text);
@@ -122,13 +177,19 @@ alter table ipam.reservation add constraint reservation_order CHECK (first::inet
 alter table ipam.reservation add constraint reservation_pkey PRIMARY KEY (vrf, range_id, first, last);
 alter table ipam.reservation add constraint reservation_range_fkey FOREIGN KEY (vrf, range_id) REFERENCES ipam.range(vrf, range_id) ON DELETE CASCADE;
 alter table ipam.reservation add constraint reservation_reason CHECK (reason = ANY (ARRAY['network'::text, 'gateway'::text, 'asked'::text]));
+alter table ipam.retention add constraint retention_horizon CHECK (horizon >= '1 day'::interval);
 alter table ipam.schema_version add constraint schema_version_span CHECK (compatible_from >= 1 AND compatible_from <= version);
 alter table ipam.vrf add constraint vrf_pkey PRIMARY KEY (vrf);
 
 -- Indexes
 CREATE INDEX allocation_expiry ON ipam.allocation USING btree (vrf, expires_at) WHERE ((released_at IS NULL) AND (confirmed_at IS NULL));
 CREATE INDEX allocation_owner ON ipam.allocation USING btree (owner_kind, owner_id, vrf, unit) WHERE ((released_at IS NULL) AND (owner_kind IS NOT NULL));
+CREATE INDEX allocation_prunable ON ipam.allocation USING btree (released_at) WHERE ((released_at IS NOT NULL) AND ((get_byte(uuid_send(request_id), 6) >> 4) = 7));
 CREATE INDEX free_extent_pick ON ipam.free_extent USING btree (vrf, pool_id, available_at, last);
+CREATE INDEX operation_pending ON ipam.operation USING btree (sequence) WHERE pending;
+CREATE INDEX operation_prunable ON ipam.operation USING btree (finished_at) WHERE ((pruned_at IS NULL) AND (finished_at IS NOT NULL));
+CREATE INDEX operation_target_history ON ipam.operation_target USING btree (kind, id, vrf, sequence);
+CREATE INDEX operation_target_pending ON ipam.operation_target USING btree (kind, id, vrf, sequence) WHERE pending;
 CREATE INDEX range_overlap ON ipam.range USING gist (vrf, ipam.inet_range((first)::inet, (last)::inet, '[]'::text));
 CREATE INDEX range_pool ON ipam.range USING btree (vrf, pool_id, first);
 CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (vrf, request_id, slot);
@@ -136,11 +197,17 @@ CREATE UNIQUE INDEX allocation_unit ON ipam.allocation USING btree (vrf, unit) W
 CREATE UNIQUE INDEX free_extent_last ON ipam.free_extent USING btree (vrf, pool_id, last);
 CREATE UNIQUE INDEX free_extent_pkey ON ipam.free_extent USING btree (extent_id, vrf);
 CREATE UNIQUE INDEX migration_pkey ON ipam.migration USING btree (file);
+CREATE UNIQUE INDEX operation_pending_key ON ipam.operation USING btree (operation_id, pending);
+CREATE UNIQUE INDEX operation_pkey ON ipam.operation USING btree (operation_id);
+CREATE UNIQUE INDEX operation_sequence ON ipam.operation USING btree (sequence);
+CREATE UNIQUE INDEX operation_target_pkey ON ipam.operation_target USING btree (operation_id, vrf, kind, id);
+CREATE UNIQUE INDEX orphan_mark_pkey ON ipam.orphan_mark USING btree (vrf, request_id, slot);
 CREATE UNIQUE INDEX pool_counter_pkey ON ipam.pool_counter USING btree (vrf, pool_id, shard);
 CREATE UNIQUE INDEX pool_name ON ipam.pool USING btree (vrf, name) WHERE (deleted_at IS NULL);
 CREATE UNIQUE INDEX pool_pkey ON ipam.pool USING btree (vrf, pool_id);
 CREATE UNIQUE INDEX range_pkey ON ipam.range USING btree (vrf, range_id);
 CREATE UNIQUE INDEX reservation_pkey ON ipam.reservation USING btree (vrf, range_id, first, last);
+CREATE UNIQUE INDEX retention_one ON ipam.retention USING btree ((true));
 CREATE UNIQUE INDEX schema_version_one ON ipam.schema_version USING btree ((true));
 CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 
@@ -148,13 +215,18 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 8fa95789cebc2cad
 create function address_after(address inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- af62c0f00d4441aa
 create function address_number(address inet) returns numeric language sql immutable parallel safe cost 100; -- 32ad705affb5c846
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1bb8e711da5c0dc2
-create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 078381502aab3827
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d53f5eb77f1f0be1
+create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 247b0c22cb224f5d
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fd5cb9bef1fe2b17
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- cbbcb3d2edf595a9
+create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 946113f94fb5686e
+create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
+create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5f947a45c4f3a9ca
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62b6ee35893d16bd
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 564eacc23a12b33b
+create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- adf671f9e8df599d
+create function clear_stuck(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c3bf2c35eb15b2dc
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5173b568e2cbc980
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2c2700962f298215
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8d408e4d6ff44523
@@ -169,31 +241,51 @@ create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::t
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e32af1951a01673e
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
+create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1ef39bd439ad2cb1
 create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 367dfd6cccd651ac
 create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 1029ef13b3da56ec
+create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
 create function get_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 19ec77c628531671
+create function has_pending_operation(vrf text, kind text, id text) returns boolean language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 35f1ceb59f8fe5fc
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 56f7649369c1ca5a
+create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e8c9f0d20e07b457
 create function insert_range(vrf text, pool_id bigint, range text, gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6cffab6835931af2
+create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 37be00a915afbff4
 create function lacks_counter(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fe020df114aa4f87
+create function latest_operation(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- f1435084f247d426
 create function list_by_address(vrf text, address inet, after_vrf text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 153f483474e245ed
 create function list_by_owner(vrf text, owner_kind text, owner_id text, after_vrf text DEFAULT NULL::text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 86989e552d76a5f0
 create function list_by_pool(vrf text, pool text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set search_path=pg_catalog, pg_temp; -- 23b2c8f0df4a67f2
 create function list_by_prefix(vrf text, prefix inet, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 66fdb31c56de7e2f
 create function list_by_request(vrf text, request_id uuid, after_slot text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- a40e0aa8c8940200
+create function list_operations(vrf text, kind text, id text, before_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50f484a94ff8579a
+create function list_operations_by_state(state text DEFAULT NULL::text, before_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- b20e79a362757c0a
 create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT NULL::text, after_name text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.pool_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 7b738de099bf04d7
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
 create function lock_held(vrf text, request_id uuid, slots text[]) returns integer language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- de21375f9f6934c9
+create function lock_operation(operation_id uuid) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 907fd8dfa27a3b6d
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62cd360b8d25d439
+create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- cd8b2f36ff6cdb64
+create function mark_stuck(operation_id uuid, step text, error text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e67e148c23dbbcfa
 create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 9cae5b2aeffa8dd1
 create function number_address(number numeric) returns inet language sql immutable parallel safe cost 100; -- 84f5f7b3985904ae
+create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b2ba45fa0732f69
+create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
+create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
+create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 29910a20277807b0
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
+create function pending_operations(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- e53041c940c99859
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 670fd8cb8fded0d2
+create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
+create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 733bf1e571868517
+create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 0716454fee6ed85a
 create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0f14701bc1ad562a
 create function reclaim_expired(max_rows integer DEFAULT 100) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4684b849349c8b68
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3bf34c81a2773a7a
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f4ea3ff3725cc2d7
+create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 016f48caf9e667f0
 create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0259c521d9eead6e
 create function reserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 96eb44ec1ac8a3d8
@@ -201,11 +293,15 @@ create function reserve_in_pool(vrf text, pool_id bigint, range text) returns bo
 create function reserve_span(vrf text, pool_id bigint, range_id bigint, first inet, last inet, reason text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 689913e7e5df2064
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 50177d3465de6779
 create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8b75474db7127ab7
-create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- f052e08176b5c163
+create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
+create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
+create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- 24dc74c0b9e19bf8
 create function unit_count(first inet, last inet) returns numeric language sql immutable parallel safe cost 100; -- db4677537ca1c181
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- a83670aca9970181
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4464ff054ff28c20
+create function unwind_operation(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d92c2ac21163b269
+create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
+create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 62e4c18e06729cb1
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 
 -- Triggers, rules and policies
@@ -216,6 +312,11 @@ grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,doubl
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean) to ipam_operator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_allocator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_operator;
+grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text) to ipam_allocator;
+grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text) to ipam_operator;
+grant execute on function ipam.clear_orphan_marks(text,uuid[],text[]) to ipam_operator;
+grant execute on function ipam.clear_stuck(uuid) to ipam_allocator;
+grant execute on function ipam.clear_stuck(uuid) to ipam_operator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_operator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_allocator;
@@ -227,12 +328,22 @@ grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_a
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_operator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_allocator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_operator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb) to ipam_allocator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.get(text,uuid,text) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_reader;
+grant execute on function ipam.get_operation(uuid) to ipam_allocator;
+grant execute on function ipam.get_operation(uuid) to ipam_operator;
+grant execute on function ipam.get_operation(uuid) to ipam_reader;
 grant execute on function ipam.get_pool(text,text) to ipam_allocator;
 grant execute on function ipam.get_pool(text,text) to ipam_operator;
 grant execute on function ipam.get_pool(text,text) to ipam_reader;
+grant execute on function ipam.has_pending_operation(text,text,text) to ipam_allocator;
+grant execute on function ipam.has_pending_operation(text,text,text) to ipam_operator;
+grant execute on function ipam.latest_operation(text,text,text) to ipam_allocator;
+grant execute on function ipam.latest_operation(text,text,text) to ipam_operator;
+grant execute on function ipam.latest_operation(text,text,text) to ipam_reader;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_allocator;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_operator;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_reader;
@@ -248,10 +359,26 @@ grant execute on function ipam.list_by_prefix(text,inet,inet,integer) to ipam_re
 grant execute on function ipam.list_by_request(text,uuid,text,integer) to ipam_allocator;
 grant execute on function ipam.list_by_request(text,uuid,text,integer) to ipam_operator;
 grant execute on function ipam.list_by_request(text,uuid,text,integer) to ipam_reader;
+grant execute on function ipam.list_operations(text,text,text,bigint,integer) to ipam_allocator;
+grant execute on function ipam.list_operations(text,text,text,bigint,integer) to ipam_operator;
+grant execute on function ipam.list_operations(text,text,text,bigint,integer) to ipam_reader;
+grant execute on function ipam.list_operations_by_state(text,bigint,integer) to ipam_allocator;
+grant execute on function ipam.list_operations_by_state(text,bigint,integer) to ipam_operator;
+grant execute on function ipam.list_operations_by_state(text,bigint,integer) to ipam_reader;
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_allocator;
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_operator;
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_reader;
+grant execute on function ipam.mark_orphans(text,uuid[],text[],bigint[],text) to ipam_operator;
+grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_allocator;
+grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_operator;
 grant execute on function ipam.merge_extents(integer) to ipam_operator;
+grant execute on function ipam.orphan_candidates(text,text,double precision,inet,integer) to ipam_operator;
+grant execute on function ipam.pending_operations(text,text,text) to ipam_allocator;
+grant execute on function ipam.pending_operations(text,text,text) to ipam_operator;
+grant execute on function ipam.pending_operations(text,text,text) to ipam_reader;
+grant execute on function ipam.prunable_operations(double precision,bigint,integer) to ipam_operator;
+grant execute on function ipam.prune_keys(double precision,integer) to ipam_operator;
+grant execute on function ipam.prune_operations(double precision,uuid[]) to ipam_operator;
 grant execute on function ipam.reclaim_expired(integer) to ipam_operator;
 grant execute on function ipam.release(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.release(text,uuid,text) to ipam_operator;
@@ -259,10 +386,16 @@ grant execute on function ipam.release_all(text,uuid) to ipam_allocator;
 grant execute on function ipam.release_all(text,uuid) to ipam_operator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_operator;
+grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,double precision) to ipam_operator;
 grant execute on function ipam.remove_range(text,text,text) to ipam_operator;
 grant execute on function ipam.repair() to ipam_operator;
 grant execute on function ipam.reserve(text,text,text) to ipam_operator;
+grant execute on function ipam.target_vrfs(text,text) to ipam_allocator;
+grant execute on function ipam.target_vrfs(text,text) to ipam_operator;
+grant execute on function ipam.target_vrfs(text,text) to ipam_reader;
 grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
+grant execute on function ipam.unwind_operation(uuid) to ipam_allocator;
+grant execute on function ipam.unwind_operation(uuid) to ipam_operator;
 grant select on table ipam.schema_version to ipam_allocator;
 grant select on table ipam.schema_version to ipam_operator;
 grant select on table ipam.schema_version to ipam_reader;
@@ -273,20 +406,37 @@ grant usage on schema ipam to ipam_reader;
 -- Comments
 comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional ones past their ttl.';
 comment on index ipam.allocation_owner is 'list_by_owner, with or without a VRF.';
+comment on index ipam.allocation_prunable is 'prune_keys: tombstones of UUIDv7 keys, the oldest first.';
 comment on index ipam.allocation_unit is 'One live allocation a unit; the guard of every take; the live ones of a span: list_by_pool, list_by_prefix, reserve, remove_range.';
 comment on index ipam.free_extent_last is 'allocate with an address, reserve, remove_range: the extent that holds an address has the smallest last at or above it.';
 comment on index ipam.free_extent_pick is 'allocate: the lowest free extent, then the longest released; exhaustion: the next to come free.';
+comment on index ipam.operation_pending is 'list_operations_by_state: pending or stuck ones; prune: the longest pending.';
+comment on index ipam.operation_prunable is 'prune: those that ended before the horizon.';
+comment on index ipam.operation_sequence is 'list_operations_by_state: all of them, newest first.';
+comment on index ipam.operation_target_history is 'list_operations, latest_operation, target_vrfs: of one target, with or without a VRF.';
+comment on index ipam.operation_target_pending is 'has_pending_operation, pending_operations, release_orphan: the gate.';
 comment on index ipam.pool_name is 'allocate, get_pool: a pool by its name.';
 comment on index ipam.range_pool is 'get_pool: the ranges of a pool in address order.';
+comment on table column ipam.allocation.release_note is 'Why it was released, where its key does not say: what the reconciler found.';
+comment on table column ipam.allocation.released_by is 'Of an orphan: who ran the reconciler that released it; release_note says why.';
 comment on table column ipam.allocation.reserved is 'Its unit goes back to reserved, not to free.';
 comment on table column ipam.free_extent.available_at is '-infinity: free. A time: cooling until then. infinity: reserved.';
 comment on table column ipam.free_extent.generation is 'Of the last allocation of its addresses; the next one takes it plus 1.';
+comment on table column ipam.operation.execution_id is 'What the workflow engine calls it: prune deletes the messages and replies of this id with it.';
+comment on table column ipam.operation.pending is 'The targets carry it too, by their foreign key, so that one update of state moves both.';
+comment on table column ipam.operation.pruned_at is 'Since then only its end is known: payload, result and targets went. It still refuses a rerun.';
+comment on table column ipam.operation.sequence is 'The order of beginnings on any one target; times may lie.';
+comment on table column ipam.operation.vrf is 'Its home; its targets say what it works on, there or elsewhere.';
 comment on table column ipam.pool.definition is 'The arguments it was created with, to tell a repeated create from another pool.';
 comment on table column ipam.pool.spread is 'Where callers who compete begin to look, in address order; a caller alone begins at the lowest.';
 comment on table column ipam.vrf.generation_floor is 'No extent made from now on starts below it: the largest generation that any removed extent had.';
 comment on table constraint free_extent_pkey on ipam.free_extent is 'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on table ipam.allocation is 'One row a key, for ever: live while released_at is null, then its tombstone. provisional: expires_at and no confirmed_at.';
 comment on table ipam.migration is 'What was applied to this schema, by file, with the SHA-256 of its text.';
+comment on table ipam.operation is 'One execution of a saga. Its id is the request id of every key that it allocates.';
+comment on table ipam.operation_target is 'What an operation works on. The whole identity is the key: two networks may both have a machine 7.';
+comment on table ipam.orphan_mark is 'The first pass of the reconciler: these looked orphaned. The second releases those that still do.';
 comment on table ipam.pool_counter is '64 shards a pool, of which only the sums mean something.';
 comment on table ipam.reservation is 'What is never handed out automatically. Rows may overlap: each is what somebody asked for.';
+comment on table ipam.retention is 'One row: how long tombstones of UUIDv7 keys stay, and up to which time they may be gone.';
 comment on table ipam.schema_version is 'One row: this schema, and the oldest library that may write to it.';

@@ -1,7 +1,7 @@
 /**
  * saga-ipam for programs of Effect: the services, what they take and answer, and their errors.
  *
- * `layer({ url })` gives `Allocator`, `Pools` and `Doctor`. Without Effect, use `saga-ipam/promise`.
+ * `layer({ url })` gives `Allocator`, `Pools`, `Doctor` and the ledger, `Operations`. Without Effect, use `saga-ipam/promise`.
  */
 export { Allocator, type CallError } from "./allocator/Allocator.ts"
 export { Doctor } from "./allocator/Doctor.ts"
@@ -16,6 +16,10 @@ export * from "./domain/allocation.ts"
 export { errorFacts, errorToJson, factsOf, isIpamError, type ErrorFacts, type SagaAction } from "./domain/errorFacts.ts"
 export * from "./domain/errors.ts"
 export { Owner } from "./domain/identity.ts"
+export * from "./domain/operation.ts"
+export * from "./domain/operationRequests.ts"
 export * from "./domain/pool.ts"
 export * from "./domain/poolRequests.ts"
 export * from "./domain/requests.ts"
+export { defineOperation, type OperationOptions } from "./operations/defineOperation.ts"
+export { Operations } from "./operations/Operations.ts"

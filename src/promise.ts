@@ -16,11 +16,13 @@ import { Pools } from "./allocator/Pools.ts"
 import { Database } from "./database/Database.ts"
 import type { ConnectOptions } from "./database/locate.ts"
 import { InvalidInput } from "./domain/errors.ts"
+import { Operations } from "./operations/Operations.ts"
 import type { Finding } from "./domain/errors.ts"
 import type { Pool } from "./domain/pool.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
 export type { Allocation, KeyRecord, Released, Tombstone } from "./domain/allocation.ts"
+export type { Operation, OperationState, Target } from "./domain/operation.ts"
 export type { Pool, PoolRange } from "./domain/pool.ts"
 export * from "./domain/errors.ts"
 
@@ -44,8 +46,9 @@ type PromisedAlone<Call> = Call extends (request?: infer Request) => Effect.Effe
 
 type OfAllocator = Allocator["Service"]
 type OfPools = Pools["Service"]
+type OfOperations = Operations["Service"]
 
-/** One connected allocator. Its methods need no `this`; what each does stands at `Allocator` and `Pools`. */
+/** One connected allocator. Its methods need no `this`; what each does stands at `Allocator`, `Pools` and `Operations`. */
 export interface Ipam {
   readonly allocate: Promised<OfAllocator["allocate"]>
   readonly allocateMany: Promised<OfAllocator["allocateMany"]>
@@ -69,6 +72,16 @@ export interface Ipam {
   readonly reserve: Promised<OfPools["reserve"]>
   readonly unreserve: Promised<OfPools["unreserve"]>
   readonly deletePool: (pool: string, options?: PoolOptions) => Promise<Pool>
+  /** For the steps of another engine: begin before anything else, with the id that is the request id of every key. */
+  readonly beginOperation: Promised<OfOperations["begin"]>
+  readonly unwindOperation: Promised<OfOperations["unwind"]>
+  readonly finishOperation: Promised<OfOperations["finish"]>
+  readonly operation: Promised<OfOperations["get"]>
+  /** Rejects rather than being empty where it cannot read. */
+  readonly pendingOperations: Promised<OfOperations["pending"]>
+  /** The gate: also true where it cannot read. */
+  readonly hasPendingOperation: Promised<OfOperations["hasPending"]>
+  readonly operations: Promised<OfOperations["history"]>
   /** What is off in the tables; empty when all is well. */
   readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
   /** Mends what the doctor finds and can be mended; answers what it did. */
@@ -95,7 +108,7 @@ export const connect = async (options: ConnectOptions = {}): Promise<Ipam> => {
   return toPromises(built.value, () => runtime.dispose())
 }
 
-type Services = Allocator | Pools | Doctor | Database
+type Services = Allocator | Pools | Doctor | Operations | Database
 
 const toPromises = (services: Context.Context<Services>, close: () => Promise<void>): Ipam => {
   const start = Effect.runPromiseExitWith(services)
@@ -131,6 +144,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
 
   const allocator = Context.get(services, Allocator)
   const pools = Context.get(services, Pools)
+  const operations = Context.get(services, Operations)
   const doctor = Context.get(services, Doctor)
   const database = Context.get(services, Database)
   return {
@@ -155,6 +169,13 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     reserve: promised(pools.reserve),
     unreserve: promised(pools.unreserve),
     deletePool: onPool(pools.deletePool),
+    beginOperation: promised(operations.begin),
+    unwindOperation: promised(operations.unwind),
+    finishOperation: promised(operations.finish),
+    operation: promised(operations.get),
+    pendingOperations: promised(operations.pending),
+    hasPendingOperation: promised(operations.hasPending),
+    operations: promised(operations.history),
     doctor: bare(doctor.doctor),
     repair: bare(doctor.repair),
     ping: bare(database.ping),

@@ -8,7 +8,8 @@
 -- Safe: a look is one statement with one snapshot and one clock reading. What decides, the head of the extent, is read from the
 -- row that is locked. This function only ever answers `allocated` and `replayed`; every other verdict needs proof, and
 -- ipam.allocate_many gives it. The pool is resolved first and alone: extents carry its id and go with it, so a pool that is
--- deleted meanwhile has nothing left to take.
+-- deleted meanwhile has nothing left to take. An operation is begun before anything is allocated under its id, so whether the
+-- request is one is known then, too.
 -- Cost: the same at any fill and size of the pool (bench/exhaustion.ts, bench/floor.ts).
 create or replace function ipam.allocate(
   vrf text, pool text, request_id uuid, slot text default 'default', address inet default null,
@@ -62,7 +63,10 @@ begin
         when allocate.owner_kind is null then allocate.owner_id is null
         else char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200
       end
-      and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000);
+      and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000)
+      -- Operations, and keys so old that their tombstone may be gone, are for ipam.allocate_many.
+      and not exists (select from ipam.operation o where o.operation_id = allocate.request_id)
+      and (ipam.uuid_time(allocate.request_id) <= clock_timestamp() - interval '1 day') is not true;
 
     while v_pool_id is not null loop
       v_now := clock_timestamp();

@@ -4,6 +4,8 @@
 -- Comes back: one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused nothing is taken:
 -- it carries its outcome, absent siblings are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.
+-- Under an operation: its row is held FOR SHARE from before the look that takes until the end, so that it cannot end meanwhile;
+-- once it has ended, absent slots are `operation_ended`. Held slots replay without that lock.
 -- Safe: a look proves what it refuses (ipam.verdict), else takes everything in one subtransaction without waiting for an extent
 -- (ipam.take_slots). If that falls short it is rolled back whole, and only then the one extent it was short of is waited for.
 -- Bounded: 2 s a wait (lock_timeout), 5 s in all, then lock_not_available (55P03) with nothing written.
@@ -26,6 +28,7 @@ as $function$
 declare
   v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
   v_now timestamptz;
+  v_asked_operation boolean := false;
   v_refused boolean;
   v_place int;
   v_outcomes text[];
@@ -54,6 +57,13 @@ begin
       allocate_many.owner_kind, allocate_many.owner_id, allow_reserved, allow_cooling, v_now
     ) v;
     exit looks when v_refused or v_wanted is null;
+
+    if not v_asked_operation then
+      v_asked_operation := true;
+      perform from ipam.operation o where o.operation_id = allocate_many.request_id for share;
+      -- What the look said of the operation may have changed while this waited.
+      continue looks when found;
+    end if;
 
     begin
       v_taken := ipam.take_slots(

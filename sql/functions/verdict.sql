@@ -20,7 +20,13 @@ as $function$
 begin
   return query
   -- Request, pool, what this key did before: by left joins, so that each slot asked gives one row.
-  with asked as materialized (
+  with request as materialized (
+    select
+      ipam.key_expired(verdict.request_id, verdict.at) as expired,
+      (select o.state from ipam.operation o where o.operation_id = verdict.request_id and not o.pending) as ended
+  ),
+
+  asked as materialized (
     select
       t.ordinal::int as ordinal, t.slot, t.pool, t.address, wanted.pool_id, previous.a as previous,
       ipam.fingerprint(wanted.pool_id, t.address, verdict.owner_kind, verdict.owner_id) as fingerprint,
@@ -78,11 +84,13 @@ begin
 
   judged as (
     select
-      p.*, d.shown,
+      p.*, d.shown, request.ended,
       case
         when (p.previous).released_at is not null then 'key_released'
         when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
         when p.known then 'replayed'
+        when request.expired then 'key_expired'
+        when request.ended is not null then 'operation_ended'
         when p.pool_id is null then 'unknown_pool'
         when p.address is null then case when d.shown < d.needed then 'exhausted' end
         when p.range_id is null then 'address_outside'
@@ -92,7 +100,7 @@ begin
         when p.available_at = 'infinity' then case when not verdict.allow_reserved then 'address_reserved' end
         when p.available_at > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
       end as outcome
-    from placed p left join demand d on d.pool_id = p.pool_id
+    from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )
 
   select
@@ -100,6 +108,7 @@ begin
     case j.outcome
       when 'key_released' then ipam.tombstone(j.previous)
       when 'key_reused' then jsonb_build_object('differs', ipam.differing_arguments(j.previous, j.pool_id, j.address, verdict.owner_kind, verdict.owner_id))
+      when 'operation_ended' then jsonb_build_object('status', j.ended)
       when 'unknown_pool' then jsonb_build_object('vrfs', ipam.vrfs_with_pool(j.pool))
       when 'address_taken' then jsonb_build_object(
         'heldBy', case

@@ -7,21 +7,24 @@ import { Database } from "../database/Database.ts"
 import { locate, type ConnectOptions } from "../database/locate.ts"
 import { migrate } from "../database/migrate.ts"
 import { Allocator, type CallError } from "./Allocator.ts"
+import { Operations } from "../operations/Operations.ts"
 import { Doctor } from "./Doctor.ts"
 import { Pools } from "./Pools.ts"
 
 /**
- * `Allocator`, `Pools` and `Doctor` over one pool of connections, with its `Database`. Fails at once when the database does not
+ * `Allocator`, `Pools`, `Doctor` and `Operations` over one pool of connections, with its `Database`. Fails at once when the database does not
  * answer or its schema does not fit. The embedded server is started and migrated; any other is left as it is.
  */
-export const layer = (options: ConnectOptions = {}): Layer.Layer<Allocator | Pools | Doctor | Database, CallError> => {
+export const layer = (
+  options: ConnectOptions = {},
+): Layer.Layer<Allocator | Pools | Doctor | Operations | Database, CallError> => {
   const database = Layer.unwrap(
     Effect.map(locate(options), (location) => {
       const prepare = location.embedded ? Effect.andThen(migrate({ onlyIfNeeded: true }), checkSchema) : checkSchema
       return Layer.effectDiscard(prepare).pipe(Layer.provideMerge(Database.layer(location.database)))
     }),
   )
-  return Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer).pipe(Layer.provideMerge(database))
+  return Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer).pipe(Layer.provideMerge(database))
 }
 
 const checkSchema = Effect.flatMap(Database, (database) => database.checkSchema)

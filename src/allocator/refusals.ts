@@ -102,7 +102,7 @@ export const readAllocate = (row: Row, asked: Asked): Result.Result<Allocation, 
     case "key_expired":
       return Result.fail(new KeyExpired(key))
     case "operation_ended":
-      return Result.fail(new OperationEnded(key))
+      return Result.fail(new OperationEnded({ ...key, ...ended(detail) }))
     case "drifted": {
       const found = `${drifted(detail).address} is free and held at once`
       const finding = { check: "extents", vrf: asked.vrf, pool, detail: found, repair: "rebuilds extents and counters" }
@@ -170,4 +170,5 @@ const taken = reader(
 const cooling = reader("a cooldown", Schema.Struct({ until: Time }))
 const elsewhere = reader("an unknown pool", Schema.Struct({ vrfs: Schema.Array(Schema.String) }))
 const reused = reader("a reused key", Schema.Struct({ differs: Schema.Array(Schema.String) }))
+const ended = reader("an ended operation", Schema.Struct({ status: Schema.String }))
 const drifted = reader("a drift", Schema.Struct({ address: Schema.String }))

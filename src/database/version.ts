@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
 
 /** The schema that this library is written for; `ipam.schema_version.version` after its migrations. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** The row of `ipam.schema_version`: what the schema is, and the oldest library that may write to it. */
 export interface SchemaVersion {

@@ -26,10 +26,10 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
   message: text,
 }) {}
 
-/** What the call names is not there: an allocation that was never made, a range that the pool does not have. `what` says which, e.g. `allocation`. */
+/** What the call names is not there: an allocation that was never made, a range that the pool does not have, an operation that was never begun. `what` says which. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   what: text,
-  vrf: text,
+  vrf: maybeText,
   pool: maybeText,
   range: maybeText,
   requestId: maybeText,

@@ -8,10 +8,15 @@ const text = Schema.String
 const maybeText = Schema.optional(text)
 
 const keyFields = { vrf: text, requestId: text, slot: text }
+/** Of a key, or of an operation, which has no slot. */
+const requestFields = { vrf: text, requestId: text, slot: maybeText }
 
-/** The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`). Use a new request id for a new request. */
+/**
+ * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`); or the operation was begun with others
+ * (`vrf`, `kind`, `payload`, `targets`). Use a new request id for a new request.
+ */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
-  ...keyFields,
+  ...requestFields,
   differs: Schema.Array(text),
 }) {
   override get message(): string {
@@ -44,18 +49,22 @@ export class AllocationExpired extends Schema.TaggedError<AllocationExpired>()("
 }
 
 /** The key is older than the tombstones that are kept, so nobody can tell whether it was used. */
-export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", keyFields) {
+export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", requestFields) {
   override get message(): string {
     return `The key is too old to be used${where(this)}; a new request needs a new request id`
   }
 }
 
-/** The operation that the request id names has ended: what comes late must not allocate. */
+/**
+ * The operation that the request id names has ended: what comes late must not allocate, nor end it otherwise. `status` is its
+ * state; `unwinding` where it was to succeed and was decided to unwind before.
+ */
 export class OperationEnded extends Schema.TaggedError<OperationEnded>()("OperationEnded", {
-  ...keyFields,
+  ...requestFields,
   status: maybeText,
 }) {
   override get message(): string {
-    return `The operation has ended${this.status === undefined ? "" : ` (${this.status})`}${where(this)}; nothing is allocated under it any more`
+    const status = this.status === undefined ? "" : ` (${this.status})`
+    return `The operation has ended${status}${where(this)}; that is final, and nothing is allocated under it any more`
   }
 }

@@ -77,7 +77,7 @@ const between = (minimum: number, maximum: number) =>
 
 /** The most rows of one page or of one round of reclaiming; a thousand when left out. */
 export const MAX_ROWS = 10_000
-const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
+export const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
 
 /** How many expired allocations one call reclaims at most. */
 export const ReclaimRequest = Schema.Struct({ maxRows: Rows })

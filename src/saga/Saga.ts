@@ -11,9 +11,9 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Workflow from "effect/workflow/Workflow"
 import { IpamError } from "../domain/errors.ts"
-import { DEFAULT } from "../domain/identity.ts"
-import { bracket, type Plain } from "./bracket.ts"
-import { Ledger } from "./Ledger.ts"
+import { type Beginning, defineOperation, type PlainSchema, type TargetOf } from "../operations/defineOperation.ts"
+import { Operations } from "../operations/Operations.ts"
+import { bracket } from "./bracket.ts"
 import { operationIdOf } from "./operationId.ts"
 
 /** The flow unwound for another reason than an error of one of its steps: it was cancelled. */
@@ -25,15 +25,11 @@ export class FlowCancelled extends Schema.TaggedError<FlowCancelled>()("FlowCanc
   }
 }
 
-/** What a flow works on: whoever asks whether anything is pending on it gets to know. */
-export interface TargetOf {
-  /** Left out: the vrf of the flow. */
-  readonly vrf?: string | undefined
-  readonly kind: string
-  readonly id: string
-}
-
-export interface SagaOptions<Payload extends Schema.Struct.Fields, Success extends Plain, Failure extends Plain> {
+export interface SagaOptions<
+  Payload extends Schema.Struct.Fields,
+  Success extends PlainSchema,
+  Failure extends PlainSchema,
+> {
   /** What the flow is started with. Stored, so it is frozen once released; nothing secret belongs into it. */
   readonly payload: Payload
   /** The same key is the same flow: started again, it answers what it answered. */
@@ -58,8 +54,8 @@ export interface SagaOptions<Payload extends Schema.Struct.Fields, Success exten
 export const make = <
   const Name extends string,
   Payload extends Schema.Struct.Fields,
-  Success extends Plain = typeof Schema.Void,
-  Failure extends Plain = typeof Schema.Never,
+  Success extends PlainSchema = typeof Schema.Void,
+  Failure extends PlainSchema = typeof Schema.Never,
 >(
   name: Name,
   options: SagaOptions<Payload, Success, Failure>,
@@ -68,16 +64,11 @@ export const make = <
   const success = options.success ?? (Schema.Void as unknown as Success)
   const error = Schema.Union([IpamError, FlowCancelled, options.error ?? (Schema.Never as unknown as Failure)])
   const workflow = Workflow.make(name, { payload, success, error, idempotencyKey: options.idempotencyKey })
-  const encodePayload = Schema.encodeEffect(Schema.toCodecJson(payload))
-
-  const decodePayload = Schema.decodeUnknownEffect(Schema.toCodecJson(payload))
-
-  const beginningOf = Effect.fnUntraced(function* (given: Schema.Struct.Type<Payload>, executionId: string) {
-    const vrf = options.vrf?.(given) ?? DEFAULT
-    const targets = options.targets(given).map(({ kind, id, vrf: own = vrf }) => ({ vrf: own, kind, id }))
-    const encoded = yield* Effect.orDie(encodePayload(given))
-    return { operationId: operationIdOf(executionId), vrf, kind: name, payload: encoded, targets }
-  })
+  // The constraint that the fields need no services cannot be said of the generic struct.
+  const plain = payload as unknown as Schema.Codec<Schema.Struct.Type<Payload>, unknown>
+  const operation = defineOperation({ kind: name, payload: plain, targets: options.targets, vrf: options.vrf })
+  const beginningOf = (given: Schema.Struct.Type<Payload>, executionId: string) =>
+    operation.beginning(operationIdOf(executionId), given, executionId)
 
   return {
     name,
@@ -116,12 +107,12 @@ export const make = <
       }),
     /** Cancels the flow of a payload as the ledger keeps it: it unwinds from its next step on, unless it ends before that. */
     cancel: (stored: unknown) =>
-      Effect.flatMap(Effect.orDie(decodePayload(stored)), (given) =>
+      Effect.flatMap(operation.readPayload(stored), (given) =>
         Effect.flatMap(workflow.executionId(given as never), (executionId) => workflow.interrupt(executionId)),
       ),
     /** The same for a flow that was suspended: it goes on where it stopped. */
     resume: (stored: unknown) =>
-      Effect.flatMap(Effect.orDie(decodePayload(stored)), (given) =>
+      Effect.flatMap(operation.readPayload(stored), (given) =>
         Effect.flatMap(workflow.executionId(given as never), (executionId) => workflow.resume(executionId)),
       ),
     /** Starts the flow and does not wait. */
@@ -136,8 +127,8 @@ export const make = <
 }
 
 /** A flow of the same key that began with another payload would answer for that one, without a word. */
-const checkPayload = Effect.fnUntraced(function* (beginning: Parameters<Ledger["Service"]["begin"]>[0]) {
-  const ledger = yield* Ledger
-  const known = yield* ledger.get(beginning.operationId)
-  if (known !== null) yield* ledger.begin(beginning)
+const checkPayload = Effect.fnUntraced(function* (beginning: Beginning) {
+  const operations = yield* Operations
+  const known = yield* operations.get({ operationId: beginning.operationId })
+  if (known !== null) yield* operations.begin(beginning)
 })

@@ -12,19 +12,16 @@ import * as Workflow from "effect/workflow/Workflow"
 import { WorkflowInstance } from "effect/workflow/WorkflowEngine"
 import { errorFacts, isIpamError } from "../domain/errorFacts.ts"
 import { IpamError, OperationEnded } from "../domain/errors.ts"
-import { DEFAULT } from "../domain/identity.ts"
-import { Ledger, type Beginning, type OperationState } from "./Ledger.ts"
+import { OperationState, type Operation } from "../domain/operation.ts"
+import type { Beginning, PlainSchema } from "../operations/defineOperation.ts"
+import { Operations } from "../operations/Operations.ts"
 import { inWords, openRun, suspendUntilResumed } from "./run.ts"
 
-const State = Schema.Literals(["pending", "unwinding", "unwound", "succeeded"])
 /** What was decided, and the error that led to it, as JSON; `null` when it was a cancellation. */
 const Decision = Schema.Struct({ unwinds: Schema.Boolean, failure: Schema.NullOr(Schema.Unknown) })
 type Decision = typeof Decision.Type
 
-/** A schema that needs no services, so that whatever can read the tables can read a flow. */
-export type Plain = Schema.Top & { readonly DecodingServices: never; readonly EncodingServices: never }
-
-interface Flow<Success extends Plain, Failure extends Plain> {
+interface Flow<Success extends PlainSchema, Failure extends PlainSchema> {
   readonly beginning: Beginning
   readonly success: Success
   readonly error: Failure
@@ -32,14 +29,15 @@ interface Flow<Success extends Plain, Failure extends Plain> {
   readonly cancelled: Failure["Type"]
 }
 
-export const bracket = <Success extends Plain, Failure extends Plain, R>(
+export const bracket = <Success extends PlainSchema, Failure extends PlainSchema, R>(
   flow: Flow<Success, Failure>,
   body: Effect.Effect<Success["Type"], Failure["Type"], R>,
 ) =>
   Effect.gen(function* () {
-    const ledger = yield* Ledger
+    const operations = yield* Operations
     const instance = yield* WorkflowInstance
     const { operationId } = flow.beginning
+    const operation = { operationId }
     const errorJson = Schema.toCodecJson(flow.error)
     let rerun = false
     let decided: Decision | undefined
@@ -51,7 +49,9 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
         execute: Effect.gen(function* () {
           const failure = yield* failureOf(errorJson, exit)
           // Begun here where the flow was cancelled before it had begun: else a beginning that comes late would stay pending.
-          const state = yield* insist(Effect.andThen(ledger.begin(flow.beginning), ledger.unwind(operationId)))
+          const state = yield* insist(
+            Effect.andThen(operations.begin(flow.beginning), stateOf(operations.unwind(operation))),
+          )
           return { unwinds: state !== "succeeded", failure }
         }),
       })
@@ -62,9 +62,9 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
       reports: {
         stuck: (step, error) =>
           Effect.logError(`Operation ${operationId} is stuck in ${step}: ${error}`).pipe(
-            Effect.andThen(Effect.ignore(ledger.markStuck(operationId, step, error))),
+            Effect.andThen(Effect.ignore(operations.markStuck({ operationId, step, error }))),
           ),
-        unstuck: insist(ledger.clearStuck(operationId)),
+        unstuck: Effect.asVoid(insist(stateOf(operations.clearStuck(operation)))),
       },
       decideToUnwind: (exit) => Effect.map(decide(exit), ({ unwinds }) => unwinds),
     })
@@ -76,7 +76,11 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
             unwinds
               ? Activity.make({
                   name: "saga/unwound",
-                  execute: Effect.asVoid(insist(ledger.finish(operationId, "unwound", null, failure))),
+                  execute: Effect.asVoid(
+                    insist(
+                      stateOf(operations.finish({ operationId, state: "unwound", error: failure as Schema.Json })),
+                    ),
+                  ),
                 })
               : Effect.void,
           ),
@@ -85,11 +89,11 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
     let fresh = false
     const begun = yield* Activity.make({
       name: "saga/begin",
-      success: State,
+      success: OperationState,
       error: IpamError,
       execute: Effect.suspend(() => {
         fresh = true
-        return whileRepeatable(ledger.begin(flow.beginning))
+        return whileRepeatable(stateOf(operations.begin(flow.beginning)))
       }),
     })
     if (isEnded(begun)) {
@@ -97,14 +101,13 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
       return yield* new OperationEnded({
         vrf: flow.beginning.vrf,
         requestId: operationId,
-        slot: DEFAULT,
         status: begun,
       })
     }
     if (!fresh) {
-      const known = yield* insist(ledger.get(operationId))
+      const known = yield* insist(operations.get(operation))
       run.refusing = known?.state === "unwinding" || known?.state === "unwound"
-      if (known !== null && known.stuckStep !== null && !isEnded(known.state)) yield* run.reports.unstuck
+      if (known !== null && known.stuck !== null && !isEnded(known.state)) yield* run.reports.unstuck
     }
 
     const unwind = (exit: Exit.Exit<unknown, unknown>) =>
@@ -123,14 +126,25 @@ export const bracket = <Success extends Plain, Failure extends Plain, R>(
     }
     const ended = yield* Activity.make({
       name: "saga/succeeded",
-      success: State,
+      success: OperationState,
       execute: Effect.gen(function* () {
         const result = yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(flow.success))(exit.value))
-        return yield* insist(ledger.finish(operationId, "succeeded", result ?? null, null))
+        return yield* insist(
+          stateOf(operations.finish({ operationId, state: "succeeded", result: result as Schema.Json })),
+        )
       }),
     })
     return ended === "succeeded" ? exit.value : yield* unwind(exit)
   })
+
+/** How far an operation is after a call: another state than asked for when it was decided otherwise before. */
+const stateOf = <E, R>(call: Effect.Effect<Operation, E | OperationEnded, R>) =>
+  Effect.map(call, ({ state }) => state).pipe(
+    Effect.catchIf(
+      (error): error is OperationEnded => error instanceof OperationEnded,
+      ({ status }) => Effect.succeed(status as OperationState),
+    ),
+  ) as Effect.Effect<OperationState, Exclude<E, OperationEnded>, R>
 
 const isEnded = (state: OperationState): boolean => state === "succeeded" || state === "unwound"
 
@@ -150,7 +164,7 @@ const insist = <A, E, R>(call: Effect.Effect<A, E, R>) =>
     Cause.hasInterruptsOnly(cause) ? Effect.interrupt : suspendUntilResumed(cause),
   )
 
-const failureOf = Effect.fnUntraced(function* (codec: Plain, exit: Exit.Exit<unknown, unknown>) {
+const failureOf = Effect.fnUntraced(function* (codec: PlainSchema, exit: Exit.Exit<unknown, unknown>) {
   if (Exit.isSuccess(exit)) return null
   const error = Cause.findErrorOption(exit.cause)
   return Option.isNone(error) ? null : yield* Effect.orDie(Schema.encodeUnknownEffect(codec)(error.value))

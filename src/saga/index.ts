@@ -5,7 +5,6 @@
  */
 export { allocateStep, confirmStep, type AllocateStepOptions } from "./addresses.ts"
 export { starterLayer, workerLayer, type EngineOptions, type WorkerOptions } from "./engine.ts"
-export { Ledger } from "./Ledger.ts"
 export { operationIdOf } from "./operationId.ts"
 export { currentRun, type Run } from "./run.ts"
 export * as Saga from "./Saga.ts"

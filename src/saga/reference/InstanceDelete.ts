@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { Allocator } from "../../allocator/Allocator.ts"
 import { IpamError } from "../../domain/errors.ts"
 import { Vrf } from "../../domain/identity.ts"
-import { Ledger } from "../Ledger.ts"
+import { Operations } from "../../operations/Operations.ts"
 import { currentRun } from "../run.ts"
 import * as Saga from "../Saga.ts"
 import { step } from "../step.ts"
@@ -41,11 +41,11 @@ export const InstanceDeleteLive = InstanceDelete.toLayer(
     const devices = yield* Devices
     const instances = yield* Instances
     const allocator = yield* Allocator
-    const ledger = yield* Ledger
+    const operations = yield* Operations
     const { operationId: own } = yield* currentRun
 
-    const creations = Effect.map(ledger.pending({ vrf, kind: "instance", id: instance }), (operations) =>
-      operations.filter(({ operationId, kind }) => operationId !== own && kind === InstanceCreate.name),
+    const creations = Effect.map(operations.pending({ vrf, kind: "instance", id: instance }), (pending) =>
+      pending.filter(({ operationId, kind }) => operationId !== own && kind === InstanceCreate.name),
     )
     yield* step("cancel", {
       ...forward,

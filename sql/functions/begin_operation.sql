@@ -1,0 +1,86 @@
+-- Begins an operation: writes it with everything that it works on, in one statement.
+--
+-- operation_id: chosen before the first try; the request id of every key allocated under it. vrf: its home. target_*: alike
+-- long, 1 to 256; a target named twice is one. execution_id: what a workflow engine calls it; prune deletes the engine's
+-- messages of that id with the operation. Not part of what a replay is compared by.
+-- Comes back: `begun`; `replayed`, with the state that it has by now, ended or not; `operation_reused` (detail: differs);
+-- `key_expired`, for an id that is a UUIDv7 older than the horizon.
+-- Repeatable: for ever, with the same arguments.
+-- Safe: takes the advisory lock of each target, sorted, before it writes, and keeps it to the end of the transaction. Who gates
+-- on a target holds the same lock, so either it sees this operation, or this one begins after what the gate let through.
+-- Cost: two indexed rows and one for each target.
+create or replace function ipam.begin_operation(
+  operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[],
+  execution_id text default null
+) returns ipam.operation_answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_targets jsonb;
+  v_fingerprint bytea;
+  v_lock bigint;
+  v_known ipam.operation;
+begin
+  perform ipam.check_operation(
+    begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, target_vrfs, target_kinds, target_ids
+  );
+  select jsonb_agg(distinct jsonb_build_object('vrf', t.vrf, 'kind', t.kind, 'id', t.id)) into v_targets
+  from unnest(target_vrfs, target_kinds, target_ids) t (vrf, kind, id);
+  v_fingerprint := ipam.operation_fingerprint(begin_operation.vrf, begin_operation.kind, begin_operation.payload, v_targets);
+
+  for v_lock in
+    select distinct ipam.target_lock(t.kind, t.id) as key from unnest(target_kinds, target_ids) t (kind, id) order by key
+  loop
+    perform pg_advisory_xact_lock(v_lock);
+  end loop;
+
+  loop
+    v_now := clock_timestamp();
+    with begun as (
+      insert into ipam.operation (operation_id, vrf, kind, fingerprint, payload, execution_id, begun_at)
+      select
+        begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, v_fingerprint, begin_operation.payload,
+        begin_operation.execution_id, v_now
+      where not ipam.key_expired(begin_operation.operation_id, v_now)
+      on conflict (operation_id) do nothing
+      returning operation_id, sequence
+    ),
+
+    targeted as (
+      insert into ipam.operation_target (operation_id, vrf, kind, id, sequence)
+      select begun.operation_id, t ->> 'vrf', t ->> 'kind', t ->> 'id', begun.sequence
+      from begun cross join jsonb_array_elements(v_targets) t
+      returning operation_id
+    )
+
+    select begun.operation_id into v_known.operation_id from begun where exists (select from targeted);
+
+    if v_known.operation_id is not null then
+      select o.* into strict v_known from ipam.operation o where o.operation_id = begin_operation.operation_id;
+      return ipam.operation_answer_for('begun', v_known);
+    end if;
+    select o.* into v_known from ipam.operation o where o.operation_id = begin_operation.operation_id;
+    exit when found;
+    if ipam.key_expired(begin_operation.operation_id, v_now) then
+      return ipam.operation_answer_for('key_expired', null);
+    end if;
+  end loop;
+
+  if v_known.fingerprint = v_fingerprint then
+    return ipam.operation_answer_for('replayed', v_known);
+  end if;
+  return ipam.operation_answer_for('operation_reused', v_known, jsonb_build_object('differs', array_remove(array[
+    case when v_known.vrf <> begin_operation.vrf then 'vrf' end,
+    case when v_known.kind <> begin_operation.kind then 'kind' end,
+    case when v_known.pruned_at is null and v_known.payload is distinct from begin_operation.payload then 'payload' end,
+    case when v_known.pruned_at is null and ipam.operation_targets(v_known.operation_id) <> v_targets then 'targets' end
+  ], null)));
+end
+$function$;

@@ -1,0 +1,29 @@
+-- Refuses what no beginning can mean, before anything is read or written: raises invalid_parameter_value (22023).
+--
+-- kind, and each part of a target: 1 to 200 characters. targets: 1 to 256, their parts alike long.
+create or replace function ipam.check_operation(
+  operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]
+) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_problem text;
+begin
+  if operation_id is null or operation_id = '00000000-0000-0000-0000-000000000000' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'operation_id: must be given, and not nil';
+  end if;
+  perform ipam.check_request(check_operation.vrf, operation_id, array['default']);
+  v_problem := case
+    when (char_length(kind) between 1 and 200) is not true then 'kind: must have 1 to 200 characters'
+    when (cardinality(target_ids) between 1 and 256) is not true then 'targets: must be 1 to 256'
+    when cardinality(target_vrfs) is distinct from cardinality(target_ids) or cardinality(target_kinds) is distinct from cardinality(target_ids)
+      then 'targets: vrfs, kinds and ids must be alike long'
+    when exists (select from unnest(target_vrfs || target_kinds || target_ids) t (part) where (char_length(t.part) between 1 and 200) is not true)
+      then 'targets: vrf, kind and id must have 1 to 200 characters'
+  end;
+  if v_problem is not null then
+    raise exception using errcode = 'invalid_parameter_value', message = v_problem;
+  end if;
+end
+$function$;

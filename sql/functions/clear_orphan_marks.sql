@@ -1,0 +1,17 @@
+-- Takes the marks away of what looks orphaned no more. Comes back: how many there were.
+create or replace function ipam.clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns int
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_count int;
+begin
+  delete from ipam.orphan_mark m
+  using unnest(request_ids, slots) t (request_id, slot)
+  where m.vrf = clear_orphan_marks.vrf and m.request_id = t.request_id and m.slot = t.slot;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$function$;

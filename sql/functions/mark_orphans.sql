@@ -1,0 +1,28 @@
+-- The first pass of a reconciler: these look orphaned. A mark goes with the generation, so one of an earlier holder counts for nothing.
+--
+-- request_ids, slots, generations: alike long, at most 1000. marked_by: who says so.
+-- Comes back: how many are marked for the first time. Repeatable: a mark keeps its time.
+create or replace function ipam.mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns int
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_count int;
+begin
+  if (cardinality(request_ids) between 1 and 1000) is not true or cardinality(slots) <> cardinality(request_ids)
+    or cardinality(generations) <> cardinality(request_ids) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'orphans: must be 1 to 1000, their parts alike long';
+  end if;
+  insert into ipam.orphan_mark as m (vrf, request_id, slot, generation, marked_at, marked_by)
+  select mark_orphans.vrf, t.request_id, t.slot, t.generation, clock_timestamp(), mark_orphans.marked_by
+  from unnest(request_ids, slots, generations) t (request_id, slot, generation)
+  order by t.request_id, t.slot collate "C"
+  on conflict (vrf, request_id, slot) do update
+    set generation = excluded.generation, marked_at = excluded.marked_at, marked_by = excluded.marked_by
+    where m.generation <> excluded.generation;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$function$;

@@ -1,0 +1,9 @@
+-- One answer, from what is known of an operation (null when there is none) and the outcome.
+create or replace function ipam.operation_answer_for(outcome text, known ipam.operation, detail jsonb default null) returns ipam.operation_answer
+language sql stable
+set search_path = pg_catalog, pg_temp
+return row(
+  outcome, (known).operation_id, (known).vrf, (known).kind, (known).sequence, (known).state, (known).payload,
+  ipam.operation_targets((known).operation_id), (known).execution_id, (known).stuck_since, (known).stuck_step, (known).stuck_error,
+  (known).result, (known).error, (known).begun_at, (known).unwinding_at, (known).finished_at, (known).pruned_at, detail
+)::ipam.operation_answer;

@@ -1,0 +1,53 @@
+-- Deletes tombstones that are older than the horizon, at most max_rows: those of UUIDv7 keys alone, since only of these ipam.allocate
+-- can tell that they are old, and refuse them as `key_expired`. Any other tombstone stays, or its key would be open again.
+--
+-- horizon_seconds: at least a day, and longer than any operation has been pending.
+-- Comes back: how many went; fewer than max_rows: none are left.
+-- Safe: the time before which keys are refused is written with the deletion, so no snapshot sees the one without the other.
+create or replace function ipam.prune_keys(horizon_seconds double precision, max_rows int default 1000) returns int
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_horizon timestamptz;
+  v_count int;
+begin
+  perform ipam.check_horizon(horizon_seconds, v_now);
+  if (max_rows between 1 and 10000) is not true then
+    raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 1 to 10000';
+  end if;
+  v_horizon := v_now - make_interval(secs => horizon_seconds);
+  update ipam.retention r set pruned_before = v_horizon where r.pruned_before < v_horizon;
+  with old as materialized (
+    select a.vrf, a.request_id, a.slot
+    from ipam.allocation a
+    where a.released_at < v_horizon and a.released_at is not null and get_byte(uuid_send(a.request_id), 6) >> 4 = 7
+      and ipam.uuid_time(a.request_id) < v_horizon
+    order by a.released_at
+    limit max_rows
+    for update skip locked
+  ),
+
+  gone as (
+    delete from ipam.allocation a
+    using old
+    where a.vrf = old.vrf and a.request_id = old.request_id and a.slot = old.slot
+    returning a.vrf, a.generation
+  ),
+
+  -- An extent that has to be made anew can no longer learn from them which generations there were.
+  floors as (
+    update ipam.vrf v
+    set generation_floor = greatest(v.generation_floor, g.generation)
+    from (select gone.vrf, max(gone.generation) as generation from gone group by gone.vrf) g
+    where v.vrf = g.vrf
+  )
+
+  select count(*) into v_count from gone;
+  return v_count;
+end
+$function$;

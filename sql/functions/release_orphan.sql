@@ -1,0 +1,77 @@
+-- The second pass of a reconciler: releases one allocation that was marked as an orphan, unless anything speaks for it.
+--
+-- generation: of the mark, the fencing token. marked_before_seconds: how long ago the mark must have been set, at least.
+-- released_by, note: who does it and why; they stay in the tombstone.
+-- Comes back: `released`, reason orphaned; `already_released`; `operation_pending`, by its owner or its request;
+-- `not_marked`, when nobody marked this generation, or later than that; `not_found`.
+-- Repeatable. Of two at once, one releases.
+-- Safe: takes the lock of its owner, where beginnings on that target meet it, and looks in the next statement: an operation on the
+-- owner either is seen as pending, or begins when the address is free.
+create or replace function ipam.release_orphan(
+  vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision default 0
+) returns ipam.answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_known ipam.allocation;
+  v_outcome text;
+begin
+  perform ipam.check_request(release_orphan.vrf, release_orphan.request_id, array[release_orphan.slot]);
+  if (char_length(release_orphan.released_by) between 1 and 200 and char_length(release_orphan.note) between 1 and 1000) is not true then
+    raise exception using errcode = 'invalid_parameter_value', message = 'released_by: must have 1 to 200 characters, note 1 to 1000';
+  end if;
+  -- Who owns a key never changes, so it may be read before the lock.
+  select a.* into v_known
+  from ipam.allocation a
+  where a.vrf = release_orphan.vrf and a.request_id = release_orphan.request_id and a.slot = release_orphan.slot;
+  if v_known.owner_kind is not null then
+    perform pg_advisory_xact_lock_shared(ipam.target_lock(v_known.owner_kind, v_known.owner_id));
+  end if;
+  -- The operation that holds it cannot begin to unwind or end beside this.
+  perform from ipam.operation o where o.operation_id = release_orphan.request_id for share;
+
+  select a.* into v_known
+  from ipam.allocation a
+  where a.vrf = release_orphan.vrf and a.request_id = release_orphan.request_id and a.slot = release_orphan.slot
+  for update;
+  v_now := clock_timestamp();
+  v_outcome := case
+    when v_known.request_id is null then 'not_found'
+    when v_known.released_at is not null then 'already_released'
+    when not exists (
+      select from ipam.orphan_mark m
+      where m.vrf = release_orphan.vrf and m.request_id = release_orphan.request_id and m.slot = release_orphan.slot
+        and m.generation = v_known.generation and m.generation = release_orphan.generation
+        and m.marked_at <= v_now - make_interval(secs => marked_before_seconds)
+    ) then 'not_marked'
+    when exists (select from ipam.operation o where o.operation_id = release_orphan.request_id and o.pending)
+      or exists (
+        select from ipam.operation_target t where t.kind = v_known.owner_kind and t.id = v_known.owner_id and t.pending
+      ) then 'operation_pending'
+    else 'released'
+  end;
+  if v_outcome = 'released' then
+    update ipam.allocation a
+    set released_at = v_now, release_reason = 'orphaned', released_by = release_orphan.released_by, release_note = release_orphan.note
+    where a.vrf = release_orphan.vrf and a.request_id = release_orphan.request_id and a.slot = release_orphan.slot
+    returning a.* into strict v_known;
+    perform ipam.free_units(release_orphan.vrf, array[v_known], v_now);
+  end if;
+  if v_known.released_at is not null then
+    delete from ipam.orphan_mark m
+    where m.vrf = release_orphan.vrf and m.request_id = release_orphan.request_id and m.slot = release_orphan.slot;
+  end if;
+  return ipam.answer_for(
+    v_outcome, release_orphan.vrf, null, release_orphan.request_id, release_orphan.slot, v_known, ipam.tombstone(v_known), v_outcome = 'released'
+  );
+end
+$function$;

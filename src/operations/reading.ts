@@ -1,0 +1,95 @@
+/** What is pending on a target, and what was: the calls on the ledger that change nothing. */
+import * as Effect from "effect/Effect"
+import { method } from "../allocator/metrics.ts"
+import { onlyRow } from "../allocator/rows.ts"
+import type { Database } from "../database/Database.ts"
+import { AmbiguousIdentity } from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
+import { HistoryRequest, OperationRequest, OperationsRequest, TargetRequest } from "../domain/operationRequests.ts"
+import * as statements from "./statements.ts"
+
+const decode = {
+  operation: decodeInput(OperationRequest),
+  target: decodeInput(TargetRequest),
+  history: decodeInput(HistoryRequest),
+  list: decodeInput(OperationsRequest),
+}
+
+export const makeReading = (query: (typeof Database.Service)["query"]) => {
+  const get = method(
+    "Operations.get",
+    Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
+      const { operationId } = yield* decode.operation(input)
+      const [row] = yield* query(statements.get, [operationId], { call: "get_operation", requestId: operationId })
+      return row === undefined ? null : statements.toOperation(row)
+    }),
+  )
+
+  const hasPending = method(
+    "Operations.hasPending",
+    Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
+      const { vrf, kind, id } = yield* decode.target(input)
+      const asked = query(statements.hasPending, [vrf ?? null, kind, id], { call: "has_pending_operation", vrf })
+      return yield* Effect.map(asked, (rows) => onlyRow(rows)["pending"] !== false).pipe(
+        Effect.catchCause((cause) =>
+          Effect.as(Effect.logWarning("Taken for pending, since it cannot be read", cause), true),
+        ),
+      )
+    }),
+  )
+
+  const pending = method(
+    "Operations.pending",
+    Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
+      const { vrf, kind, id } = yield* decode.target(input)
+      const rows = yield* query(statements.pending, [vrf ?? null, kind, id], { call: "pending_operations", vrf })
+      return rows.map(statements.toOperation)
+    }),
+  )
+
+  /** The one VRF that knows the target, or the one that was said. */
+  const homeOf = Effect.fnUntraced(function* ({ vrf, kind, id }: typeof TargetRequest.Type) {
+    if (vrf !== undefined) return vrf
+    const rows = yield* query(statements.targetVrfs, [kind, id], { call: "target_vrfs" })
+    const vrfs = rows.map((row) => String(row["vrf"]))
+    if (vrfs.length < 2) return vrfs[0]
+    const candidates = vrfs.map((one) => ({ vrf: one, id }))
+    return yield* new AmbiguousIdentity({ identity: `${kind} ${id}`, candidates })
+  })
+
+  const latest = method(
+    "Operations.latest",
+    Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
+      const target = yield* decode.target(input)
+      const vrf = yield* homeOf(target)
+      if (vrf === undefined) return null
+      const context = { call: "latest_operation", vrf }
+      const [row] = yield* query(statements.latest, [vrf, target.kind, target.id], context)
+      return row === undefined ? null : statements.toOperation(row)
+    }),
+  )
+
+  const history = method(
+    "Operations.history",
+    Effect.fnUntraced(function* (input: typeof HistoryRequest.Encoded) {
+      const { before, pageSize, ...target } = yield* decode.history(input)
+      const vrf = yield* homeOf(target)
+      if (vrf === undefined) return []
+      const parameters = [vrf, target.kind, target.id, before?.toString() ?? null, pageSize]
+      const rows = yield* query(statements.history, parameters, { call: "list_operations", vrf })
+      return rows.map(statements.toOperation)
+    }),
+  )
+
+  const list = method(
+    "Operations.list",
+    Effect.fnUntraced(function* (input: typeof OperationsRequest.Encoded = {}) {
+      const { state, before, pageSize } = yield* decode.list(input)
+      const parameters = [state ?? null, before?.toString() ?? null, pageSize]
+      const rows = yield* query(statements.byState, parameters, { call: "list_operations_by_state" })
+      return rows.map(statements.toOperation)
+    }),
+  )
+
+  return { get, hasPending, pending, latest, history, list }
+}

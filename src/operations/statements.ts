@@ -1,0 +1,59 @@
+/** The statements of the ledger: one call of one function of the database each. All may be sent again. */
+import type { Row, Statement } from "../database/Database.ts"
+import type { Operation } from "../domain/operation.ts"
+import { Operation as OperationSchema } from "../domain/operation.ts"
+import { reader } from "../allocator/rows.ts"
+
+const call = (text: string): Statement => ({ text: `select * from ipam.${text}`, repeatable: true })
+
+export const begin = call(
+  "begin_operation($1, $2, $3, $4::text::jsonb, $5::text[], $6::text[], $7::text[], execution_id => $8)",
+)
+export const unwind = call("unwind_operation($1)")
+export const finish = call("finish_operation($1, $2, $3::text::jsonb, $4::text::jsonb)")
+export const markStuck = call("mark_stuck($1, $2, $3)")
+export const clearStuck = call("clear_stuck($1)")
+export const get = call("get_operation($1)")
+export const hasPending: Statement = {
+  text: "select ipam.has_pending_operation($1, $2, $3) as pending",
+  repeatable: true,
+}
+export const pending = call("pending_operations($1, $2, $3)")
+export const latest = call("latest_operation($1, $2, $3)")
+export const history = call("list_operations($1, $2, $3, $4::bigint, $5::int)")
+export const byState = call("list_operations_by_state($1, $2::bigint, $3::int)")
+export const targetVrfs: Statement = { text: "select ipam.target_vrfs($1, $2) as vrf", repeatable: true }
+export const prunable = call("prunable_operations($1::double precision, $2::bigint, $3::int)")
+export const pruneOperations: Statement = {
+  text: "select ipam.prune_operations($1::double precision, $2::uuid[]) as pruned",
+  repeatable: true,
+}
+export const pruneKeys: Statement = {
+  text: "select ipam.prune_keys($1::double precision, $2::int) as pruned",
+  repeatable: true,
+}
+
+const read = reader("an operation", OperationSchema)
+
+/** An operation from its row. */
+export const toOperation = (row: Row): Operation =>
+  read({
+    operationId: row["operation_id"],
+    vrf: row["vrf"],
+    kind: row["kind"],
+    sequence: String(row["sequence"]),
+    state: row["state"],
+    payload: row["payload"],
+    targets: row["targets"],
+    executionId: row["execution_id"],
+    stuck:
+      row["stuck_since"] === null
+        ? null
+        : { since: row["stuck_since"], step: row["stuck_step"], error: row["stuck_error"] },
+    result: row["result"],
+    error: row["error"],
+    begunAt: row["begun_at"],
+    unwindingAt: row["unwinding_at"],
+    finishedAt: row["finished_at"],
+    prunedAt: row["pruned_at"],
+  })

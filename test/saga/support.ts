@@ -1,0 +1,158 @@
+/** What the tests of flows share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
+import { spawn, type ChildProcess } from "node:child_process"
+import { createServer, type AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
+import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
+import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import type { Orders } from "./child.ts"
+
+export type Create = Orders["start"][number]
+
+export const pools = { v4: "v4", v6: "v6", external: "external" }
+
+/** A flow that creates an instance of the name of its request. */
+export const creating = (request: string, temper: Create["temper"] = "ok"): Create => ({
+  request,
+  vrf: "default",
+  instance: request,
+  pools,
+  temper,
+})
+
+export const idsOf = (payload: Create) => Effect.runPromise(InstanceCreate.ids(payload))
+
+export interface World {
+  readonly database: TestDatabase
+  readonly session: Session
+  readonly devices: FakeDatacenter
+  /** What is left of each operation, in a few words each. */
+  readonly states: () => Promise<Map<string, string>>
+  readonly doctor: () => Promise<ReadonlyArray<Record<string, unknown>>>
+  readonly close: () => Promise<void>
+}
+
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+/** A database of its own with three pools of 256, 2^64 and 256 units, and devices. */
+export const openWorld = async (
+  ranges = ["10.0.0.0-10.0.0.255", "fd00::/64", "192.0.2.0-192.0.2.255"],
+): Promise<World> => {
+  const database = await createDatabase()
+  const session = database.session()
+  for (const [index, name] of ["v4", "v6", "external"].entries()) {
+    await session.rows("select from ipam.create_pool('default', $1, array[$2], '{}', 'none', 0)", [
+      name,
+      ranges[index] ?? "",
+    ])
+  }
+  const devices = await startFakeDatacenter()
+  return {
+    database,
+    session,
+    devices,
+    states: async () => {
+      const rows = await session.rows(statesText)
+      return new Map(
+        rows.map(({ operation_id: id, words }) => [
+          String(id),
+          `${String(words)}${wordsOf(devices, String(id), rows)}`,
+        ]),
+      )
+    },
+    doctor: () => session.rows("select * from ipam.doctor()"),
+    close: async () => {
+      await devices.close()
+      await database.drop()
+    },
+  }
+}
+
+const statesText = `select o.operation_id, o.payload ->> 'instance' as instance,
+  concat_ws(', ', o.state,
+    (select string_agg(a.state || ' ' || n, ' ' order by a.state)
+       from (select case when released_at is not null then 'released' when expires_at is null then 'confirmed' else 'provisional' end as state, count(*) as n
+               from ipam.allocation where request_id = o.operation_id group by 1) a),
+    (select 'instance ' || state from reference.instance i where i.operation_id = o.operation_id)) as words
+from ipam.operation o`
+
+/** What the devices have of an operation, after a comma each. */
+const wordsOf = (devices: FakeDatacenter, id: string, rows: ReadonlyArray<Record<string, unknown>>): string => {
+  const machine = devices.machines.get(id)?.state
+  const instance = rows.find((row) => row["operation_id"] === id)?.["instance"]
+  const connected = [...devices.ports.values()].filter((port) => port.instance === instance).length
+  return `${machine === undefined ? "" : `, machine ${machine}`}, ports ${connected}`
+}
+
+/** The words of a flow that succeeded, and of one that unwound. */
+export const succeeded = "succeeded, confirmed 3, instance running, machine running, ports 3"
+export const unwound = /^unwound(, released [1-3])?(, instance gone)?(, machine removed)?, ports 0$/
+
+/** Shared by all workers of all runs: most of their start is compiling. */
+const compiled = join(tmpdir(), "saga-ipam-test-compiled")
+
+export interface Worker {
+  readonly process: ChildProcess
+  /** Resolves when the flow of the request has an end as the worker sees it, or the worker is gone. */
+  readonly ended: (request: string) => Promise<string | undefined>
+  readonly ready: Promise<void>
+  readonly gone: Promise<NodeJS.Signals | null>
+}
+
+/** A worker in a process of its own; see `child.ts`. */
+export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker => {
+  const whole: Orders = { url: world.database.url(), devices: world.devices.url, ...orders }
+  const child = spawn(
+    process.execPath,
+    ["--conditions=@saga-ipam/source", join(import.meta.dirname, "child.ts"), JSON.stringify(whole)],
+    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NODE_COMPILE_CACHE: compiled } },
+  )
+  const ends = new Map<string, string>()
+  const waiting = new Set<() => void>()
+  let rest = ""
+  let isReady = false
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const lines = `${rest}${text}`.split("\n")
+    rest = lines.pop() ?? ""
+    for (const line of lines) {
+      const [word, request = "", ...how] = line.split(" ")
+      if (word === "ready") isReady = true
+      if (word === "ended") ends.set(request, how.join(" "))
+    }
+    for (const wake of waiting) wake()
+  })
+  const gone = new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)))
+  const until = <A>(look: () => A | undefined): Promise<A | undefined> =>
+    new Promise((resolve) => {
+      const wake = () => {
+        const found = look()
+        if (found === undefined) return
+        waiting.delete(wake)
+        resolve(found)
+      }
+      waiting.add(wake)
+      void gone.then(() => resolve(undefined))
+      wake()
+    })
+  return {
+    process: child,
+    ended: (request) => until(() => ends.get(request)),
+    ready: until(() => isReady || undefined).then(() => undefined),
+    gone,
+  }
+}
+
+/** Ends a worker at once. */
+export const kill = async (worker: Worker): Promise<void> => {
+  worker.process.kill("SIGKILL")
+  await worker.gone
+}
