@@ -151,6 +151,23 @@ describe.each([
   })
 })
 
+test.each(["confirm", "extend"])("%s of slots that appear while it waits takes them along", async (verb) => {
+  await createPool(owner, `more-${number}`, `10.${number}.1.0-10.${number}.1.3`)
+  await allocate(owner, { pool, requestId, slot: "b", ttlSeconds: 600 })
+  await first.run("reset role; begin")
+  await first.rows("select 1 from ipam.allocation where request_id = $1 for update", [requestId])
+  const answer = second.rows(
+    verb === "confirm"
+      ? "select outcome from ipam.confirm_many('default', $1, array['a', 'b'])"
+      : "select outcome from ipam.extend_many('default', $1, array['a', 'b'], 60)",
+    [requestId],
+  )
+  await waiting(owner)
+  await allocate(owner, { pool: `more-${number}`, requestId, slot: "a", ttlSeconds: 600 })
+  await first.run("commit; set role ipam_allocator")
+  expect(await answer).toEqual([{ outcome: `${verb}ed` }, { outcome: `${verb}ed` }])
+})
+
 test("eight callers with one key for the last address: all equal, never exhausted, 500 times", async () => {
   const sessions = await Promise.all(Array.from({ length: 8 }, () => allocatorSession(database())))
   await owner.rows(
