@@ -21,12 +21,22 @@ import { report } from "./exit.ts"
 import { Data, Json, Url } from "./flags.ts"
 import { importCommand } from "./importCommands.ts"
 import { poolCommand } from "./poolCommands.ts"
+import { sagaCommand } from "./sagaCommands.ts"
+import { workerCommand } from "./workerCommand.ts"
 
 const root = Command.make("saga-ipam").pipe(
   Command.withDescription(
     "An IP address allocator on PostgreSQL: the same request gets the same address, and no address is held twice.",
   ),
-  Command.withSubcommands([poolCommand, ...allocationCommands, importCommand, ...databaseCommands, demoCommand]),
+  Command.withSubcommands([
+    poolCommand,
+    ...allocationCommands,
+    workerCommand,
+    sagaCommand,
+    importCommand,
+    ...databaseCommands,
+    demoCommand,
+  ]),
   Command.withGlobalFlags([Json, Data, Url]),
 )
 

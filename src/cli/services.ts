@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { Allocator } from "../allocator/Allocator.ts"
 import type { Doctor } from "../allocator/Doctor.ts"
 import type { Pools } from "../allocator/Pools.ts"
+import type { Operations } from "../operations/Operations.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { Data, Url } from "./flags.ts"
 import { during } from "./output.ts"
@@ -19,6 +20,7 @@ interface Services {
   readonly allocator: Allocator["Service"]
   readonly pools: Pools["Service"]
   readonly doctor: Doctor["Service"]
+  readonly operations: Operations["Service"]
 }
 
 const load = Effect.promise(() =>
@@ -27,6 +29,7 @@ const load = Effect.promise(() =>
     import("../allocator/Allocator.ts"),
     import("../allocator/Pools.ts"),
     import("../allocator/Doctor.ts"),
+    import("../operations/Operations.ts"),
   ]),
 )
 
@@ -34,15 +37,20 @@ const load = Effect.promise(() =>
 export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const options = yield* connectOptions
-    const [{ layer }, { Allocator }, { Pools }, { Doctor }] = yield* load
+    const [{ layer }, { Allocator }, { Pools }, { Doctor }, { Operations }] = yield* load
     const calls = Effect.gen(function* () {
-      return yield* use({ allocator: yield* Allocator, pools: yield* Pools, doctor: yield* Doctor })
+      return yield* use({
+        allocator: yield* Allocator,
+        pools: yield* Pools,
+        doctor: yield* Doctor,
+        operations: yield* Operations,
+      })
     })
     return yield* during("Asking the database", Effect.provide(calls, layer(options)))
   })
 
-/** `KIND/ID` as an owner; refuses with `InvalidInput`. */
-export const readOwner = Effect.fnUntraced(function* (text: string | undefined) {
+/** `KIND/ID` as an owner or a target, the flag's name; refuses with `InvalidInput`. */
+export const readOwner = Effect.fnUntraced(function* (text: string | undefined, field = "owner") {
   if (text === undefined) return undefined
   const [{ parseOwner }, { InvalidInput }] = yield* Effect.promise(() =>
     Promise.all([import("../domain/identity.ts"), import("../domain/errors.ts")]),
@@ -50,5 +58,5 @@ export const readOwner = Effect.fnUntraced(function* (text: string | undefined) 
   const parsed = parseOwner(text)
   return parsed._tag === "Success"
     ? parsed.success
-    : yield* new InvalidInput({ field: "owner", message: `owner: ${parsed.failure}` })
+    : yield* new InvalidInput({ field, message: `${field}: ${parsed.failure}` })
 })

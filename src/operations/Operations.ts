@@ -15,7 +15,7 @@ import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row } from "../database/Database.ts"
 import {
   type AmbiguousIdentity,
-  InvalidInput,
+  type InvalidInput,
   KeyExpired,
   KeyReused,
   NotFound,
@@ -81,17 +81,15 @@ const decode = {
   stuck: decodeInput(StuckRequest),
 }
 
-const outcomes = [
-  "begun",
-  "replayed",
+const beginOutcomes = ["begun", "replayed", "operation_reused", "key_expired"] as const
+const knownOutcomes = [
   "unwinding",
   "finished",
+  "replayed",
   "stuck",
   "cleared",
-  "operation_reused",
   "operation_ended",
   "operation_unwinding",
-  "key_expired",
   "not_found",
 ] as const
 
@@ -120,12 +118,13 @@ const make = Effect.gen(function* () {
         context,
       )
       const row = onlyRow(rows)
-      switch (outcomeOf(row, outcomes)) {
+      switch (outcomeOf(row, beginOutcomes)) {
         case "operation_reused":
           return yield* new KeyReused({ vrf, requestId: operationId, ...reused(row["detail"]) })
         case "key_expired":
           return yield* new KeyExpired({ vrf, requestId: operationId })
-        default:
+        case "begun":
+        case "replayed":
           return statements.toOperation(row)
       }
     }),
@@ -134,7 +133,7 @@ const make = Effect.gen(function* () {
   /** What a call on an operation that was begun answers. */
   const known = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, operationId: string) {
     const row = onlyRow(rows)
-    switch (outcomeOf(row, outcomes)) {
+    switch (outcomeOf(row, knownOutcomes)) {
       case "not_found":
         return yield* new NotFound({ what: "operation", requestId: operationId })
       case "operation_ended":
@@ -142,7 +141,11 @@ const make = Effect.gen(function* () {
         const { vrf, state } = statements.toOperation(row)
         return yield* new OperationEnded({ vrf, requestId: operationId, status: state })
       }
-      default:
+      case "unwinding":
+      case "finished":
+      case "replayed":
+      case "stuck":
+      case "cleared":
         return statements.toOperation(row)
     }
   })

@@ -57,7 +57,7 @@ export const defineOperation = <Payload extends PlainSchema>(options: OperationO
     Effect.map(Effect.orDie(encode(payload)), (encoded) => {
       const vrf = options.vrf?.(payload) ?? DEFAULT
       const targets = options.targets(payload).map(({ kind, id, vrf: own = vrf }) => ({ vrf: own, kind, id }))
-      return { operationId, vrf, kind: options.kind, payload: encoded as Schema.Json, targets, executionId }
+      return { operationId, vrf, kind: options.kind, payload: encoded, targets, executionId }
     })
 
   return {

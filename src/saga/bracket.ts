@@ -129,9 +129,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       success: OperationState,
       execute: Effect.gen(function* () {
         const result = yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(flow.success))(exit.value))
-        return yield* insist(
-          stateOf(operations.finish({ operationId, state: "succeeded", result: result as Schema.Json })),
-        )
+        return yield* insist(stateOf(operations.finish({ operationId, state: "succeeded", result })))
       }),
     })
     return ended === "succeeded" ? exit.value : yield* unwind(exit)

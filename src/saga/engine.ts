@@ -23,10 +23,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
-import { sqlLayer } from "./engineDatabase.ts"
-
-/** How the names of the engine's tables begin, and what tells its locks from those of another engine in the same database. */
-const PREFIX = "engine"
+import { PREFIX, sqlLayer } from "./engineDatabase.ts"
 
 export interface EngineOptions extends ConnectOptions {
   /**

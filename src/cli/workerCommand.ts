@@ -1,0 +1,69 @@
+/** The command that runs flows until it is told to end. */
+import * as Effect from "effect/Effect"
+import * as Flag from "effect/cli/Flag"
+import * as Command from "effect/cli/Command"
+import * as flags from "./flags.ts"
+import { printError } from "./output.ts"
+import { connectOptions } from "./services.ts"
+
+const DEFAULT_LISTEN = "127.0.0.1:34431"
+
+const listen = Flag.String("listen").pipe(
+  Flag.withMetavar("HOST:PORT"),
+  Flag.withDescription(`Where starters and other workers reach this one; no password, so a trusted network only`),
+  Flag.withDefault(DEFAULT_LISTEN),
+)
+
+/** `HOST:PORT`; an IPv6 host in brackets. */
+const readListen = Effect.fnUntraced(function* (text: string) {
+  const [, bracketed, bare, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? bare
+  const port = Number(digits)
+  if (host !== undefined && port > 0 && port < 65_536) return { host, port }
+  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  return yield* new InvalidInput({ field: "listen", message: `listen: must be HOST:PORT, e.g. ${DEFAULT_LISTEN}` })
+})
+
+export const workerCommand = Command.make(
+  "worker",
+  {
+    listen,
+    devices: flags.maybe(
+      Flag.String("devices").pipe(
+        Flag.withMetavar("URL"),
+        Flag.withDescription(
+          "The switch and hypervisor that the reference flows drive; else a fake one inside this worker",
+        ),
+      ),
+    ),
+    takeover: flags.maybe(
+      Flag.Finite("takeover").pipe(
+        Flag.withMetavar("SECONDS"),
+        Flag.withDescription(
+          "How long the flows of a worker that hangs wait for another one; the same for all; default 20",
+        ),
+      ),
+    ),
+  },
+  Effect.fnUntraced(function* (typed) {
+    const options = yield* connectOptions
+    const address = yield* readListen(typed.listen)
+    const { runWorker } = yield* Effect.promise(() => import("../saga/reference/worker.ts"))
+    yield* runWorker({
+      // The connections of a command are few; a worker runs many flows at once.
+      ...options,
+      max: undefined,
+      listen: address,
+      devices: typed.devices,
+      takeoverSeconds: typed.takeover,
+      onReady: printError(
+        `saga-ipam worker: running on ${typed.listen}; Ctrl-C ends it, its flows go on with the next one`,
+      ),
+    })
+  }),
+).pipe(
+  Command.withDescription(
+    "Run the flows InstanceCreate and InstanceDelete, and reclaim what has expired, until it is told to end. Several may run on one database, each with a --listen of its own.",
+  ),
+  Command.withShortDescription("Run flows, and reclaim what has expired"),
+)
