@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "..")
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 
 const manifest = { name: "consumer", private: true, type: "module" }
 

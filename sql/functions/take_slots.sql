@@ -82,7 +82,7 @@ begin
     v_taken := v_taken || row(
       take_slots.vrf, take_slots.request_id, v_wanted.slot, v_extent.pool_id, v_extent.range_id, v_unit, v_extent.generation + 1,
       v_wanted.fingerprint, take_slots.owner_kind, take_slots.owner_id, v_extent.available_at = 'infinity', take_slots.at,
-      take_slots.expires_at, case when take_slots.expires_at is null then take_slots.at end, null, null
+      take_slots.expires_at, case when take_slots.expires_at is null then take_slots.at end, null, null, null, null
     )::ipam.allocation;
   end loop;
 

@@ -58,7 +58,7 @@ const allocate = Command.make(
   Command.withExamples([
     {
       command:
-        "saga-ipam allocate --pool web --request 0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b --owner instance/i-1 --ttl 300",
+        "saga-ipam allocate --pool web --request 0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b --owner instance/i-1 --ttl 300",
       description: "Hold the next address for five minutes",
     },
   ]),

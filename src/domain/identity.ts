@@ -87,7 +87,7 @@ const parseUuid = (text: string): Result.Result<string, string> => {
   return /^[0-]+$/.test(uuid) ? Result.fail("must not be the nil UUID") : Result.succeed(uuid)
 }
 
-/** `0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b`: a UUID of any version but nil, read in any case, held in lower case. */
+/** `0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b`: a UUID of any version but nil, read in any case, held in lower case. */
 export const RequestId = textParsedBy(parseUuid)
 
 /** Who holds an allocation, in the caller's words. `kind` has no `/`, so that `KIND/ID` reads one way. */

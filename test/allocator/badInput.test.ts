@@ -29,7 +29,7 @@ afterAll(async () => {
   await ipam.close()
 })
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 const long = "x".repeat(201)
 const huge = "x".repeat(1_000_000)
 const name = ["", long, huge, "\0", "\ud800", 5, null, {}, ["a"]]

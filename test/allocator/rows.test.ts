@@ -61,7 +61,7 @@ describe("a row that does not fit is a bug of ours, never an answer", () => {
     outcome: "allocated",
     vrf: "default",
     pool: "web",
-    request_id: "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b",
+    request_id: "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b",
     slot: "default",
     address: "10.0.0.5",
     prefix_length: 24,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { Allocation, KeyRecord } from "../../src/domain/allocation.ts"
 import { Pool } from "../../src/domain/pool.ts"
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 
 describe("an answer", () => {
   const live = {

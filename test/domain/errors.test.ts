@@ -6,7 +6,7 @@ import * as Errors from "../../src/domain/errors.ts"
 import type { IpamError } from "../../src/domain/errors.ts"
 
 const at = "2026-01-31T12:00:00.000Z"
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 const pool = { vrf: "blue", pool: "web", slot: "eth0/v4" }
 const key = { vrf: "blue", requestId, slot: "eth0/v4" }
 const address = { ...pool, address: "10.0.0.5" }

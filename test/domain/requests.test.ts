@@ -6,7 +6,7 @@ import { parseInput } from "../../src/domain/input.ts"
 import { AddRangeRequest, CreatePoolRequest } from "../../src/domain/poolRequests.ts"
 import * as Requests from "../../src/domain/requests.ts"
 
-const requestId = "0190a5b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 
 /** The message of the refusal, or what was accepted. */
 const told = (schema: Schema.ConstraintDecoder<unknown>, input: unknown): unknown =>

@@ -28,13 +28,22 @@ const reclaiming = Allocator.use((allocator) => allocator.reclaimExpired()).pipe
 )
 
 /** Runs until it is interrupted. Fails when it cannot connect or listen. */
-export const runWorker = ({ devices, onReady = Effect.void, ...options }: ReferenceWorkerOptions) => {
+export const runWorker = ({
+  devices,
+  onReady = Effect.void,
+  listen,
+  takeoverSeconds,
+  ...connect
+}: ReferenceWorkerOptions) => {
   const flows = Layer.unwrap(
     Effect.map(
       devices === undefined ? Effect.map(ownDevices, ({ url }) => url) : Effect.succeed(devices),
       referenceFlowsLayer,
     ),
   )
-  const everything = flows.pipe(Layer.provideMerge(workerLayer(options)), Layer.provideMerge(layer(options)))
+  const everything = flows.pipe(
+    Layer.provideMerge(workerLayer({ ...connect, listen, takeoverSeconds })),
+    Layer.provideMerge(layer(connect)),
+  )
   return Effect.andThen(onReady, reclaiming).pipe(Effect.provide(everything), Effect.andThen(Effect.never))
 }
