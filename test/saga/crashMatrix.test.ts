@@ -2,7 +2,6 @@
  * A worker is killed at every point of a flow: before, inside and after each activity and each undo. The next worker goes on
  * with what it left, and starts the flow of the next point. Afterwards every flow has ended in one of the two states.
  */
-import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import type { Phase } from "./child.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type Create } from "./support.ts"
