@@ -8,10 +8,12 @@ import { InvalidInput } from "../domain/errors.ts"
 import type { Finding } from "../domain/errors.ts"
 import type { ImportReport } from "../netbox/importFolder.ts"
 import type { Pool } from "../promise.ts"
-import { drive, play, type Scene } from "./flow.ts"
+import { drive, EXTERNAL, play, type Scene } from "./flow.ts"
+import { openFlows } from "./flows.ts"
 import { chooseHomes, chooseSmall } from "./homes.ts"
+import { TAKEOVER_SECONDS } from "./workers.ts"
 import { openDemoDatabase, type DemoDatabase } from "./server.ts"
-import { bars, Stage, type Step } from "./stage.ts"
+import { bars, short, Stage, type Step } from "./stage.ts"
 
 export interface DemoOptions {
   /** The folder of NetBox's exports; the plan that comes with this package when left out. */
@@ -39,7 +41,11 @@ const ownPlan = fileURLToPath(new URL("../../demo/plan", import.meta.url))
 const INSTANCES = 400
 
 /** The plan by the import itself, which is made twice. */
-const build = async ({ importFolder }: DemoDatabase, folder: string, { stage, signal }: Scene): Promise<void> => {
+const build = async (
+  { importFolder }: DemoDatabase,
+  folder: string,
+  { stage, signal }: Pick<Scene, "stage" | "signal">,
+): Promise<void> => {
   stage.progress("importing")
   const { made, left } = await importFolder(folder, signal)
   const count = (report: ImportReport["made"]) => [
@@ -60,7 +66,10 @@ const build = async ({ importFolder }: DemoDatabase, folder: string, { stage, si
   stage.say("", "imported again: nothing new")
 }
 
-const perform = async (database: DemoDatabase, folder: string, scene: Scene): Promise<void> => {
+/** From RFC 2544, which no plan should use; in each vrf the pool of the instances' third addresses. */
+const EXTERNAL_RANGE = "198.18.0.0/16"
+
+const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene, "flows">): Promise<void> => {
   const { ipam, stage } = scene
   await build(database, folder, scene)
   const pools = await ipam.pools()
@@ -73,9 +82,22 @@ const perform = async (database: DemoDatabase, folder: string, scene: Scene): Pr
     const some = pools.some((pool) => pool.family === family)
       ? "no VRF has room in both families"
       : `the plan has no IPv${family} pool`
-    stage.say("note", `${some}: both addresses of an instance are IPv${family === 6 ? 4 : 6}`)
+    stage.say("note", `${some}: the addresses of an instance are IPv${family === 6 ? 4 : 6}`)
   }
-  await play(scene, homes)
+  for (const vrf of new Set(homes.map((home) => home.vrf))) {
+    await ipam.createPool({ vrf, name: EXTERNAL, ranges: [EXTERNAL_RANGE] })
+  }
+  stage.progress("starting workers")
+  const flows = await openFlows(database.url)
+  try {
+    stage.say(
+      "started",
+      `two workers; the flows of one that is gone wait ${TAKEOVER_SECONDS} s for the other, by default 20`,
+    )
+    await play({ ...scene, flows }, homes)
+  } finally {
+    await flows.close()
+  }
   const small = chooseSmall(pools, homes)
   if (small === undefined) stage.say("note", "no pool is small enough to be driven to its end")
   else await drive(scene, small)
@@ -87,13 +109,15 @@ export const playDemo = async ({ folder = ownPlan, url, quiet = false, signal }:
   stage.progress("starting")
   const database = await openDemoDatabase(url)
   try {
-    const scene: Scene = { ipam: database.ipam, stage, signal }
-    await perform(database, folder, scene)
+    await perform(database, folder, { ipam: database.ipam, stage, signal })
     signal.throwIfAborted()
     const pools = await database.ipam.pools()
     stage.line()
     for (const text of bars(pools)) stage.line(text)
     stage.line()
+    const all = (count: (pool: Pool) => bigint) => short(pools.reduce((sum, pool) => sum + count(pool), 0n))
+    const counts = `${all((pool) => pool.held)} held, ${all((pool) => pool.free)} free, ${all((pool) => pool.cooling)} cooling`
+    stage.say("addresses", counts)
     for (const { held, reserved, cooling, free, size } of pools) {
       stage.expect(held + reserved + cooling + free === size, "held + reserved + cooling + free = size")
     }

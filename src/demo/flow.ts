@@ -1,9 +1,10 @@
 /**
- * What a control plane does all day, in a few seconds: creates, repeats, races, releases, reuse, and a pool driven past its
- * end. Knows the promise API only.
+ * What a control plane does all day, in a few seconds: creates, crashes, repeats, races, deletes, reuse, and a pool driven past its
+ * end. Knows the flows and the promise API only.
  */
 import { randomUUID } from "node:crypto"
-import type { Allocation, Ipam, Pool } from "../promise.ts"
+import type { Allocation, Ipam, KeyRecord, Pool } from "../promise.ts"
+import type { Creation, Ended, Flows } from "./flows.ts"
 import type { Home } from "./homes.ts"
 import type { Stage } from "./stage.ts"
 
@@ -21,7 +22,7 @@ const each = async <Item>(
     Array.from({ length: AT_A_TIME }, async () => {
       for (const [place, item] of left) {
         signal.throwIfAborted()
-        stage.progress(`${what} ${place + 1} of ${items.length}`)
+        stage.advance(what, place + 1, items.length)
         await work(item, place)
       }
     }),
@@ -31,54 +32,77 @@ const each = async <Item>(
 /** What the acts share. */
 export interface Scene {
   readonly ipam: Ipam
+  readonly flows: Pick<Flows, "create" | "remove" | "underWay" | "crash">
   readonly stage: Stage
   readonly signal: AbortSignal
 }
 
-/** An instance-create: its request id, chosen before the first try, and the addresses that it got then. */
+/** The pool of each vrf where instances get their third address. */
+export const EXTERNAL = "external"
+
+/** An instance-create: what it was asked with, and what it has of it. */
 interface Instance {
-  readonly requestId: string
-  readonly id: string
+  readonly asked: Creation
   readonly home: Home
-  nics: ReadonlyArray<Allocation>
+  ended: Ended
+  nics: ReadonlyArray<KeyRecord>
 }
 
 const tagOf = (error: unknown): string =>
   error instanceof Error && "_tag" in error ? String(error._tag) : String(error)
 
 /** Everything of an answer that a repeated call must get again; whether it was the first is not part of it. */
-const textOf = (nics: ReadonlyArray<Allocation>): string =>
+const textOf = (nics: ReadonlyArray<KeyRecord>): string =>
   nics.map(({ pool, slot, address, generation }) => `${pool} ${slot} ${address} ${generation}`).join(", ")
 
-const keysOf = ({ vrf, slots }: Home) => ({ vrf, slots: slots.map(({ slot }) => slot) })
 /** An address is one within its vrf. */
 const unitsOf = ({ nics }: Instance): ReadonlyArray<string> => nics.map(({ vrf, address }) => `${address} ${vrf}`)
 
-const create = ({ ipam }: Scene, { requestId, id, home }: Instance): Promise<ReadonlyArray<Allocation>> =>
-  ipam.allocateMany({ vrf: home.vrf, requestId, owner: { kind: "instance", id }, ttlSeconds: 600, slots: home.slots })
+const heldBy = async ({ ipam }: Scene, vrf: string, requestId: string): Promise<ReadonlyArray<KeyRecord>> =>
+  (await ipam.list({ vrf, requestId })).filter(({ state }) => state === "confirmed")
 
-/** Creates an instance in each home, and confirms it as the last step of its flow. */
-const createAll = async (scene: Scene, name: string, homes: ReadonlyArray<Home>): Promise<ReadonlyArray<Instance>> => {
-  const instances = homes.map((home, place): Instance => ({
-    requestId: randomUUID(),
-    id: `${name}-${place}`,
-    home,
-    nics: [],
-  }))
-  await each(instances, scene, "creating", async (instance) => {
-    instance.nics = await create(scene, instance)
-    await scene.ipam.confirmMany({ requestId: instance.requestId, ...keysOf(instance.home) })
+/** Every so many flows one machine fails to start, and its flow gives everything back. */
+const FAILING = 8
+
+/** Runs the flow that creates an instance in each home; those that were told to fail are not among the answers. */
+const createAll = async (
+  scene: Scene,
+  name: string,
+  homes: ReadonlyArray<Home>,
+  midway: () => Promise<void> = () => Promise.resolve(),
+): Promise<{ readonly instances: ReadonlyArray<Instance>; readonly unwound: number }> => {
+  const instances: Array<Instance> = []
+  let unwound = 0
+  let interlude = Promise.resolve()
+  await each(homes, scene, "creating", async (home, place) => {
+    if (place === Math.floor(homes.length / 2)) interlude = midway()
+    const [first, second] = home.slots
+    const pools = { v4: first?.pool ?? "", v6: second?.pool ?? "", external: EXTERNAL }
+    const instance = `${name}-${place}`
+    const fails = place % FAILING === FAILING - 1
+    const asked: Creation = { request: instance, instance, vrf: home.vrf, pools, temper: fails ? "fail" : "ok" }
+    const ended = await scene.flows.create(asked)
+    const nics = await heldBy(scene, home.vrf, ended.operationId)
+    scene.stage.expect(ended.succeeded === !fails, "a flow succeeds if nothing fails, and else unwinds")
+    scene.stage.expect(nics.length === (ended.succeeded ? 3 : 0), "a flow that ended holds everything, or nothing")
+    if (ended.succeeded) instances.push({ asked, home, ended, nics })
+    else unwound += 1
   })
-  return instances
+  await interlude
+  return { instances, unwound }
 }
 
 const repeat = async (scene: Scene, instances: ReadonlyArray<Instance>): Promise<void> => {
   const third = instances.filter((_, place) => place % 3 === 0)
-  await each(third, scene, "repeating", async (instance) => {
-    const again = await create(scene, instance)
-    scene.stage.expect(textOf(again) === textOf(instance.nics), "a repeated call gets its first answer")
+  await each(third, scene, "repeating", async ({ asked, ended, nics, home }) => {
+    const again = await scene.flows.create(asked)
+    const now = await heldBy(scene, home.vrf, again.operationId)
+    scene.stage.expect(
+      again.operationId === ended.operationId && textOf(now) === textOf(nics),
+      "a repeated call gets its first answer",
+    )
   })
-  scene.stage.say("repeated", `${third.length} of the calls: each got its first answer`)
+  scene.stage.say("repeated", `${third.length} of the flows: each got its first answer`)
 }
 
 const RACES = 20
@@ -88,7 +112,7 @@ const race = async ({ ipam, stage, signal }: Scene, { vrf, slots: [place] }: Hom
   if (place === undefined) return
   for (let round = 1; round <= RACES; round += 1) {
     signal.throwIfAborted()
-    stage.progress(`racing ${round} of ${RACES}`)
+    stage.advance("racing", round, RACES)
     const key = { vrf, requestId: randomUUID() }
     const calls = Array.from({ length: RACERS }, () => ipam.allocate({ ...key, pool: place.pool }))
     const answers = new Set((await Promise.all(calls)).map(({ address, generation }) => `${address} ${generation}`))
@@ -98,36 +122,37 @@ const race = async ({ ipam, stage, signal }: Scene, { vrf, slots: [place] }: Hom
   stage.say("raced", `${RACES} keys, ${RACERS} callers each: one address a key`)
 }
 
-/** Releases every second instance, twice, then tries one of them once more. */
+/** Deletes every second instance, twice, then tries the addresses of one of them once more. */
 const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promise<ReadonlyArray<Instance>> => {
   const gone = instances.filter((_, place) => place % 2 === 0)
-  await each(gone, scene, "releasing", async ({ requestId, home }) => {
-    for (const freed of [true, false]) {
-      const released = await scene.ipam.releaseMany({ requestId, ...keysOf(home) })
-      scene.stage.expect(
-        released.every((one) => one.freed === freed),
-        "the first release frees, the second changes nothing",
-      )
+  await each(gone, scene, "deleting", async ({ asked: { instance, vrf }, ended }) => {
+    for (let times = 1; times <= 2; times += 1) {
+      const removed = await scene.flows.remove({ request: `delete ${instance}`, instance, vrf })
+      const left = await heldBy(scene, vrf, ended.operationId)
+      scene.stage.expect(removed.succeeded && left.length === 0, "a deleted instance holds nothing")
     }
   })
   const [first] = gone
   if (first !== undefined) {
-    const late = await create(scene, first).then(() => "an answer", tagOf)
+    const { vrf, slots } = first.home
+    const pool = slots[0]?.pool ?? ""
+    const key = { vrf, requestId: first.ended.operationId, slot: "nic/v4" }
+    const late = await scene.ipam.allocate({ ...key, pool }).then(() => "an answer", tagOf)
     scene.stage.expect(late === "KeyReleased", "a late try of a released key is refused")
-    scene.stage.say("released", `${gone.length} instances, each twice; a late try of one of them: ${late}`)
+    scene.stage.say("deleted", `${gone.length} instances, each twice; a late try of one of their steps: ${late}`)
   }
   return gone
 }
 
 /** Takes the pool's last address, and asks for one more; then gives one back, which the next caller gets. */
-export const drive = async ({ ipam, stage, signal }: Scene, small: Pool): Promise<void> => {
+export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small: Pool): Promise<void> => {
   const { vrf, name: pool } = small
   const { free } = await ipam.pool(pool, { vrf })
   let taken = 0n
   let last: Allocation | undefined
   for (;;) {
     signal.throwIfAborted()
-    stage.progress(`taking ${taken + 1n} of ${free}`)
+    stage.advance("taking", Number(taken) + 1, Number(free))
     const answer: unknown = await ipam.allocate({ vrf, pool, requestId: randomUUID() }).then(
       (allocation) => (last = allocation),
       (error: unknown) => error,
@@ -157,24 +182,34 @@ export const drive = async ({ ipam, stage, signal }: Scene, small: Pool): Promis
   )
 }
 
+/** Kills a worker while flows run; says how many were under way then, and waits until it runs again. */
+const crash = async ({ flows, stage }: Scene): Promise<number> => {
+  const underWay = flows.underWay()
+  await flows.crash()
+  const cut = await underWay
+  stage.say("crashed", `one of two workers, killed with ${cut} flows under way and started again`)
+  return cut
+}
+
 /** Plays all of it. The homes have room for an instance each, once. */
 export const play = async (scene: Scene, homes: ReadonlyArray<Home>): Promise<void> => {
   const { stage } = scene
   const start = performance.now()
-  const instances = await createAll(scene, "i", homes)
+  let resumed = 0
+  const { instances, unwound } = await createAll(scene, "i", homes, async () => {
+    resumed = await crash(scene)
+  })
   const seconds = ((performance.now() - start) / 1000).toFixed(1)
   const vrfs = new Set(homes.map(({ vrf }) => vrf)).size
   const where = vrfs === 1 ? "one VRF" : `${vrfs} VRFs`
   stage.say(
     "created",
-    `${instances.length} instances in ${where}, two addresses each, ${AT_A_TIME} at a time, in ${seconds} s`,
+    `${instances.length} instances in ${where}, three addresses each, ${AT_A_TIME} flows at a time, in ${seconds} s`,
   )
+  stage.say("unwound", `${unwound} flows whose machine failed on purpose: nothing is left of them`)
 
   const units = instances.flatMap(unitsOf)
-  stage.expect(
-    new Set(units).size === 2 * instances.length,
-    "every instance has two addresses, and no two share one within a VRF",
-  )
+  stage.expect(new Set(units).size === 3 * instances.length, "no two instances share an address within a VRF")
   const holders = Map.groupBy(
     instances.flatMap(({ nics }) => nics),
     ({ address }) => address,
@@ -192,8 +227,13 @@ export const play = async (scene: Scene, homes: ReadonlyArray<Home>): Promise<vo
     "j",
     gone.map(({ home }) => home),
   )
-  const again = more.flatMap(unitsOf).filter((unit) => freed.has(unit)).length
-  const live = [...instances.filter((one) => !gone.includes(one)), ...more].flatMap(unitsOf)
+  const again = more.instances.flatMap(unitsOf).filter((unit) => freed.has(unit)).length
+  const live = [...instances.filter((one) => !gone.includes(one)), ...more.instances].flatMap(unitsOf)
   stage.expect(new Set(live).size === live.length, "an address that came free goes to one caller only")
-  stage.say("created", `${more.length} more: ${again} of their addresses had come free`)
+  stage.say("created", `${more.instances.length} more: ${again} of their addresses had come free`)
+  const succeeded = instances.length + more.instances.length + gone.length
+  stage.say(
+    "flows",
+    `${succeeded} succeeded, ${unwound + more.unwound} unwound, ${resumed} resumed after the crash or went on beside it`,
+  )
 }

@@ -6,6 +6,7 @@ import { importFolder, type ImportReport } from "../netbox/importFolder.ts"
 import { connect, type Ipam } from "../promise.ts"
 
 export interface DemoDatabase {
+  readonly url: string
   readonly ipam: Ipam
   /** Imports a folder of NetBox's exports. */
   readonly importFolder: (folder: string, signal: AbortSignal) => Promise<ImportReport>
@@ -19,6 +20,7 @@ export const openDemoDatabase = async (server: string | undefined): Promise<Demo
   try {
     const ipam = await connect({ url, max: 16 })
     return {
+      url,
       ipam,
       importFolder: (folder, signal) =>
         Effect.runPromise(Effect.provide(importFolder(folder), layer({ url, max: 8 })), { signal }),

@@ -10,7 +10,8 @@ export interface Step {
 }
 
 /** Digits where people can still read them, else the order of magnitude. */
-const short = (count: bigint): string => (count < 10_000_000n ? String(count) : `~${Number(count).toExponential(1)}`)
+export const short = (count: bigint): string =>
+  count < 10_000_000n ? String(count) : `~${Number(count).toExponential(1)}`
 
 const WIDTH = 32
 
@@ -65,6 +66,12 @@ export class Stage {
   /** Shows what goes on, only on a terminal; the next line takes its place. Nothing: it goes. */
   progress(text = ""): void {
     if (!this.#quiet && process.stderr.isTTY) process.stderr.write(`\r${text}\u001b[K`)
+  }
+
+  /** Shows how far it is, as a bar. */
+  advance(what: string, done: number, all: number): void {
+    const full = Math.min(WIDTH, Math.floor((WIDTH * done) / Math.max(1, all)))
+    this.progress(`${what.padEnd(10)} ${"█".repeat(full)}${"·".repeat(WIDTH - full)} ${done} of ${all}`)
   }
 
   expect(holds: boolean, promise: string): void {

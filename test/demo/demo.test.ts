@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process"
 import { resolve } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
-import { drive, play } from "../../src/demo/flow.ts"
+import { drive, EXTERNAL, play, type Scene } from "../../src/demo/flow.ts"
 import { chooseHomes } from "../../src/demo/homes.ts"
 import { Stage } from "../../src/demo/stage.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
@@ -45,12 +45,17 @@ describe("the demo", () => {
       /^imported +9 pools, 4 reservations, 15 allocations from .*demo\/plan$/m,
       /^ +6 entries have no place here: 3 container, 2 status, 1 outside$/m,
       /^ +imported again: nothing new$/m,
-      /^created +400 instances in 3 VRFs, two addresses each, 16 at a time/m,
+      /^started +two workers; the flows of one that is gone wait 4 s for the other, by default 20$/m,
+      /^crashed +one of two workers, killed with \d+ flows under way and started again$/m,
+      /^created +350 instances in 3 VRFs, three addresses each, 16 flows at a time/m,
+      /^unwound +50 flows whose machine failed on purpose: nothing is left of them$/m,
       /^ +[1-9]\d* addresses are held in several VRFs at once/m,
-      /^repeated +134 of the calls: each got its first answer$/m,
+      /^repeated +117 of the flows: each got its first answer$/m,
       /^raced +20 keys, 8 callers each: one address a key$/m,
-      /^released +200 instances, each twice; a late try of one of them: KeyReleased$/m,
-      /^created +200 more: [1-9]\d* of their addresses had come free$/m,
+      /^deleted +175 instances, each twice; a late try of one of their steps: KeyReleased$/m,
+      /^created +154 more: [1-9]\d* of their addresses had come free$/m,
+      /^flows +679 succeeded, 71 unwound, \d+ resumed after the crash or went on beside it$/m,
+      /^addresses +\d+ held, ~\S+ free, 0 cooling$/m,
       /^exhausted +192\.0\.2\.0\/28 in VRF default, after its last 11 addresses$/m,
       /^reused +192\.0\.2\.\d+, released and taken again: generation \d+, then \d+$/m,
       /^red +10\.64\.0\.0\/22 +█+▒+·+ +\d+ held +16 reserved +\d+ free$/m,
@@ -67,7 +72,7 @@ describe("the demo", () => {
     const folder = await makeFolder(filesOf({ prefixes, addresses: [address(1, "10.0.1.1/29")] }))
     const { code, out } = await start(["demo", folder], "../../src/cli/main.ts").ended
     expect(code).toBe(0)
-    expect(out).toContain("the plan has no IPv6 pool: both addresses of an instance are IPv4")
+    expect(out).toContain("the plan has no IPv6 pool: the addresses of an instance are IPv4")
     expect(out).toMatch(/^created +\d\d instances in one VRF/m)
     expect(out).toMatch(/^exhausted +10\.0\.1\.0\/29 in VRF default, after its last \d addresses$/m)
     expect(out).toMatch(/^doctor +every invariant holds$/m)
@@ -95,7 +100,7 @@ describe("the demo", () => {
       const { child, ended, printed } = start(program.includes("cli") ? ["demo"] : [], program)
       const begun = new Promise<void>((done) => {
         child.stdout.on("data", () => {
-          if (printed().includes("created")) done()
+          if (printed().includes("started")) done()
         })
       })
       await Promise.race([begun, ended])
@@ -108,6 +113,34 @@ describe("the demo", () => {
   )
 })
 
+/** The flows of one process that never dies, so that a test can falsify what they stand on. */
+const plainFlows = (ipam: Ipam): Scene["flows"] => {
+  const operations = new Map<string, string>()
+  return {
+    create: async ({ request, vrf, instance, pools, temper }) => {
+      const operationId = operations.get(request) ?? crypto.randomUUID()
+      operations.set(request, operationId)
+      const slots = [
+        { slot: "nic/v4", pool: pools.v4 },
+        { slot: "nic/v6", pool: pools.v6 },
+        { slot: "external/v4", pool: pools.external },
+      ]
+      const key = { vrf, requestId: operationId }
+      operations.set(`delete ${instance}`, operationId)
+      if (temper === "fail") return { operationId, succeeded: false }
+      await ipam.allocateMany({ ...key, slots })
+      return { operationId, succeeded: true }
+    },
+    remove: async ({ request, vrf }) => {
+      const operationId = operations.get(request) ?? ""
+      await ipam.releaseAll({ vrf, requestId: operationId })
+      return { operationId, succeeded: true }
+    },
+    underWay: () => Promise.resolve(0),
+    crash: () => Promise.resolve(),
+  }
+}
+
 describe("a promise that does not hold is noticed", () => {
   const but = <A extends object>(one: A, fields: Partial<A>): A => ({ ...one, ...fields })
 
@@ -119,7 +152,9 @@ describe("a promise that does not hold is noticed", () => {
     await ipam.createPool({ vrf, name: "small", ranges: ["10.1.0.0/30"] })
     const pools = await ipam.pools({ vrf })
     const stage = new Stage(true)
-    const altered = { ipam: { ...ipam, ...falsify(ipam) }, stage, signal: new AbortController().signal }
+    await ipam.createPool({ vrf, name: EXTERNAL, ranges: ["10.2.0.0/24"] })
+    const falsified = { ...ipam, ...falsify(ipam) }
+    const altered = { ipam: falsified, flows: plainFlows(falsified), stage, signal: new AbortController().signal }
     await play(altered, chooseHomes(pools, 6))
     const small = pools.find((pool) => pool.name === "small")
     if (small !== undefined) await drive(altered, small)
@@ -131,50 +166,55 @@ describe("a promise that does not hold is noticed", () => {
     expect(await scene(() => ({}))).toEqual([])
   })
 
-  test("a replay that answers something else", async () => {
-    const allocateMany =
-      (ipam: Ipam): Ipam["allocateMany"] =>
-      async (request) => {
-        const answers = await ipam.allocateMany(request)
-        return answers.map((one) => (one.outcome === "replayed" ? but(one, { generation: one.generation + 1n }) : one))
-      }
-    expect(await scene((ipam) => ({ allocateMany: allocateMany(ipam) }))).toEqual([
-      "a repeated call gets its first answer",
-    ])
+  const alteredList =
+    (ipam: Ipam, alter: (all: Awaited<ReturnType<Ipam["list"]>>) => Awaited<ReturnType<Ipam["list"]>>): Ipam["list"] =>
+    async (request) =>
+      alter(await ipam.list(request))
+
+  test("an answer that is another the second time", async () => {
+    const seen = new Set<string>()
+    const list = (ipam: Ipam) =>
+      alteredList(ipam, (all) =>
+        all.map((one) => {
+          const again = seen.has(one.requestId + one.slot)
+          seen.add(one.requestId + one.slot)
+          return again && one.state === "confirmed" ? but(one, { generation: one.generation + 1n }) : one
+        }),
+      )
+    expect(await scene((ipam) => ({ list: list(ipam) }))).toEqual(["a repeated call gets its first answer"])
   })
 
   test("an address that two have", async () => {
-    const allocateMany =
-      (ipam: Ipam): Ipam["allocateMany"] =>
-      async (request) =>
-        (await ipam.allocateMany(request)).map((one) => but(one, { address: "10.0.0.7" }))
-    const broken = await scene((ipam) => ({ allocateMany: allocateMany(ipam) }))
-    expect(broken).toContain("every instance has two addresses, and no two share one within a VRF")
+    const list = (ipam: Ipam) =>
+      alteredList(ipam, (all) =>
+        all.map((one) => (one.state === "confirmed" ? but(one, { address: "10.0.0.7" }) : one)),
+      )
+    const broken = await scene((ipam) => ({ list: list(ipam) }))
+    expect(broken).toContain("no two instances share an address within a VRF")
     expect(broken).toContain("an address that came free goes to one caller only")
   })
 
-  test("racers that get different addresses, and a release that frees twice", async () => {
+  test("a flow that ended with half of what it needs", async () => {
+    const list = (ipam: Ipam) => alteredList(ipam, (all) => all.slice(1))
+    expect(await scene((ipam) => ({ list: list(ipam) }))).toContain("a flow that ended holds everything, or nothing")
+  })
+
+  test("racers that get different addresses, and a deletion that frees nothing", async () => {
     const allocate =
       (ipam: Ipam): Ipam["allocate"] =>
       (request) =>
         ipam.allocate({ ...request, requestId: crypto.randomUUID() })
-    const releaseMany =
-      (ipam: Ipam): Ipam["releaseMany"] =>
-      async (request) =>
-        (await ipam.releaseMany(request)).map((one) => but(one, { freed: true }))
-    const broken = await scene((ipam) => ({ allocate: allocate(ipam), releaseMany: releaseMany(ipam) }))
+    const broken = await scene((ipam) => ({ allocate: allocate(ipam), releaseAll: () => Promise.resolve([]) }))
     expect(broken).toContain("callers that race with one key get one address")
-    expect(broken).toContain("the first release frees, the second changes nothing")
+    expect(broken).toContain("a deleted instance holds nothing")
   })
 
   test("a released key that lives again", async () => {
-    const allocateMany =
-      (ipam: Ipam): Ipam["allocateMany"] =>
+    const allocate =
+      (ipam: Ipam): Ipam["allocate"] =>
       (request) =>
-        ipam.allocateMany(request).catch(() => ipam.allocateMany({ ...request, requestId: crypto.randomUUID() }))
-    expect(await scene((ipam) => ({ allocateMany: allocateMany(ipam) }))).toEqual([
-      "a late try of a released key is refused",
-    ])
+        ipam.allocate(request).catch(() => ipam.allocate({ ...request, requestId: crypto.randomUUID() }))
+    expect(await scene((ipam) => ({ allocate: allocate(ipam) }))).toContain("a late try of a released key is refused")
   })
 
   test("a pool that is exhausted while it has an address left", async () => {

@@ -1,0 +1,77 @@
+/** The flows of a demo as it starts them, on workers that run elsewhere. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { layer } from "../allocator/layer.ts"
+import { Operations } from "../operations/Operations.ts"
+import { starterLayer } from "../saga/engine.ts"
+import { startFakeDatacenter } from "../saga/reference/fakeDatacenter.ts"
+import { InstanceCreate } from "../saga/reference/InstanceCreate.ts"
+import { InstanceDelete } from "../saga/reference/InstanceDelete.ts"
+import { startWorkers, TAKEOVER_SECONDS } from "./workers.ts"
+
+export type Creation = Parameters<typeof InstanceCreate.execute>[0]
+export type Removal = Parameters<typeof InstanceDelete.execute>[0]
+
+/** How a flow ended; its operation is the request of every address that it took. */
+export interface Ended {
+  readonly operationId: string
+  readonly succeeded: boolean
+}
+
+export interface Flows {
+  /** Creates an instance, to the end of the flow, whichever that is; the same request again answers the same. */
+  readonly create: (asked: Creation) => Promise<Ended>
+  /** Deletes it. */
+  readonly remove: (asked: Removal) => Promise<Ended>
+  /** How many flows have begun and not ended. */
+  readonly underWay: () => Promise<number>
+  /** Kills one of the two workers, and starts it again. */
+  readonly crash: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** Starts devices and two workers on the database. Rejects leaving nothing when one cannot start. */
+export const openFlows = async (url: string): Promise<Flows> => {
+  const devices = await startFakeDatacenter()
+  const workers = await startWorkers(url, devices.url).catch(async (error: unknown) => {
+    await devices.close()
+    throw error
+  })
+  const runtime = ManagedRuntime.make(
+    Layer.merge(starterLayer({ url, takeoverSeconds: TAKEOVER_SECONDS }), layer({ url, max: 4 })),
+  )
+  return {
+    create: (asked) =>
+      runtime.runPromise(
+        Effect.gen(function* () {
+          const { operationId } = yield* InstanceCreate.ids(asked)
+          const exit = yield* Effect.exit(InstanceCreate.execute(asked))
+          return { operationId, succeeded: Exit.isSuccess(exit) }
+        }),
+      ),
+    remove: (asked) =>
+      runtime.runPromise(
+        Effect.gen(function* () {
+          const { operationId } = yield* InstanceDelete.ids(asked)
+          const exit = yield* Effect.exit(InstanceDelete.execute(asked))
+          return { operationId, succeeded: Exit.isSuccess(exit) }
+        }),
+      ),
+    underWay: () =>
+      runtime.runPromise(
+        Effect.gen(function* () {
+          const { list } = yield* Operations
+          const [pending, unwinding] = yield* Effect.all([list({ state: "pending" }), list({ state: "unwinding" })])
+          return pending.length + unwinding.length
+        }),
+      ),
+    crash: workers.crash,
+    close: async () => {
+      await runtime.dispose()
+      await workers.close()
+      await devices.close()
+    },
+  }
+}
