@@ -1,5 +1,5 @@
 /**
- * Runs the tests and prints `N passed, N failed` as the very last line, with `, N skipped` where some were.
+ * Runs the tests and prints `N passed, N failed` as the very last line; how many were skipped stands in the line before.
  *
  * Fails when a test fails, and also when the runner does: an error outside of any test, a server that does not start, no tests at all.
  * Arguments go to vitest, but for `--postgres=15`: the suite on Debian's PostgreSQL 15, or, where that is not installed, word of it.
@@ -54,7 +54,8 @@ const conclude = (status: number, counts: TestCounts | undefined): number => {
   const { passed, failed, skipped } = counts ?? { passed: 0, failed: 0, skipped: 0 }
   if (counts === undefined) console.log("The tests did not run to their end.")
   else if (status !== 0 && failed === 0) console.log("The run failed outside of the tests: see above.")
-  console.log(`${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`)
+  if (skipped > 0) console.log(`${skipped} skipped`)
+  console.log(`${passed} passed, ${failed} failed`)
   return status === 0 && (failed > 0 || passed === 0) ? 1 : status
 }
 
