@@ -187,7 +187,7 @@ CREATE INDEX allocation_owner ON ipam.allocation USING btree (owner_kind, owner_
 CREATE INDEX allocation_prunable ON ipam.allocation USING btree (released_at) WHERE ((released_at IS NOT NULL) AND ((get_byte(uuid_send(request_id), 6) >> 4) = 7));
 CREATE INDEX free_extent_pick ON ipam.free_extent USING btree (vrf, pool_id, available_at, last);
 CREATE INDEX operation_pending ON ipam.operation USING btree (sequence) WHERE pending;
-CREATE INDEX operation_prunable ON ipam.operation USING btree (finished_at) WHERE ((pruned_at IS NULL) AND (finished_at IS NOT NULL));
+CREATE INDEX operation_prunable ON ipam.operation USING btree (sequence) WHERE ((pruned_at IS NULL) AND (finished_at IS NOT NULL));
 CREATE INDEX operation_target_history ON ipam.operation_target USING btree (kind, id, vrf, sequence);
 CREATE INDEX operation_target_pending ON ipam.operation_target USING btree (kind, id, vrf, sequence) WHERE pending;
 CREATE INDEX range_overlap ON ipam.range USING gist (vrf, ipam.inet_range((first)::inet, (last)::inet, '[]'::text));
@@ -411,7 +411,7 @@ comment on index ipam.allocation_unit is 'One live allocation a unit; the guard 
 comment on index ipam.free_extent_last is 'allocate with an address, reserve, remove_range: the extent that holds an address has the smallest last at or above it.';
 comment on index ipam.free_extent_pick is 'allocate: the lowest free extent, then the longest released; exhaustion: the next to come free.';
 comment on index ipam.operation_pending is 'list_operations_by_state: pending or stuck ones; prune: the longest pending.';
-comment on index ipam.operation_prunable is 'prune: those that ended before the horizon.';
+comment on index ipam.operation_prunable is 'prunable_operations: those that have ended and keep their payload, the oldest first.';
 comment on index ipam.operation_sequence is 'list_operations_by_state: all of them, newest first.';
 comment on index ipam.operation_target_history is 'list_operations, latest_operation, target_vrfs: of one target, with or without a VRF.';
 comment on index ipam.operation_target_pending is 'has_pending_operation, pending_operations, release_orphan: the gate.';

@@ -1,4 +1,4 @@
--- Operations that prune_operations may take: ended before the horizon, with nothing held under them. The oldest end first.
+-- Operations that prune_operations may take: ended before the horizon, with nothing held under them. The oldest first.
 --
 -- horizon_seconds: as for prune_operations. after_sequence: those that began later; null to begin with. page_size: how many
 -- ended operations are looked at. Comes back: at most so many rows, `found`, or `held` for one that may not go yet; none at the end.

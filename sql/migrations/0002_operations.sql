@@ -42,8 +42,8 @@ create unique index operation_sequence on ipam.operation (sequence);
 comment on index ipam.operation_sequence is 'list_operations_by_state: all of them, newest first.';
 create index operation_pending on ipam.operation (sequence) where pending;
 comment on index ipam.operation_pending is 'list_operations_by_state: pending or stuck ones; prune: the longest pending.';
-create index operation_prunable on ipam.operation (finished_at) where pruned_at is null and finished_at is not null;
-comment on index ipam.operation_prunable is 'prune: those that ended before the horizon.';
+create index operation_prunable on ipam.operation (sequence) where pruned_at is null and finished_at is not null;
+comment on index ipam.operation_prunable is 'prunable_operations: those that have ended and keep their payload, the oldest first.';
 
 create table ipam.operation_target (
   operation_id uuid not null,

@@ -52,15 +52,26 @@ const waysOf = (settings: DatabaseSettings): ReadonlyArray<PgClient.PgPoolConfig
   )
 }
 
+// Several workers may start at once, and `if not exists` alone does not keep two of them from meeting.
+const create = `do $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('saga-ipam ${SCHEMA}', 0));
+  create schema if not exists ${SCHEMA};
+end $$`
+
 const prepareSchema = Effect.gen(function* () {
   const sql = yield* SqlClient
   // Asked first: who may not create a schema may still use the one that is there.
   const found = yield* sql`select 1 from pg_catalog.pg_namespace where nspname = ${SCHEMA}`
-  if (found.length === 0) yield* sql.unsafe(`create schema if not exists ${SCHEMA}`)
+  if (found.length === 0) yield* sql.unsafe(create)
 })
 
-const unavailable = (error: SqlError) =>
-  new DatabaseUnavailable({ call: "connect", reason: error.message, outcomeUnknown: false })
+const unavailable = (error: SqlError) => {
+  // What the server said is the innermost cause.
+  let innermost: Error = error
+  while (innermost.cause instanceof Error) innermost = innermost.cause
+  return new DatabaseUnavailable({ call: "connect", reason: innermost.message, outcomeUnknown: false })
+}
 
 /** `SqlClient` on the database of the options, with the engine's schema made where it is missing. */
 export const sqlLayer = (options: ConnectOptions): Layer.Layer<SqlClient, InvalidInput | DatabaseUnavailable> =>

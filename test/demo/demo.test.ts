@@ -37,8 +37,11 @@ const start = (args: ReadonlyArray<string>, program = "../../src/demo/main.ts") 
 /** The databases of demos that are there. */
 const databases = () => owner.rows("select datname from pg_database where datname like 'saga\\_ipam\\_demo\\_%'")
 
+/** A whole demo takes most of a minute on a busy machine. */
+const WHOLE = { timeout: 180_000 }
+
 describe("the demo", () => {
-  test("plays our own plan, says how it went, ends with 0 and leaves nothing", async () => {
+  test("plays our own plan, says how it went, ends with 0 and leaves nothing", WHOLE, async () => {
     const { code, out, err } = await start([]).ended
     expect({ code, err }).toEqual({ code: 0, err: "" })
     for (const line of [
@@ -67,7 +70,7 @@ describe("the demo", () => {
     expect(await databases()).toEqual([])
   })
 
-  test("takes a folder of exports in place of it, also one without IPv6 and with little room", async () => {
+  test("takes a folder of exports in place of it, also one without IPv6 and with little room", WHOLE, async () => {
     const prefixes = [prefix(1, "10.0.0.0/26"), prefix(2, "10.0.1.0/29")]
     const folder = await makeFolder(filesOf({ prefixes, addresses: [address(1, "10.0.1.1/29")] }))
     const { code, out } = await start(["demo", folder], "../../src/cli/main.ts").ended
@@ -78,7 +81,7 @@ describe("the demo", () => {
     expect(out).toMatch(/^doctor +every invariant holds$/m)
   })
 
-  test("with --json is one object", async () => {
+  test("with --json is one object", WHOLE, async () => {
     const { code, out, err } = await start(["demo", "--json"], "../../src/cli/main.ts").ended
     expect({ code, err, lines: out.split("\n").length }).toEqual({ code: 0, err: "", lines: 2 })
     const result: unknown = JSON.parse(out)
