@@ -5,6 +5,7 @@ import { connect, type Ipam } from "../../src/promise.ts"
 import { operationIdOf } from "../../src/saga/operationId.ts"
 import { createDatabase, useDatabase, type Session, type TestDatabase } from "../support/database.ts"
 import { registerCreate } from "./dbosFlow.ts"
+import { fakeMachines, type FakeMachines } from "./machines.ts"
 
 const database = useDatabase()
 let system: TestDatabase
@@ -12,18 +13,7 @@ let ipam: Ipam
 let session: Session
 let create: ReturnType<typeof registerCreate>
 
-/** What the machines were told, and whether they boot. */
-let told: Array<string> = []
-let fails = false
-const machines = {
-  boot: async (operationId: string, addresses: ReadonlyArray<string>) => {
-    told.push(`boot ${operationId} ${addresses.join(" ")}`)
-    if (fails) throw new Error("it does not boot")
-  },
-  remove: async (operationId: string) => {
-    told.push(`remove ${operationId}`)
-  },
-}
+let machines: FakeMachines
 const silent = { info: () => {}, debug: () => {}, warn: () => {}, error: () => {} }
 
 beforeAll(async () => {
@@ -37,7 +27,10 @@ beforeAll(async () => {
   // Its URLs must name a host, even where the one among the parameters counts.
   const systemDatabaseUrl = system.url().replace("@/", "@localhost/")
   DBOS.setConfig({ name: "interop", systemDatabaseUrl, logger: silent, tracingEnabled: false })
-  create = registerCreate(ipam, machines)
+  create = registerCreate(ipam, {
+    boot: (...given) => machines.boot(...given),
+    remove: (...given) => machines.remove(...given),
+  })
   await DBOS.launch()
 })
 afterAll(async () => {
@@ -46,8 +39,7 @@ afterAll(async () => {
   await system.drop()
 })
 beforeEach(() => {
-  told = []
-  fails = false
+  machines = fakeMachines()
 })
 
 const start = async (workflowID: string, instance: string) => {
@@ -73,13 +65,14 @@ test("a flow that succeeds holds and has confirmed what it answers, and its oper
     executionId: id,
     targets: [target("works")],
   })
-  expect(told).toEqual([`boot ${operationId} ${addresses?.join(" ")}`])
+  expect([...machines.running]).toEqual([[operationId, addresses]])
+  expect(machines.asked).toEqual({ boot: 1, remove: 0 })
   expect(await doctor()).toEqual([])
 })
 
 test("a flow whose machine does not boot has released everything, and its operation is unwound with the error", async () => {
   const id = crypto.randomUUID()
-  fails = true
+  machines.fails = true
   await expect(start(id, "fails")).rejects.toThrow("it does not boot")
   const operationId = operationIdOf(id)
   expect((await records(operationId)).map(({ slot, state }) => [slot, state])).toEqual([
@@ -88,7 +81,7 @@ test("a flow whose machine does not boot has released everything, and its operat
   ])
   expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound", error: "Error: it does not boot" })
   expect(await ipam.hasPendingOperation(target("fails"))).toBe(false)
-  expect(told.map((words) => words.split(" ")[0])).toEqual(["boot", "remove"])
+  expect(machines.asked).toEqual({ boot: 1, remove: 1 })
   expect(await doctor()).toEqual([])
 })
 
@@ -101,7 +94,7 @@ test("a flow that a pool refuses bars its keys, and no machine is booted", async
   for (const requestId of others) await ipam.release({ requestId })
   const operationId = operationIdOf(id)
   expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound" })
-  expect(told).toEqual([`remove ${operationId}`])
+  expect(machines.asked).toEqual({ boot: 0, remove: 1 })
   await expect(ipam.allocate({ pool: "v4", requestId: operationId, slot: "nic/v4" })).rejects.toMatchObject({
     _tag: "KeyReleased",
   })
@@ -111,19 +104,18 @@ test("a flow that is started again with its workflow id answers the same, and do
   const works = crypto.randomUUID()
   const broken = crypto.randomUUID()
   const before = await start(works, "again")
-  fails = true
+  machines.fails = true
   await expect(start(broken, "broken again")).rejects.toThrow("it does not boot")
-  fails = false
+  machines.fails = false
   const tables = () =>
     session.rows(
       "select a::text as row from ipam.allocation a union all select o::text from ipam.operation o order by 1",
     )
-  const [rows, words] = [await tables(), told]
+  const rows = await tables()
   expect(await start(works, "again")).toEqual(before)
   await expect(start(broken, "broken again")).rejects.toThrow("it does not boot")
   expect(await tables()).toEqual(rows)
-  expect(told).toEqual(words)
-  expect(words).toHaveLength(3)
+  expect(machines.asked).toEqual({ boot: 2, remove: 1 })
 })
 
 /** What a process that took over would do: the whole body once more, with nothing recorded. */

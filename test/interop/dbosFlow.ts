@@ -2,23 +2,19 @@
  * An example: a workflow of DBOS that takes two addresses for an instance, and gives them back when the instance does not boot.
  *
  * DBOS replays the answers of steps that were recorded; a step that was under way in a crash is done again. So every step is
- * a call with a key, and what undoes it goes by the same key, whether the step was done, was not, or will be late.
+ * a call with a key, and what undoes it goes by the same key, whether the step was done, was not, or will be late. A workflow
+ * that DBOS cancels does no step any more, so it undoes nothing until it is resumed: its addresses go with their ttl.
  */
 import { DBOS } from "@dbos-inc/dbos-sdk"
 import { Contended, DatabaseUnavailable, OperationEnded, type Ipam } from "../../src/promise.ts"
 import { operationIdOf } from "../../src/saga/operationId.ts"
+import type { Machines } from "./machines.ts"
 
 const endless = { retriesAllowed: true, maxAttempts: Number.POSITIVE_INFINITY, intervalSeconds: 0.1, backoffRate: 1 }
 /** Nobody knows what became of it, or it passes: the same step again. Any other error is the answer. */
 const whileUnanswered = {
   ...endless,
   shouldRetry: (error: unknown) => error instanceof Contended || error instanceof DatabaseUnavailable,
-}
-
-/** `boot` may be called again with the same arguments, and so may `remove`, which also stops a boot that comes after it. */
-export interface Machines {
-  readonly boot: (operationId: string, addresses: ReadonlyArray<string>) => Promise<void>
-  readonly remove: (operationId: string) => Promise<void>
 }
 
 export const registerCreate = (ipam: Ipam, machines: Machines) => {
