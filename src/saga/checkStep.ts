@@ -10,20 +10,20 @@
  * expect(broken).toEqual([])
  * ```
  *
- * Every trial has a key of its own. What a broken step leaves behind stays: use a place that may be thrown away. A killed
- * process is tried as a fiber that stands still, an interrupted one as a fiber that is interrupted; what the network or a server
- * does to a call that is on its way is tried only as far as it happens within the time that a plain `do` takes.
+ * Every trial has a key of its own; some thirty are done at the same time. What a broken step leaves behind stays: use a place
+ * that may be thrown away. A killed process is tried as a fiber that stands still, an interrupted one as a fiber that is
+ * interrupted. What a server does later on with a call whose caller has gone is looked at after twice the time of a plain `do`.
  */
 import { randomUUID } from "node:crypto"
-import { inspect, isDeepStrictEqual } from "node:util"
-import * as Cause from "effect/Cause"
+import { isDeepStrictEqual } from "node:util"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { momentsOf, startUntil, type Moment } from "./underWay.ts"
+import { must, same, startTrials, words } from "./trials.ts"
+import { momentsOf, whileUnderWay, type Moment } from "./underWay.ts"
 
 /** A step as `step` takes it, but of a key: a fresh UUIDv4 for each trial, which stands for the flow's operation id. */
 export interface StepUnderTest<R, R2, R3> {
@@ -41,8 +41,8 @@ export interface StepUnderTest<R, R2, R3> {
 
 /** How long another call gets while a `do` stands still, in milliseconds: it may well wait for what that one holds. */
 const PATIENCE_MS = 50
-/** How long is waited at least for what comes late, in milliseconds. */
-const SETTLES_AFTER_MS = 20
+/** How long is waited at least for what comes late, in milliseconds; otherwise for twice as long as a plain `do` takes. */
+const LATE_MS = 20
 /** As an engine does, an undo is repeated: here every 25 milliseconds. */
 const repeated = { times: 20, schedule: Schedule.spaced("25 millis") }
 
@@ -57,23 +57,7 @@ export const checkStep = <R, R2, R3>(
   step: StepUnderTest<R, R2, R3>,
 ): Effect.Effect<ReadonlyArray<string>, never, R | R2 | R3> =>
   Effect.gen(function* () {
-    const hangsAfter = Duration.fromInputUnsafe(step.hangsAfter ?? "10 seconds")
-    const broken: Array<string> = []
-    const tried = <A, R>(subject: string, trial: (key: string) => Effect.Effect<A, string, R>) =>
-      Effect.map(within(trial(randomUUID()), hangsAfter), (outcome) => {
-        if (Exit.isFailure(outcome)) broken.push(`${subject} ${Cause.squash(outcome.cause) as string}`)
-        return outcome
-      })
-    const triedAt = Effect.fnUntraced(function* <A, R>(
-      subject: string,
-      moments: ReadonlyArray<Moment>,
-      trial: (key: string, moment: Moment) => Effect.Effect<A, string, R>,
-    ) {
-      for (const moment of moments) {
-        if (Exit.isFailure(yield* tried(subject, (key) => trial(key, moment)))) return
-      }
-    })
-
+    const { broken, tried, triedAt } = startTrials(Duration.fromInputUnsafe(step.hangsAfter ?? "10 seconds"))
     const doIt = (key: string) => must(step.do(key), "failed")
     const undo = (key: string) => must(step.undo(key), "could not be undone")
     const undoAtLast = (key: string) => must(Effect.retry(step.undo(key), repeated), "could not be undone")
@@ -102,11 +86,11 @@ export const checkStep = <R, R2, R3>(
         yield* leaves(key, done)
         const undoing = yield* momentsOf(undo(key))
         yield* leaves(key, untouched)
-        return { doing, undoing, settles: Effect.sleep(Math.max(SETTLES_AFTER_MS, 2 * tookMs)) }
+        return { doing, undoing, afterMs: Math.max(LATE_MS, 2 * tookMs) }
       }),
     )
     if (Exit.isFailure(second)) return broken
-    const { doing, undoing, settles } = second.value
+    const { doing, undoing, afterMs } = second.value
 
     const undone = (key: string) => Effect.andThen(undo(key), leaves(key, untouched))
     yield* tried("done twice, the step", (key) =>
@@ -142,88 +126,67 @@ export const checkStep = <R, R2, R3>(
         yield* undone(key)
       }),
     )
-    const held = doing.filter((moment) => moment.held)
-    yield* triedAt("a do that was killed half-way and then undone", held, (key, moment) =>
-      Effect.gen(function* () {
-        const killed = yield* startUntil(step.do(key), moment)
-        const undoing = yield* Effect.forkChild(undoAtLast(key))
-        // Whoever waits for the killed one here would not: its locks end with its process.
-        const outcome = yield* Effect.timeoutOption(Fiber.join(undoing), PATIENCE_MS)
-        if (Option.isSome(outcome)) yield* leaves(key, untouched)
-        yield* killed.breakOff
-      }),
+    const killable = doing.filter(({ held }) => held)
+    yield* triedAt("a do that was killed half-way and then undone", killable, (key, moment) =>
+      whileUnderWay(step.do(key), moment, () =>
+        Effect.gen(function* () {
+          const undoing = yield* Effect.forkChild(undoAtLast(key))
+          // Whoever waits for the killed one here would not: its locks end with its process.
+          const outcome = yield* Effect.timeoutOption(Fiber.join(undoing), PATIENCE_MS)
+          if (Option.isSome(outcome)) yield* leaves(key, untouched)
+        }),
+      ),
     )
     yield* triedAt("a do and its undo at once", doing, (key, moment) =>
-      Effect.gen(function* () {
-        const late = yield* startUntil(step.do(key), moment)
-        const undoing = yield* Effect.forkChild(undoAtLast(key))
-        yield* Effect.timeoutOption(Fiber.await(undoing), moment.held ? PATIENCE_MS : 0)
-        yield* late.goOn
-        yield* Fiber.await(late.fiber)
-        yield* Fiber.join(undoing)
-        yield* leaves(key, untouched)
-        yield* undone(key)
-      }),
+      whileUnderWay(step.do(key), moment, (late) =>
+        Effect.gen(function* () {
+          const undoing = yield* Effect.forkChild(undoAtLast(key))
+          yield* Effect.timeoutOption(Fiber.await(undoing), moment.held ? PATIENCE_MS : 0)
+          yield* late.goOn
+          yield* Fiber.await(late.fiber)
+          yield* Fiber.join(undoing)
+          yield* leaves(key, untouched)
+          yield* undone(key)
+        }),
+      ),
     )
     yield* triedAt("done by two executors at once, the step", doing, (key, moment) =>
-      Effect.gen(function* () {
-        const one = yield* startUntil(doIt(key), moment)
-        const other = yield* Effect.forkChild(doIt(key))
-        yield* Effect.timeoutOption(Fiber.await(other), moment.held ? PATIENCE_MS : 0)
-        yield* one.goOn
-        yield* same("answered", yield* Fiber.join(one.fiber), yield* Fiber.join(other))
-        yield* leaves(key, done)
-        yield* undone(key)
-      }),
+      whileUnderWay(doIt(key), moment, (one) =>
+        Effect.gen(function* () {
+          const other = yield* Effect.forkChild(doIt(key))
+          yield* Effect.timeoutOption(Fiber.await(other), moment.held ? PATIENCE_MS : 0)
+          yield* one.goOn
+          yield* same("answered", yield* Fiber.join(one.fiber), yield* Fiber.join(other))
+          yield* leaves(key, done)
+          yield* undone(key)
+        }),
+      ),
     )
-    yield* triedAt("broken off half-way and done again, the step", doing, (key, moment) =>
-      Effect.gen(function* () {
-        yield* (yield* startUntil(step.do(key), moment)).breakOff
-        const answer = yield* doIt(key)
-        yield* settles
-        yield* leaves(key, done)
-        yield* same("answered", yield* doIt(key), answer)
-        yield* undone(key)
-      }),
+    const brokenOff = (work: Effect.Effect<unknown, unknown, R | R2>, moment: Moment) =>
+      whileUnderWay(work, moment, ({ breakOff }) => breakOff)
+    yield* triedAt(
+      "broken off half-way and done again, the step",
+      doing,
+      (key, moment) =>
+        Effect.gen(function* () {
+          yield* brokenOff(step.do(key), moment)
+          yield* same("answered", yield* doIt(key), yield* doIt(key))
+          yield* leaves(key, done)
+        }),
+      { afterMs, look: (key) => Effect.andThen(leaves(key, done), undone(key)) },
     )
-    yield* triedAt("broken off half-way and then undone, the step", doing, (key, moment) =>
-      Effect.gen(function* () {
-        yield* (yield* startUntil(step.do(key), moment)).breakOff
-        yield* undoAtLast(key)
-        yield* settles
-        yield* leaves(key, untouched)
-      }),
+    const stillUndone = { afterMs, look: (key: string) => leaves(key, untouched) }
+    yield* triedAt(
+      "broken off half-way and then undone, the step",
+      doing,
+      (key, moment) => Effect.andThen(brokenOff(step.do(key), moment), undoAtLast(key)),
+      stillUndone,
     )
-    yield* triedAt("an undo that was broken off half-way and repeated", undoing, (key, moment) =>
-      Effect.gen(function* () {
-        yield* doIt(key)
-        yield* (yield* startUntil(step.undo(key), moment)).breakOff
-        yield* undoAtLast(key)
-        yield* settles
-        yield* leaves(key, untouched)
-      }),
+    yield* triedAt(
+      "an undo that was broken off half-way and repeated",
+      undoing,
+      (key, moment) => Effect.andThen(doIt(key), Effect.andThen(brokenOff(step.undo(key), moment), undoAtLast(key))),
+      stillUndone,
     )
     return broken
-  })
-
-const words = (value: unknown): string => inspect(value, { depth: 6, breakLength: Number.POSITIVE_INFINITY })
-
-const same = (verb: "left" | "answered", seen: unknown, expected: unknown) =>
-  isDeepStrictEqual(seen, expected) ? Effect.void : Effect.fail(`${verb} ${words(seen)} instead of ${words(expected)}`)
-
-const must = <A, E, R>(work: Effect.Effect<A, E, R>, what: string): Effect.Effect<A, string, R> =>
-  Effect.catchCause(work, (cause) => {
-    const error: unknown = Cause.squash(cause)
-    return Effect.fail(`${what}: ${error instanceof Error ? `${error.name}: ${error.message}` : words(error)}`)
-  })
-
-/** A trial that hangs is left to itself: not even its interruption is waited for. */
-const within = <A, R>(trial: Effect.Effect<A, string, R>, limit: Duration.Duration) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkDetach(trial)
-    const stop = Effect.sync(() => fiber.interruptUnsafe())
-    const outcome = yield* Effect.onInterrupt(Effect.timeoutOption(Fiber.await(fiber), limit), () => stop)
-    if (Option.isSome(outcome)) return outcome.value
-    yield* stop
-    return Exit.fail(`did not end within ${Duration.format(limit)}`)
   })

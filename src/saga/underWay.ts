@@ -66,26 +66,29 @@ const counting = (operations: number, held: boolean) => {
   }
 }
 
-/** Starts an effect as a child of this fiber and waits until it has come to the moment, or to its end. */
-export const startUntil = <A, E, R>(
+/** Starts an effect as a child of this fiber, and `use` when it has come to the moment or to its end. Afterwards it is broken off. */
+export const whileUnderWay = <A, E, R, B, E2, R2>(
   work: Effect.Effect<A, E, R>,
   { operations, held, laterMs }: Moment,
-): Effect.Effect<UnderWay<A, E>, never, R> =>
+  use: (underWay: UnderWay<A, E>) => Effect.Effect<B, E2, R2>,
+): Effect.Effect<B, E2, R | R2> =>
   Effect.gen(function* () {
     const counted = counting(operations, held)
     const fiber = yield* Effect.forkChild(Effect.provideService(work, Scheduler, counted.scheduler))
-    yield* Effect.raceFirst(
+    const come = Effect.raceFirst(
       Effect.promise(() => counted.reached),
       Fiber.await(fiber),
     )
-    if (laterMs > 0) yield* Effect.sleep(laterMs)
     const goOn = Effect.sync(counted.goOn)
     const breakOff = Effect.suspend(() => {
       // Before it goes on: else it would run on until it is interrupted.
       fiber.interruptUnsafe()
       return Effect.andThen(goOn, Fiber.await(fiber))
     })
-    return { fiber, goOn, breakOff }
+    return yield* Effect.andThen(come, Effect.sleep(laterMs)).pipe(
+      Effect.andThen(Effect.suspend(() => use({ fiber, goOn, breakOff }))),
+      Effect.ensuring(breakOff),
+    )
   })
 
 /** The answer of an effect, and moments that are spread over it: standing still, and under way. */

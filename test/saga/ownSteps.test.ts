@@ -1,0 +1,100 @@
+/** The steps of this project, tried by `checkStep` on a real database and on the devices of the reference flows. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { Allocator } from "../../src/allocator/Allocator.ts"
+import { layer } from "../../src/allocator/layer.ts"
+import { checkStep } from "../../src/saga/index.ts"
+import { Devices } from "../../src/saga/reference/Devices.ts"
+import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
+import { Instances } from "../../src/saga/reference/Instances.ts"
+import { counts, createPool } from "../support/calls.ts"
+import { useDatabase } from "../support/database.ts"
+
+describe("the steps of this project are sound", () => {
+  const database = useDatabase()
+  let devices: FakeDatacenter
+  beforeAll(async () => {
+    devices = await startFakeDatacenter()
+    const owner = database().session()
+    await createPool(owner, "v4", "10.1.0.0-10.1.0.255")
+    await createPool(owner, "v6", "fd00::/64")
+  })
+  afterAll(() => devices.close())
+
+  test("addresses taken and given back as allocateStep does it", { timeout: 60_000 }, async () => {
+    const runtime = ManagedRuntime.make(layer({ url: database().url("ipam_allocator") }))
+    const slots = [
+      { slot: "nic/v4", pool: "v4" },
+      { slot: "nic/v6", pool: "v6" },
+    ]
+    const broken = await runtime.runPromise(
+      Effect.flatMap(Allocator, (allocator) =>
+        checkStep({
+          do: (requestId) =>
+            Effect.map(
+              allocator.allocateMany({ vrf: "default", requestId, slots, ttlSeconds: 86_400 }),
+              (allocations) =>
+                // Whether it was a replay differs, and is all that may.
+                allocations.map((allocation) => ({ ...allocation, outcome: "held" })),
+            ),
+          undo: (requestId) =>
+            allocator.releaseMany({ vrf: "default", requestId, slots: slots.map(({ slot }) => slot) }),
+          observe: (requestId) =>
+            Effect.map(allocator.list({ vrf: "default", requestId }), (records) => ({
+              held: records.filter(({ state }) => state !== "released").map(({ slot }) => slot),
+            })),
+        }),
+      ),
+    )
+    await runtime.dispose()
+    expect(broken).toEqual([])
+    const session = database().session()
+    expect(await counts(session, "v4")).toMatchObject({ held: 0, free: 256 })
+    expect(await session.rows("select 1 from ipam.allocation where released_at is null")).toEqual([])
+    expect(await session.rows("select * from ipam.doctor()")).toEqual([])
+  })
+
+  test("an instance recorded and marked gone", { timeout: 60_000 }, async () => {
+    const runtime = ManagedRuntime.make(Layer.provideMerge(Instances.layer, layer({ url: database().url() })))
+    const broken = await runtime.runPromise(
+      Effect.flatMap(Instances, (instances) =>
+        checkStep({
+          do: (key) => instances.record("default", `vm ${key}`, key),
+          undo: (key) => instances.markGone("default", `vm ${key}`, key),
+          observe: (key) =>
+            Effect.map(instances.find("default", `vm ${key}`), (found) => found && { state: found.state }),
+        }),
+      ),
+    )
+    await runtime.dispose()
+    expect(broken).toEqual([])
+  })
+
+  const onDevices = <A>(work: (service: Devices["Service"]) => Effect.Effect<A>) =>
+    Effect.runPromise(Effect.provide(Effect.flatMap(Devices, work), Devices.layer(devices.url)))
+
+  test("a switch connected and disconnected", { timeout: 60_000 }, async () => {
+    const port = (key: string) => ({ vrf: key, address: "10.0.0.1", generation: 7n })
+    const broken = await onDevices((service) =>
+      checkStep({
+        do: (key) => service.connect(port(key), key),
+        undo: (key) => service.disconnect(port(key)),
+        observe: (key) => Effect.sync(() => ({ connected: devices.ports.get(`${key} 10.0.0.1`)?.instance === key })),
+      }),
+    )
+    expect(broken).toEqual([])
+  })
+
+  test("a machine booted and removed", { timeout: 60_000 }, async () => {
+    const broken = await onDevices((service) =>
+      checkStep({
+        do: (key) => service.boot(key, key, "ok"),
+        undo: (key) => service.remove(key),
+        observe: (key) => Effect.sync(() => ({ running: devices.machines.get(key)?.state === "running" })),
+      }),
+    )
+    expect(broken).toEqual([])
+  })
+})
