@@ -1,7 +1,7 @@
 /**
  * saga-ipam for programs of Effect: the services, what they take and answer, and their errors.
  *
- * `layer({ url })` gives `Allocator`, `Pools`, `Doctor` and the ledger, `Operations`. Without Effect, use `saga-ipam/promise`.
+ * `layer({ url })` gives `Allocator`, `Pools`, `Doctor` and the ledger, `Operations`, with its `Reconciler`. Without Effect, use `saga-ipam/promise`.
  */
 export { Allocator, type CallError } from "./allocator/Allocator.ts"
 export { Doctor } from "./allocator/Doctor.ts"
@@ -23,3 +23,6 @@ export * from "./domain/poolRequests.ts"
 export * from "./domain/requests.ts"
 export { defineOperation, type OperationOptions } from "./operations/defineOperation.ts"
 export { Operations } from "./operations/Operations.ts"
+export type { OwnerAnswer, OwnerAsked, OwnerSource } from "./operations/owners.ts"
+export { ownersByFile, ownersByQuery } from "./operations/ownerSources.ts"
+export { Reconciler, type Reconciled } from "./operations/Reconciler.ts"

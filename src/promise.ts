@@ -17,12 +17,19 @@ import { Database } from "./database/Database.ts"
 import type { ConnectOptions } from "./database/locate.ts"
 import { InvalidInput } from "./domain/errors.ts"
 import { Operations } from "./operations/Operations.ts"
+import type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
+import type { Pruned } from "./operations/pruning.ts"
+import { Reconciler, type Reconciled } from "./operations/Reconciler.ts"
+import { forgetExecutions } from "./saga/forget.ts"
 import type { Finding } from "./domain/errors.ts"
 import type { Pool } from "./domain/pool.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
 export type { Allocation, KeyRecord, Released, Tombstone } from "./domain/allocation.ts"
 export type { Operation, OperationState, Target } from "./domain/operation.ts"
+export type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
+export type { Pruned } from "./operations/pruning.ts"
+export type { Reconciled } from "./operations/Reconciler.ts"
 export type { Pool, PoolRange } from "./domain/pool.ts"
 export * from "./domain/errors.ts"
 
@@ -47,6 +54,7 @@ type PromisedAlone<Call> = Call extends (request?: infer Request) => Effect.Effe
 type OfAllocator = Allocator["Service"]
 type OfPools = Pools["Service"]
 type OfOperations = Operations["Service"]
+type OfReconciler = Reconciler["Service"]
 
 /** One connected allocator. Its methods need no `this`; what each does stands at `Allocator`, `Pools` and `Operations`. */
 export interface Ipam {
@@ -82,6 +90,13 @@ export interface Ipam {
   /** The gate: also true where it cannot read. */
   readonly hasPendingOperation: Promised<OfOperations["hasPending"]>
   readonly operations: Promised<OfOperations["history"]>
+  /** Releases what has expired and what is held for owners that `owners` says are gone; see `Reconciler`. */
+  readonly reconcile: (
+    owners: (asked: ReadonlyArray<OwnerAsked>, signal: AbortSignal) => Promise<ReadonlyArray<OwnerAnswer>>,
+    request?: Parameters<OfReconciler["reconcile"]>[1] & CallOptions,
+  ) => Promise<Reconciled>
+  /** Forgets what ended longer ago than the horizon, with what the engine of `saga-ipam/saga` keeps of it. */
+  readonly prune: (request?: Parameters<OfOperations["prune"]>[0] & CallOptions) => Promise<Pruned>
   /** What is off in the tables; empty when all is well. */
   readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
   /** Mends what the doctor finds and can be mended; answers what it did. */
@@ -108,12 +123,12 @@ export const connect = async (options: ConnectOptions = {}): Promise<Ipam> => {
   return toPromises(built.value, () => runtime.dispose())
 }
 
-type Services = Allocator | Pools | Doctor | Operations | Database
+type Services = Allocator | Pools | Doctor | Operations | Reconciler | Database
 
 const toPromises = (services: Context.Context<Services>, close: () => Promise<void>): Ipam => {
   const start = Effect.runPromiseExitWith(services)
 
-  const run = async <A>(effect: Effect.Effect<A, unknown>, signal: AbortSignal | undefined): Promise<A> => {
+  const run = async <A>(effect: Effect.Effect<A, unknown, Services>, signal: AbortSignal | undefined): Promise<A> => {
     const exit = await start(effect, { signal })
     if (Exit.isSuccess(exit)) return exit.value
     throw rejection(exit.cause, signal)
@@ -145,6 +160,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
   const allocator = Context.get(services, Allocator)
   const pools = Context.get(services, Pools)
   const operations = Context.get(services, Operations)
+  const reconciler = Context.get(services, Reconciler)
   const doctor = Context.get(services, Doctor)
   const database = Context.get(services, Database)
   return {
@@ -176,6 +192,15 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     pendingOperations: promised(operations.pending),
     hasPendingOperation: promised(operations.hasPending),
     operations: promised(operations.history),
+    reconcile: async (owners, { signal, ...request } = {}) =>
+      run(
+        reconciler.reconcile(
+          (asked) => Effect.tryPromise({ try: (aborted) => owners(asked, aborted), catch: (error) => error }),
+          request,
+        ),
+        checkSignal(signal),
+      ),
+    prune: async ({ signal, ...request } = {}) => run(operations.prune(request, forgetExecutions), checkSignal(signal)),
     doctor: bare(doctor.doctor),
     repair: bare(doctor.repair),
     ping: bare(database.ping),

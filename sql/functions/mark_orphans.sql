@@ -1,7 +1,8 @@
 -- The first pass of a reconciler: these look orphaned. A mark goes with the generation, so one of an earlier holder counts for nothing.
 --
 -- request_ids, slots, generations: alike long, at most 1000. marked_by: who says so.
--- Comes back: how many are marked for the first time. Repeatable: a mark keeps its time.
+-- Comes back: how many are marked for the first time. What is not held under this generation any more is passed over, and the marks
+-- of what was released meanwhile go. Repeatable: a mark keeps its time.
 create or replace function ipam.mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -15,9 +16,15 @@ begin
     or cardinality(generations) <> cardinality(request_ids) then
     raise exception using errcode = 'invalid_parameter_value', message = 'orphans: must be 1 to 1000, their parts alike long';
   end if;
+  delete from ipam.orphan_mark m
+  using ipam.allocation a
+  where m.vrf = mark_orphans.vrf and a.vrf = m.vrf and a.request_id = m.request_id and a.slot = m.slot and a.released_at is not null;
   insert into ipam.orphan_mark as m (vrf, request_id, slot, generation, marked_at, marked_by)
   select mark_orphans.vrf, t.request_id, t.slot, t.generation, clock_timestamp(), mark_orphans.marked_by
   from unnest(request_ids, slots, generations) t (request_id, slot, generation)
+    join ipam.allocation a
+      on a.vrf = mark_orphans.vrf and a.request_id = t.request_id and a.slot = t.slot and a.generation = t.generation
+      and a.released_at is null
   order by t.request_id, t.slot collate "C"
   on conflict (vrf, request_id, slot) do update
     set generation = excluded.generation, marked_at = excluded.marked_at, marked_by = excluded.marked_by

@@ -8,23 +8,27 @@ import { locate, type ConnectOptions } from "../database/locate.ts"
 import { migrate } from "../database/migrate.ts"
 import { Allocator, type CallError } from "./Allocator.ts"
 import { Operations } from "../operations/Operations.ts"
+import { Reconciler } from "../operations/Reconciler.ts"
 import { Doctor } from "./Doctor.ts"
 import { Pools } from "./Pools.ts"
 
 /**
- * `Allocator`, `Pools`, `Doctor` and `Operations` over one pool of connections, with its `Database`. Fails at once when the database does not
+ * `Allocator`, `Pools`, `Doctor`, `Operations` and `Reconciler` over one pool of connections, with its `Database`. Fails at once when the database does not
  * answer or its schema does not fit. The embedded server is started and migrated; any other is left as it is.
  */
 export const layer = (
   options: ConnectOptions = {},
-): Layer.Layer<Allocator | Pools | Doctor | Operations | Database, CallError> => {
+): Layer.Layer<Allocator | Pools | Doctor | Operations | Reconciler | Database, CallError> => {
   const database = Layer.unwrap(
     Effect.map(locate(options), (location) => {
       const prepare = location.embedded ? Effect.andThen(migrate({ onlyIfNeeded: true }), checkSchema) : checkSchema
       return Layer.effectDiscard(prepare).pipe(Layer.provideMerge(Database.layer(location.database)))
     }),
   )
-  return Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer).pipe(Layer.provideMerge(database))
+  return Reconciler.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer)),
+    Layer.provideMerge(database),
+  )
 }
 
 const checkSchema = Effect.flatMap(Database, (database) => database.checkSchema)

@@ -73,13 +73,18 @@ const fieldsOf = (row: Row) => ({
   owner: row["owner_kind"] === null ? null : { kind: row["owner_kind"], id: row["owner_id"] },
 })
 
-const ReleaseDetail = Schema.Struct({ reason: ReleaseReason, releasedAt: Time })
-/** When and why a key was released. */
+const ReleaseDetail = Schema.Struct({
+  reason: ReleaseReason,
+  releasedAt: Time,
+  releasedBy: Schema.optional(Schema.String),
+  note: Schema.optional(Schema.String),
+})
+/** When and why a key was released, and by whom where that was a reconciler. */
 export const releaseDetailOf = reader("a release", ReleaseDetail)
 
 const tombstoneFields = (row: Row) => {
-  const { reason, releasedAt } = releaseDetailOf(row["detail"])
-  return { ...fieldsOf(row), releasedAt, releaseReason: reason }
+  const { reason, releasedAt, releasedBy = null, note = null } = releaseDetailOf(row["detail"])
+  return { ...fieldsOf(row), releasedAt, releaseReason: reason, releasedBy, releaseNote: note }
 }
 
 const readReleased = reader("a released allocation", Released)

@@ -23,7 +23,13 @@ export const allocationText = (one: Shown): string =>
     ["expires", one.expiresAt],
     ["owner", ownerText(one)],
     ["generation", one.generation],
-    ...("releasedAt" in one ? [["released", `${one.releasedAt} (${one.releaseReason})`] as const] : []),
+    ...("releasedAt" in one
+      ? ([
+          ["released", `${one.releasedAt} (${one.releaseReason})`],
+          ["released by", one.releasedBy],
+          ["note", one.releaseNote],
+        ] as const)
+      : []),
   ])
 
 /** Several, a line each. */

@@ -22,6 +22,7 @@ import { Data, Json, Url } from "./flags.ts"
 import { importCommand } from "./importCommands.ts"
 import { poolCommand } from "./poolCommands.ts"
 import { sagaCommand } from "./sagaCommands.ts"
+import { upkeepCommands } from "./upkeepCommands.ts"
 import { workerCommand } from "./workerCommand.ts"
 
 const root = Command.make("saga-ipam").pipe(
@@ -33,6 +34,7 @@ const root = Command.make("saga-ipam").pipe(
     ...allocationCommands,
     workerCommand,
     sagaCommand,
+    ...upkeepCommands,
     importCommand,
     ...databaseCommands,
     demoCommand,

@@ -6,6 +6,7 @@ import type { Allocator } from "../allocator/Allocator.ts"
 import type { Doctor } from "../allocator/Doctor.ts"
 import type { Pools } from "../allocator/Pools.ts"
 import type { Operations } from "../operations/Operations.ts"
+import type { Reconciler } from "../operations/Reconciler.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { Data, Url } from "./flags.ts"
 import { during } from "./output.ts"
@@ -21,6 +22,7 @@ interface Services {
   readonly pools: Pools["Service"]
   readonly doctor: Doctor["Service"]
   readonly operations: Operations["Service"]
+  readonly reconciler: Reconciler["Service"]
 }
 
 const load = Effect.promise(() =>
@@ -30,6 +32,7 @@ const load = Effect.promise(() =>
     import("../allocator/Pools.ts"),
     import("../allocator/Doctor.ts"),
     import("../operations/Operations.ts"),
+    import("../operations/Reconciler.ts"),
   ]),
 )
 
@@ -37,13 +40,14 @@ const load = Effect.promise(() =>
 export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const options = yield* connectOptions
-    const [{ layer }, { Allocator }, { Pools }, { Doctor }, { Operations }] = yield* load
+    const [{ layer }, { Allocator }, { Pools }, { Doctor }, { Operations }, { Reconciler }] = yield* load
     const calls = Effect.gen(function* () {
       return yield* use({
         allocator: yield* Allocator,
         pools: yield* Pools,
         doctor: yield* Doctor,
         operations: yield* Operations,
+        reconciler: yield* Reconciler,
       })
     })
     return yield* during("Asking the database", Effect.provide(calls, layer(options)))

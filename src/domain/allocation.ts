@@ -49,6 +49,9 @@ const tombstone = {
   owner: Schema.NullOr(Owner),
   releasedAt: Time,
   releaseReason: ReleaseReason,
+  /** Who released an orphan, and why; `null` otherwise. */
+  releasedBy: Schema.NullOr(Schema.String),
+  releaseNote: Schema.NullOr(Schema.String),
 }
 
 /** A released key as reads show it. Where the key was released before it was ever seen, what was never known is `null`. */

@@ -55,6 +55,8 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   SchemaTooOld: facts("migrate", "stop", 503, 6),
   SchemaTooNew: facts("upgrade", "stop", 503, 6),
   Drifted: facts("run the doctor", "stuck", 500, 7),
+  OwnersUnreadable: facts("mend the source of owners, then again", "unwind", 503, 6),
+  TooManyOrphans: facts("check the source of owners; allow a greater share if it is right", "unwind", 409, 7),
 }
 
 /** What holds for a defect: anything that is not an `IpamError` is a bug of ours. */

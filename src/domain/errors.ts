@@ -9,12 +9,14 @@ import * as Schema from "effect/Schema"
 import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 import { Contended, DatabaseUnavailable, Drifted, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
 import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
+import { OwnersUnreadable, TooManyOrphans } from "./operationErrors.ts"
 import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 import { quoted, sentence, where } from "./errorText.ts"
 
 export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 export { Contended, DatabaseUnavailable, Drifted, Finding, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
 export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
+export { OwnersUnreadable, TooManyOrphans } from "./operationErrors.ts"
 export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 
 const text = Schema.String
@@ -79,5 +81,7 @@ export const IpamError = Schema.Union([
   SchemaTooOld,
   SchemaTooNew,
   Drifted,
+  OwnersUnreadable,
+  TooManyOrphans,
 ])
 export type IpamError = typeof IpamError.Type

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { MAX_SECONDS, Name, RequestId, Vrf } from "./identity.ts"
 import { OperationState } from "./operation.ts"
-import { Rows } from "./requests.ts"
+import { Flag, Rows } from "./requests.ts"
 
 /** The most targets of one operation. */
 const MAX_TARGETS = 256
@@ -56,6 +56,28 @@ export const HistoryRequest = Schema.Struct({ ...TargetRequest.fields, ...page }
 export const OperationsRequest = Schema.Struct({
   state: Schema.optional(Schema.Literals([...OperationState.literals, "stuck"])),
   ...page,
+})
+
+const within = (least: number, most: number, fallback: number) =>
+  Schema.Number.check(Schema.isBetween({ minimum: least, maximum: most })).pipe(
+    Schema.withDecodingDefault(Effect.succeed(fallback)),
+  )
+
+/**
+ * A run of the reconciler. `graceSeconds`: what was taken or confirmed since then is left alone (default an hour).
+ * `settleSeconds`: how long a mark must stand before the release (default ten minutes). `maxShare`: of what a pool holds, more
+ * than this may not look orphaned (0 to 1, default 0.25). `perSecond`: releases, at most (default 50). `by`: who says so, for the
+ * tombstones.
+ */
+export const ReconcileRequest = Schema.Struct({
+  vrf: Schema.optional(Name),
+  graceSeconds: within(0, MAX_SECONDS, 3600),
+  settleSeconds: within(0, MAX_SECONDS, 600),
+  maxShare: within(0, 1, 0.25),
+  perSecond: within(0.01, 10_000, 50),
+  sourceTimeoutSeconds: within(0.01, 3600, 30),
+  by: Name.pipe(Schema.withDecodingDefault(Effect.succeed("reconciler"))),
+  dryRun: Flag,
 })
 
 const DAY_SECONDS = 86_400

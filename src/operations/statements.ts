@@ -28,6 +28,16 @@ export const pruneOperations: Statement = {
   text: "select ipam.prune_operations($1::double precision, $2::uuid[]) as pruned",
   repeatable: true,
 }
+export const orphanCandidates = call("orphan_candidates($1, $2, $3::double precision, $4::inet, $5::int)")
+export const markOrphans: Statement = {
+  text: "select ipam.mark_orphans($1, $2::uuid[], $3::text[], $4::bigint[], $5) as count",
+  repeatable: true,
+}
+export const clearOrphanMarks: Statement = {
+  text: "select ipam.clear_orphan_marks($1, $2::uuid[], $3::text[]) as count",
+  repeatable: true,
+}
+export const releaseOrphan = call("release_orphan($1, $2, $3, $4::bigint, $5, $6, $7::double precision)")
 export const pruneKeys: Statement = {
   text: "select ipam.prune_keys($1::double precision, $2::int) as pruned",
   repeatable: true,

@@ -23,7 +23,8 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
-import { PREFIX, sqlLayer } from "./engineDatabase.ts"
+import { sqlLayer } from "./engineDatabase.ts"
+import { PREFIX } from "./engineTables.ts"
 
 export interface EngineOptions extends ConnectOptions {
   /**

@@ -12,14 +12,8 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { DatabaseUnavailable, InvalidInput } from "../domain/errors.ts"
 import { locate, type ConnectOptions } from "../database/locate.ts"
+import { SCHEMA } from "./engineTables.ts"
 import { resolveSettings, type DatabaseSettings, type Endpoint } from "../database/settings.ts"
-
-/** The schema of the engine's tables, and how their names begin: what tells its locks from another engine's in the database. */
-const SCHEMA = "ipam_engine"
-export const PREFIX = "engine"
-/** What was sent to flows, and what they answered. */
-export const MESSAGES = `${SCHEMA}.${PREFIX}_messages`
-export const REPLIES = `${SCHEMA}.${PREFIX}_replies`
 
 /** The names of statements may be written without a schema: they mean the engine's. */
 const configOf = (

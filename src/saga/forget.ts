@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Statement } from "../database/Database.ts"
-import { MESSAGES, REPLIES } from "./engineDatabase.ts"
+import { MESSAGES, REPLIES } from "./engineTables.ts"
 
 const exists: Statement = { text: `select to_regclass('${MESSAGES}') is not null as found`, repeatable: true }
 const forget: Statement = {

@@ -44,6 +44,8 @@ describe("an answer", () => {
       state: "released",
       releasedAt: "2026-01-31T12:00:00.000Z",
       releaseReason: "released",
+      releasedBy: null,
+      releaseNote: null,
     }
     const read = Schema.decodeUnknownSync(KeyRecord)
     expect(read(live).state).toBe("provisional")

@@ -61,6 +61,8 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   SchemaTooOld: new Errors.SchemaTooOld({ version: null, compatibleFrom: null, library: 1 }),
   SchemaTooNew: new Errors.SchemaTooNew({ version: 9, compatibleFrom: 8, library: 1 }),
   Drifted: new Errors.Drifted({ findings: [finding, finding], slot: "eth0/v4" }),
+  OwnersUnreadable: new Errors.OwnersUnreadable({ reason: "it did not answer within 30 s" }),
+  TooManyOrphans: new Errors.TooManyOrphans({ vrf: "red", pool: "web", orphans: 7n, held: 9n, maxShare: 0.25 }),
 }
 const all: ReadonlyArray<IpamError> = Object.values(samples)
 
@@ -94,6 +96,8 @@ describe("the table of errors", () => {
       "SchemaTooOld stop 503 6",
       "SchemaTooNew stop 503 6",
       "Drifted stuck 500 7",
+      "OwnersUnreadable unwind 503 6",
+      "TooManyOrphans unwind 409 7",
     ])
   })
 

@@ -103,7 +103,7 @@ describe("a beginning", () => {
     defineOperation({ kind: "Move", payload })
     // @ts-expect-error Neither is one whose targets may be none.
     defineOperation({ kind: "Move", payload, targets: () => [] })
-    expect(Object.keys(Move).sort()).toEqual(["begin", "beginning", "kind", "payload", "readPayload"])
+    expect(Object.keys(Move).toSorted()).toEqual(["begin", "beginning", "kind", "payload", "readPayload"])
   })
 })
 

@@ -1,0 +1,108 @@
+/**
+ * Gives back what nobody will: provisional allocations past their ttl, and orphans, which are held for an owner that is gone.
+ *
+ * Whether an owner is there is not known here: the caller's source says so. It is asked twice: an orphan is marked first, and
+ * released by a later look, in this run or the next one, that finds it still orphaned, under the same generation, with no operation
+ * pending on it. A source that cannot be relied on releases nothing.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Allocator, type CallError } from "../allocator/Allocator.ts"
+import { Pools } from "../allocator/Pools.ts"
+import { Database } from "../database/Database.ts"
+import type { Allocation, Released } from "../domain/allocation.ts"
+import { type OwnersUnreadable, TooManyOrphans } from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
+import { ReconcileRequest } from "../domain/operationRequests.ts"
+import type { Pool } from "../domain/pool.ts"
+import { findOrphans, inPages, markings, type Orphan } from "./orphans.ts"
+import { asker, type OwnerSource } from "./owners.ts"
+import { releaser } from "./releasing.ts"
+
+/** What a run did. `orphans`: what looks orphaned; of these `marked` for the first time, `released` now, the others later or, if anything spoke for them, not at all. */
+export interface Reconciled {
+  readonly expired: number
+  readonly orphans: ReadonlyArray<Allocation>
+  readonly marked: number
+  readonly released: ReadonlyArray<Released>
+}
+
+export class Reconciler extends Context.Service<
+  Reconciler,
+  {
+    /**
+     * One run over all pools, or those of a VRF. Several at once release each orphan once.
+     *
+     * `OwnersUnreadable`: nothing is released from then on; asking comes before any release. `TooManyOrphans`: nothing is, nor
+     * marked.
+     */
+    readonly reconcile: <E, R>(
+      owners: OwnerSource<E, R>,
+      request?: typeof ReconcileRequest.Encoded,
+    ) => Effect.Effect<Reconciled, OwnersUnreadable | TooManyOrphans | CallError, R>
+  }
+>()("saga-ipam/operations/Reconciler") {
+  static readonly layer: Layer.Layer<Reconciler, never, Allocator | Pools | Database> = Layer.effect(
+    Reconciler,
+    Effect.suspend(() => make),
+  )
+}
+
+const decode = decodeInput(ReconcileRequest)
+
+const make = Effect.gen(function* () {
+  const allocator = yield* Allocator
+  const pools = yield* Pools
+  const { query } = yield* Database
+  const { clear, mark } = markings(query)
+  const release = releaser(query)
+
+  const reclaimAll = Effect.gen(function* () {
+    let expired = 0
+    for (;;) {
+      const { length } = yield* allocator.reclaimExpired({ maxRows: RECLAIMED })
+      expired += length
+      if (length < RECLAIMED) return expired
+    }
+  })
+
+  const reconcile = Effect.fn("Reconciler.reconcile")(function* <E, R>(
+    owners: OwnerSource<E, R>,
+    input: typeof ReconcileRequest.Encoded = {},
+  ) {
+    const request = yield* decode(input)
+    const ask = asker(owners, request.sourceTimeoutSeconds)
+    const expired = request.dryRun ? 0 : yield* reclaimAll
+
+    const orphans: Array<Orphan> = []
+    const revived: Array<Orphan> = []
+    for (const pool of yield* pools.listPools({ vrf: request.vrf })) {
+      const found = yield* findOrphans(query, ask, pool, request.graceSeconds)
+      yield* checkShare(pool, found.orphans.length, request.maxShare)
+      orphans.push(...found.orphans)
+      revived.push(...found.present.filter(({ markedSeconds }) => markedSeconds !== null))
+    }
+    const looked = { expired, orphans: orphans.map(({ allocation }) => allocation) }
+    if (request.dryRun) return { ...looked, marked: 0, released: [] }
+
+    yield* clear(revived)
+    const marked = yield* mark(
+      orphans.filter(({ markedSeconds }) => markedSeconds === null),
+      request.by,
+    )
+    const settled = orphans.filter(({ markedSeconds }) => (markedSeconds ?? 0) >= request.settleSeconds)
+    const still = yield* inPages(settled, (page) => Effect.map(ask(page), ({ absent }) => absent))
+    return { ...looked, marked, released: yield* release(still, request) }
+  })
+
+  return Reconciler.of({ reconcile })
+})
+
+/** How many expired allocations are released by one call. */
+const RECLAIMED = 1000
+
+const checkShare = ({ vrf, name, held }: Pool, orphans: number, maxShare: number) =>
+  orphans > maxShare * Number(held)
+    ? Effect.fail(new TooManyOrphans({ vrf, pool: name, orphans: BigInt(orphans), held, maxShare }))
+    : Effect.void

@@ -1,0 +1,186 @@
+/** What prune forgets, and that nothing which was forgotten can happen again. */
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import {
+  connect,
+  InvalidInput,
+  KeyExpired,
+  KeyReleased,
+  KeyReused,
+  OperationEnded,
+  type Ipam,
+} from "../../src/promise.ts"
+import { useDatabase, type Session } from "../support/database.ts"
+
+const database = useDatabase()
+let ipam: Ipam
+let owner: Session
+
+beforeAll(async () => {
+  owner = database().session()
+  ipam = await connect({ url: database().url("ipam_operator") })
+  await ipam.createPool({ name: "web", ranges: ["10.0.0.0/28"], includeNetworkAddresses: true })
+})
+afterEach(async () => {
+  expect(await ipam.doctor()).toEqual([])
+})
+afterAll(() => ipam.close())
+
+const DAY = 86_400
+/** A UUIDv7 of so many days ago. */
+const v7 = (daysAgo: number): string => {
+  const time = Math.round(Date.now() - daysAgo * DAY * 1000)
+    .toString(16)
+    .padStart(12, "0")
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`
+}
+/** Lets what there is be so many days older. */
+const age = async (requestId: string, days: number) => {
+  await owner.rows(
+    `update ipam.allocation set released_at = released_at - make_interval(days => $2) where request_id = $1`,
+    [requestId, days],
+  )
+  await owner.rows(
+    `update ipam.operation set begun_at = begun_at - make_interval(days => $2), unwinding_at = unwinding_at - make_interval(days => $2),
+       finished_at = finished_at - make_interval(days => $2) where operation_id = $1`,
+    [requestId, days],
+  )
+}
+const ended = async (operationId: string, days: number, fields: { readonly executionId?: string } = {}) => {
+  const request = {
+    operationId,
+    kind: "Create",
+    payload: { cores: 4 },
+    targets: [{ kind: "machine", id: operationId }],
+    ...fields,
+  }
+  await ipam.beginOperation(request)
+  await ipam.finishOperation({ operationId, state: "succeeded", result: { node: "n-1" } })
+  await age(operationId, days)
+  return request
+}
+
+test("a tombstone of an old UUIDv7 goes, and its key stays shut; any other stays", async () => {
+  const keys = { old: v7(100), young: v7(10), random: crypto.randomUUID() }
+  for (const requestId of Object.values(keys)) {
+    await ipam.release({ requestId })
+    await age(requestId, requestId === keys.young ? 10 : 100)
+  }
+  expect(await ipam.prune()).toMatchObject({ keys: 1 })
+  expect(await ipam.get({ requestId: keys.old })).toBeNull()
+  await expect(ipam.allocate({ pool: "web", requestId: keys.old })).rejects.toBeInstanceOf(KeyExpired)
+  await expect(ipam.allocateMany({ requestId: keys.old, slots: [{ slot: "a", pool: "web" }] })).rejects.toBeInstanceOf(
+    KeyExpired,
+  )
+  for (const requestId of [keys.young, keys.random]) {
+    await expect(ipam.allocate({ pool: "web", requestId })).rejects.toBeInstanceOf(KeyReleased)
+  }
+  expect(await ipam.prune()).toMatchObject({ keys: 0 })
+})
+
+test("a shorter horizon shuts every key older than it from then on, seen or not", async () => {
+  const [unseen, seen, younger] = [v7(40), v7(40), v7(20)]
+  await ipam.release({ requestId: seen })
+  await age(seen, 40)
+  expect(await ipam.prune({ horizonSeconds: 30 * DAY })).toMatchObject({ keys: 1 })
+  for (const requestId of [unseen, seen]) {
+    await expect(ipam.allocate({ pool: "web", requestId })).rejects.toBeInstanceOf(KeyExpired)
+  }
+  const taken = await ipam.allocate({ pool: "web", requestId: younger })
+  await ipam.release({ requestId: taken.requestId })
+})
+
+test("generations of an address go on growing over a prune, and over a repair after it", async () => {
+  const requestId = v7(99)
+  // A key that was held since before the horizon: written as it would stand there.
+  const first = await ipam.allocate({ pool: "web", requestId: crypto.randomUUID(), address: "10.0.0.9" })
+  await ipam.release({ requestId: first.requestId })
+  await owner.rows("update ipam.allocation set request_id = $1 where request_id = $2", [requestId, first.requestId])
+  await age(requestId, 99)
+  expect((await ipam.prune()).keys).toBe(1)
+  await owner.rows("delete from ipam.free_extent")
+  expect((await ipam.doctor()).length).toBeGreaterThan(0)
+  await ipam.repair()
+  const second = await ipam.allocate({ pool: "web", requestId: crypto.randomUUID(), address: "10.0.0.9" })
+  expect(second.generation).toBeGreaterThan(first.generation)
+  await ipam.release({ requestId: second.requestId })
+})
+
+test("an operation that ended long ago is forgotten but for its end, and a rerun of it is refused", async () => {
+  const request = await ended(crypto.randomUUID(), 100)
+  const { operationId: requestId } = request
+  expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
+  expect(await ipam.operation({ operationId: requestId })).toMatchObject({
+    state: "succeeded",
+    payload: null,
+    result: null,
+    targets: [],
+    prunedAt: expect.any(String),
+  })
+  expect(await ipam.beginOperation(request)).toMatchObject({ state: "succeeded" })
+  await expect(ipam.beginOperation({ ...request, payload: { cores: 5 } })).rejects.toBeInstanceOf(KeyReused)
+  await expect(ipam.allocate({ pool: "web", requestId })).rejects.toBeInstanceOf(OperationEnded)
+  expect(await ipam.operations({ kind: "machine", id: requestId })).toEqual([])
+  expect(await ipam.prune()).toMatchObject({ operations: 0 })
+})
+
+test("one whose id is a UUIDv7 goes whole, since its age refuses a rerun", async () => {
+  const operationId = v7(2)
+  const request = await ended(operationId, 100)
+  expect(await ipam.prune()).toMatchObject({ operations: 1 })
+  expect(await ipam.operation({ operationId })).toMatchObject({ prunedAt: expect.any(String) })
+  const old = v7(100)
+  await owner.rows("update ipam.operation set operation_id = $1, pruned_at = null where operation_id = $2", [
+    old,
+    operationId,
+  ])
+  await ipam.prune()
+  expect(await ipam.operation({ operationId: old })).toBeNull()
+  await expect(ipam.beginOperation({ ...request, operationId: old })).rejects.toBeInstanceOf(KeyExpired)
+})
+
+test("one that holds an address stays, whole, until it holds none", async () => {
+  const operationId = crypto.randomUUID()
+  await ipam.beginOperation({ operationId, kind: "Create", payload: null, targets: [{ kind: "machine", id: "m" }] })
+  await ipam.allocate({ pool: "web", requestId: operationId })
+  await ipam.finishOperation({ operationId, state: "succeeded", result: 7 })
+  await age(operationId, 100)
+  expect(await ipam.prune()).toMatchObject({ operations: 0, held: 1 })
+  expect(await ipam.get({ requestId: operationId })).toMatchObject({ state: "confirmed" })
+  expect(await ipam.operation({ operationId })).toMatchObject({ result: 7, prunedAt: null })
+  await ipam.release({ requestId: operationId })
+  expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
+})
+
+test("more than one batch goes, and what is young or pending stays", async () => {
+  await owner.rows(
+    `insert into ipam.operation (operation_id, vrf, kind, fingerprint, state, result, begun_at, finished_at)
+     select gen_random_uuid(), 'default', 'Bulk', '', 'succeeded', '1', now() - interval '101 days', now() - interval '100 days'
+     from generate_series(1, 1200)`,
+  )
+  const young = await ended(crypto.randomUUID(), 10)
+  const pending = crypto.randomUUID()
+  await ipam.beginOperation({
+    operationId: pending,
+    kind: "Create",
+    payload: null,
+    targets: [{ kind: "machine", id: "p" }],
+  })
+  expect(await ipam.prune()).toMatchObject({ operations: 1200 })
+  expect(await ipam.operation({ operationId: young.operationId })).toMatchObject({
+    payload: { cores: 4 },
+    prunedAt: null,
+  })
+  expect(await ipam.hasPendingOperation({ kind: "machine", id: "p" })).toBe(true)
+
+  await owner.rows("update ipam.operation set begun_at = now() - interval '100 days' where operation_id = $1", [
+    pending,
+  ])
+  const before = await owner.rows("select * from ipam.retention")
+  await expect(ipam.prune()).rejects.toThrow("an operation has been pending since")
+  expect(await owner.rows("select * from ipam.retention")).toEqual(before)
+  await ipam.finishOperation({ operationId: pending, state: "unwound" })
+})
+
+test.each([0, -1, DAY - 1, Number.NaN, 1e12])("a horizon of %s seconds is refused", async (horizonSeconds) => {
+  await expect(ipam.prune({ horizonSeconds })).rejects.toBeInstanceOf(InvalidInput)
+})

@@ -1,0 +1,406 @@
+/** What the reconciler releases, and above all what it does not. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { layer } from "../../src/allocator/layer.ts"
+import { ownersByFile, ownersByQuery } from "../../src/operations/ownerSources.ts"
+import type { OwnerSource } from "../../src/operations/owners.ts"
+import { Reconciler } from "../../src/operations/Reconciler.ts"
+import { connect, OwnersUnreadable, TooManyOrphans, type Ipam } from "../../src/promise.ts"
+import { waiting } from "../support/calls.ts"
+import { useDatabase, type Session } from "../support/database.ts"
+
+const database = useDatabase()
+let ipam: Ipam
+let owner: Session
+let number = 0
+let vrf: string
+let runtime: ReturnType<typeof makeRuntime>
+
+const makeRuntime = () => ManagedRuntime.make(layer({ url: database().url("ipam_operator") }))
+
+beforeAll(async () => {
+  owner = database().session()
+  ipam = await connect({ url: database().url("ipam_operator") })
+  runtime = makeRuntime()
+})
+beforeEach(async () => {
+  number += 1
+  vrf = `vrf-${number}`
+  await ipam.createPool({ vrf, name: "web", ranges: ["10.0.0.0-10.0.0.31"] })
+})
+afterEach(async () => {
+  expect(await ipam.doctor()).toEqual([])
+})
+afterAll(async () => {
+  await ipam.close()
+  await runtime.dispose()
+})
+
+/** At once: no grace, no settling, no limits that a test would have to wait for. */
+const now = () => ({ vrf, graceSeconds: 0, settleSeconds: 0, maxShare: 1, perSecond: 10_000, by: "night shift" })
+const take = async (id: string, fields: { readonly requestId?: string; readonly ttlSeconds?: number } = {}) =>
+  ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID(), owner: { kind: "machine", id }, ...fields })
+const keyOf = ({ requestId }: { readonly requestId: string }) => ({ vrf, requestId })
+const held = async () => {
+  const owners = (await ipam.list({ vrf, pool: "web" })).map((one) => one.owner?.id ?? "nobody")
+  return owners.toSorted((one, other) => one.localeCompare(other))
+}
+/** A source that knows exactly these. */
+const only =
+  (...present: ReadonlyArray<string>) =>
+  async (asked: Parameters<Parameters<Ipam["reconcile"]>[0]>[0]) =>
+    asked.map((one) => ({ ...one, exists: present.includes(one.id) }))
+
+const none = only()
+
+describe("an orphan", () => {
+  test("is released, what has an owner stays, and the tombstone says who, when and why", async () => {
+    const [orphan] = [await take("gone"), await take("here")]
+    const done = await ipam.reconcile(only("here"), now())
+    expect(done).toMatchObject({ expired: 0, marked: 1, orphans: [{ address: orphan.address }] })
+    expect(done.released).toEqual([{ ...(await ipam.get(keyOf(orphan))), freed: true }])
+    expect(done.released[0]).toMatchObject({
+      releaseReason: "orphaned",
+      releasedBy: "night shift",
+      releaseNote: "owner machine/gone absent in two looks, the first at least 0 s before",
+      releasedAt: expect.any(String),
+    })
+    expect(await held()).toEqual(["here"])
+  })
+
+  test("is only marked by the first run, and released by one after the mark has settled", async () => {
+    await take("gone")
+    const settling = { ...now(), settleSeconds: 3600 }
+    expect(await ipam.reconcile(only(), settling)).toMatchObject({ marked: 1, released: [] })
+    expect(await ipam.reconcile(only(), settling)).toMatchObject({ marked: 0, released: [], orphans: [{}] })
+    await owner.rows("update ipam.orphan_mark set marked_at = marked_at - interval '1 hour' where vrf = $1", [vrf])
+    expect(await ipam.reconcile(only(), settling)).toMatchObject({ marked: 0, released: [{ freed: true }] })
+    expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
+  })
+
+  test("released by its owner leaves no mark, and is marked no more", async () => {
+    const orphan = await take("gone")
+    await ipam.reconcile(none, { ...now(), settleSeconds: 3600 })
+    await ipam.release(keyOf(orphan))
+    await take("gone too")
+    expect(await ipam.reconcile(none, { ...now(), settleSeconds: 3600 })).toMatchObject({ marked: 1 })
+    const marks = await owner.rows("select ipam.mark_orphans($1, array[$2::uuid], array['default'], array[1], 'x')", [
+      vrf,
+      orphan.requestId,
+    ])
+    expect(marks).toEqual([{ mark_orphans: 0 }])
+    expect((await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).length).toBe(1)
+  })
+
+  test("whose owner is there again loses its mark", async () => {
+    await take("back")
+    await ipam.reconcile(only(), { ...now(), settleSeconds: 3600 })
+    expect(await ipam.reconcile(only("back"), now())).toMatchObject({ orphans: [], released: [] })
+    expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
+  })
+
+  test("younger than the grace period is left alone, and so is what has no owner", async () => {
+    await take("gone")
+    await ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID() })
+    expect((await ipam.reconcile(only(), { ...now(), graceSeconds: 3600 })).orphans).toEqual([])
+    expect((await ipam.reconcile(only(), now())).released.length).toBe(1)
+    expect(await held()).toEqual(["nobody"])
+  })
+
+  test("is shown by a dry run, which changes nothing", async () => {
+    await take("gone")
+    await take("gone", { ttlSeconds: 0.001 })
+    const done = await ipam.reconcile(only(), { ...now(), dryRun: true })
+    expect(done).toMatchObject({ expired: 0, orphans: [{}, {}], marked: 0, released: [] })
+    expect(await held()).toEqual(["gone", "gone"])
+    expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
+  })
+
+  test("is released once by two reconcilers", async () => {
+    for (let index = 0; index < 20; index++) await take(`gone-${index}`)
+    const runs = await Promise.all([1, 2, 3].map(() => ipam.reconcile(only(), now())))
+    expect(runs.flatMap(({ released }) => released).length).toBe(20)
+    expect(await held()).toEqual([])
+  })
+
+  test("is released at the rate that was set", async () => {
+    for (let index = 0; index < 5; index++) await take(`gone-${index}`)
+    const begun = performance.now()
+    await ipam.reconcile(only(), { ...now(), perSecond: 10 })
+    expect(performance.now() - begun).toBeGreaterThan(490)
+  })
+})
+
+test("what ran past its ttl is released with the run", async () => {
+  const { requestId } = await take("here", { ttlSeconds: 0.001 })
+  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
+    requestId,
+  ])
+  expect((await ipam.reconcile(only("here"), now())).expired).toBeGreaterThan(0)
+  expect(await held()).toEqual([])
+})
+
+describe("nothing is released", () => {
+  const refused = async (source: Parameters<Ipam["reconcile"]>[0], fields: object, error: Function) => {
+    const thrown: unknown = await ipam.reconcile(source, { ...now(), ...fields }).catch((caught: unknown) => caught)
+    expect(thrown).toBeInstanceOf(error)
+    return thrown
+  }
+
+  test.each<[string, Parameters<Ipam["reconcile"]>[0], string]>([
+    ["fails", () => Promise.reject(new Error("no route to host")), "no route to host"],
+    [
+      "throws",
+      () => {
+        throw new TypeError("undefined")
+      },
+      "undefined",
+    ],
+    ["does not answer", () => new Promise(() => undefined), "did not answer within 0.2 s"],
+    ["answers for some", async (asked) => (await none(asked)).slice(1), "left out 1 of the 3 owners"],
+    ["answers nothing", async () => [], "left out 3 of the 3"],
+    [
+      "answers in another VRF",
+      async (asked) => asked.map((one) => ({ ...one, vrf: "other", exists: false })),
+      "left out 3",
+    ],
+    [
+      "contradicts itself",
+      async (asked) =>
+        asked.flatMap((one) => [
+          { ...one, exists: true },
+          { ...one, exists: false },
+        ]),
+      "does not say whether",
+    ],
+    [
+      "answers without saying",
+      async (asked) => asked.map((one) => one as typeof one & { exists: boolean }),
+      "does not say whether",
+    ],
+  ])("when the source %s", async (_, source, why) => {
+    for (const id of ["a", "b", "c"]) await take(id)
+    const error = await refused(source, { sourceTimeoutSeconds: 0.2 }, OwnersUnreadable)
+    expect(String(error)).toContain(why)
+    expect(await held()).toEqual(["a", "b", "c"])
+    expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
+  })
+
+  test("when the source fails the second time it is asked", async () => {
+    await take("gone")
+    let asked = 0
+    const source: Parameters<Ipam["reconcile"]>[0] = async (owners) => {
+      asked += 1
+      if (asked > 1) throw new Error("gone away")
+      return owners.map((one) => ({ ...one, exists: false }))
+    }
+    await refused(source, {}, OwnersUnreadable)
+    expect(await held()).toEqual(["gone"])
+  })
+
+  test("when the second look finds the owner", async () => {
+    await take("late")
+    let asked = 0
+    const done = await ipam.reconcile(async (owners) => owners.map((one) => ({ ...one, exists: asked++ > 0 })), now())
+    expect(done).toMatchObject({ marked: 1, released: [] })
+    expect(await held()).toEqual(["late"])
+  })
+
+  test("when more of a pool looks orphaned than may, in any pool", async () => {
+    await ipam.createPool({ vrf, name: "a-first", ranges: ["10.0.1.0/24"] })
+    for (let index = 0; index < 10; index++) {
+      await ipam.allocate({
+        vrf,
+        pool: "a-first",
+        requestId: crypto.randomUUID(),
+        owner: { kind: "machine", id: "here" },
+      })
+    }
+    await ipam.allocate({
+      vrf,
+      pool: "a-first",
+      requestId: crypto.randomUUID(),
+      owner: { kind: "machine", id: "gone" },
+    })
+    await take("gone")
+    await take("here")
+    const error = await refused(only("here"), { maxShare: 0.25 }, TooManyOrphans)
+    expect(error).toMatchObject({ vrf, pool: "web", orphans: 1n, held: 2n })
+    expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
+    expect((await ipam.reconcile(only("here"), { ...now(), maxShare: 0.5 })).released.length).toBe(2)
+  })
+
+  test.each([
+    ["works on the owner", { kind: "machine", id: "busy" }],
+    ["holds it", { kind: "other", id: "thing" }],
+  ])("while an operation %s, and after its end it is", async (how, target) => {
+    const operationId = crypto.randomUUID()
+    await ipam.beginOperation({ vrf, operationId, kind: "Move", payload: null, targets: [target] })
+    await take("busy", how === "holds it" ? { requestId: operationId } : {})
+    expect((await ipam.reconcile(only(), now())).orphans).toEqual([])
+    await ipam.finishOperation({ operationId, state: "succeeded" })
+    expect((await ipam.reconcile(only(), now())).released.length).toBe(1)
+  })
+
+  test("of an address that was given to another since it was marked", async () => {
+    const { requestId, address } = await take("gone")
+    const run = async (owners: Parameters<Parameters<Ipam["reconcile"]>[0]>[0]) => {
+      // Between the two looks the address changes hands.
+      await ipam.release({ vrf, requestId })
+      await ipam.allocate({
+        vrf,
+        pool: "web",
+        requestId: crypto.randomUUID(),
+        address,
+        owner: { kind: "machine", id: "new" },
+      })
+      return owners.map((one) => ({ ...one, exists: false }))
+    }
+    let looks = 0
+    const source: Parameters<Ipam["reconcile"]>[0] = async (owners) =>
+      looks++ === 0 ? owners.map((one) => ({ ...one, exists: false })) : run(owners)
+    expect((await ipam.reconcile(source, now())).released).toEqual([])
+    expect(await held()).toEqual(["new"])
+  })
+})
+
+describe("the fence in the database", () => {
+  const release = async (session: Session, requestId: string, generation: bigint) => {
+    const [row] = await session.rows(
+      "select outcome from ipam.release_orphan($1, $2, 'default', $3::bigint, 'night shift', 'gone', 0)",
+      [vrf, requestId, generation.toString()],
+    )
+    return row?.["outcome"]
+  }
+  const mark = (requestId: string, generation: bigint) =>
+    owner.rows("select ipam.mark_orphans($1, array[$2::uuid], array['default'], array[$3::bigint], 'night shift')", [
+      vrf,
+      requestId,
+      generation.toString(),
+    ])
+  /** The gate goes by kind and id alone, in every VRF, so each test has a machine of its own. */
+  const busy = () => `busy-${number}`
+  const begin = (session: Session, id: string) =>
+    session.rows(
+      "select outcome from ipam.begin_operation($1, $2, 'Move', null, array[$2], array['machine'], array[$3])",
+      [crypto.randomUUID(), vrf, id],
+    )
+
+  test("lets nothing through that is not marked, or under another generation", async () => {
+    const { requestId, generation } = await take("gone")
+    expect(await release(owner, requestId, generation)).toBe("not_marked")
+    await mark(requestId, generation)
+    expect(await release(owner, requestId, generation + 1n)).toBe("not_marked")
+    expect(await release(owner, crypto.randomUUID(), 1n)).toBe("not_found")
+    expect(await release(owner, requestId, generation)).toBe("released")
+    expect(await release(owner, requestId, generation)).toBe("already_released")
+  })
+
+  test.each([
+    ["commit", "operation_pending"],
+    ["rollback", "released"],
+  ])("waits for a beginning on the owner: %s, then %s", async (end, outcome) => {
+    const { requestId, generation } = await take(busy())
+    await mark(requestId, generation)
+    const flow = database().session()
+    const reconciler = database().session()
+    await flow.run("begin")
+    await begin(flow, busy())
+    const released = release(reconciler, requestId, generation)
+    await waiting(owner)
+    await flow.run(end)
+    expect(await released).toBe(outcome)
+    await flow.end()
+    await reconciler.end()
+  })
+
+  test.each(["commit", "rollback"])("a beginning waits for the release: %s", async (end) => {
+    const { requestId, generation } = await take(busy())
+    await mark(requestId, generation)
+    const flow = database().session()
+    const reconciler = database().session()
+    await reconciler.run("begin")
+    expect(await release(reconciler, requestId, generation)).toBe("released")
+    const begun = begin(flow, busy())
+    await waiting(owner)
+    await reconciler.run(end)
+    expect(await begun).toEqual([{ outcome: "begun" }])
+    expect(await held()).toEqual(end === "commit" ? [] : [busy()])
+    await flow.end()
+    await reconciler.end()
+  })
+})
+
+describe("a source", () => {
+  const reconcile = (source: OwnerSource) =>
+    runtime.runPromise(Reconciler.use((reconciler) => reconciler.reconcile(source, now())))
+  const byQuery = (text: string) =>
+    runtime.runPromise(Reconciler.use((reconciler) => reconciler.reconcile(ownersByQuery(text), now())))
+
+  test("may be a query, with or without a VRF", async () => {
+    for (const id of ["a", "b", "c"]) await take(id)
+    const query = (rows: string) => `select kind, id, vrf from (values ${rows}) o (kind, id, vrf);`
+    const done = await byQuery(
+      query(`('machine', 'a', null), ('machine', 'b', '${vrf}'), ('machine', 'c', 'elsewhere')`),
+    )
+    expect(done.released.map((one) => one.owner?.id)).toEqual(["c"])
+    await byQuery("select 'machine' as kind, id from (values ('a')) o (id)")
+    expect(await held()).toEqual(["a"])
+  })
+
+  test.each([
+    ["is no SQL", "selekt"],
+    ["lacks a column", "select 1 as id"],
+    ["fails half-way", "select 'machine' as kind, (1 / (10 - g))::text as id from generate_series(1, 20) g"],
+  ])("that is a query which %s releases nothing", async (_, text) => {
+    await take("a")
+    await expect(byQuery(text)).rejects.toBeInstanceOf(OwnersUnreadable)
+    expect(await held()).toEqual(["a"])
+  })
+
+  test("may be a file; one that is cut short, malformed or not there releases nothing", async () => {
+    for (const id of ["a", "b", "c"]) await take(id)
+    const folder = await mkdtemp(join(tmpdir(), "saga-ipam-test-"))
+    const file = join(folder, "owners.json")
+    const whole = JSON.stringify([
+      { kind: "machine", id: "a" },
+      { kind: "machine", id: "b", vrf },
+      { kind: "machine", id: "c", vrf: "elsewhere" },
+    ])
+    try {
+      for (const text of [whole.slice(0, -1), "", "{}", '[{"kind":"machine"}]', '["a"]']) {
+        await writeFile(file, text)
+        await expect(reconcile(ownersByFile(file))).rejects.toBeInstanceOf(OwnersUnreadable)
+      }
+      await expect(reconcile(ownersByFile(join(folder, "none")))).rejects.toBeInstanceOf(OwnersUnreadable)
+      expect(await held()).toEqual(["a", "b", "c"])
+      await writeFile(file, whole)
+      expect((await reconcile(ownersByFile(file))).released.map((one) => one.owner?.id)).toEqual(["c"])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  test("that waits is interrupted with the run", async () => {
+    await take("a")
+    let interrupted = false
+    const abort = new AbortController()
+    const run = ipam.reconcile(
+      (_, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            interrupted = true
+            reject(new Error("aborted"))
+          })
+          abort.abort(new Error("enough"))
+        }),
+      { ...now(), signal: abort.signal },
+    )
+    await expect(run).rejects.toThrow("enough")
+    expect(interrupted).toBe(true)
+    expect(await held()).toEqual(["a"])
+  })
+})
