@@ -23,37 +23,49 @@ describe("the steps of this project are sound", () => {
   })
   afterAll(() => devices.close())
 
-  test("addresses taken and given back as allocateStep does it", { timeout: 60_000 }, async () => {
-    const runtime = ManagedRuntime.make(layer({ url: database().url("ipam_allocator") }))
-    const slots = [
-      { slot: "nic/v4", pool: "v4" },
-      { slot: "nic/v6", pool: "v6" },
-    ]
-    const broken = await runtime.runPromise(
-      Effect.flatMap(Allocator, (allocator) =>
-        checkStep({
-          do: (requestId) =>
-            Effect.map(
-              allocator.allocateMany({ vrf: "default", requestId, slots, ttlSeconds: 86_400 }),
-              (allocations) =>
-                // Whether it was a replay differs, and is all that may.
-                allocations.map((allocation) => ({ ...allocation, outcome: "held" })),
-            ),
-          undo: (requestId) =>
-            allocator.releaseMany({ vrf: "default", requestId, slots: slots.map(({ slot }) => slot) }),
-          observe: (requestId) =>
-            Effect.map(allocator.list({ vrf: "default", requestId }), (records) => ({
-              held: records.filter(({ state }) => state !== "released").map(({ slot }) => slot),
-            })),
-        }),
+  const slots = [
+    { slot: "nic/v4", pool: "v4" },
+    { slot: "nic/v6", pool: "v6" },
+  ]
+  const taking = (allocator: Allocator["Service"]) => ({
+    do: (requestId: string) =>
+      Effect.map(allocator.allocateMany({ requestId, slots, ttlSeconds: 86_400 }), (allocations) =>
+        // Whether it was a replay differs, and is all that may.
+        allocations.map((allocation) => ({ ...allocation, outcome: "held" })),
       ),
-    )
+    observe: (requestId: string) =>
+      Effect.map(allocator.list({ requestId }), (records) => ({
+        held: records.filter(({ state }) => state !== "released").map(({ slot }) => slot),
+      })),
+  })
+  const onAllocator = async <A>(work: (service: Allocator["Service"]) => Effect.Effect<A>) => {
+    const runtime = ManagedRuntime.make(layer({ url: database().url("ipam_allocator") }))
+    const answer = await runtime.runPromise(Effect.flatMap(Allocator, work))
     await runtime.dispose()
+    return answer
+  }
+
+  test("addresses taken and given back as allocateStep does it", { timeout: 60_000 }, async () => {
+    const broken = await onAllocator((allocator) =>
+      checkStep({
+        ...taking(allocator),
+        undo: (requestId) => allocator.releaseMany({ requestId, slots: slots.map(({ slot }) => slot) }),
+      }),
+    )
     expect(broken).toEqual([])
     const session = database().session()
     expect(await counts(session, "v4")).toMatchObject({ held: 0, free: 256 })
     expect(await session.rows("select 1 from ipam.allocation where released_at is null")).toEqual([])
     expect(await session.rows("select * from ipam.doctor()")).toEqual([])
+  })
+
+  test("releaseAll is no undo: it bars no key that it has not seen", { timeout: 60_000 }, async () => {
+    const broken = await onAllocator((allocator) =>
+      checkStep({ ...taking(allocator), undo: (requestId) => allocator.releaseAll({ requestId }) }),
+    )
+    expect(broken).toContain(
+      "a do that came after its undo left { held: [ 'nic/v4', 'nic/v6' ] } instead of { held: [] }",
+    )
   })
 
   test("an instance recorded and marked gone", { timeout: 60_000 }, async () => {
