@@ -35,9 +35,8 @@ export interface Failure {
   readonly repeated?: true
 }
 
-/** Reads an error of the server, the driver or the network. */
-export const toFailure = (cause: unknown): Failure => {
-  const state = sqlState(cause)
+/** Reads an error of the server, the driver or the network. `state`: the SQLSTATE, where another driver than ours met with it. */
+export const toFailure = (cause: unknown, state = sqlState(cause)): Failure => {
   const code = state ?? networkCode(cause)
   const kind = state === undefined ? ofNetwork(cause, code) : ofState(state)
   return { kind, reason: reasonOf(cause, code, kind), code, cause }

@@ -9,4 +9,5 @@ export { starterLayer, workerLayer, type EngineOptions, type WorkerOptions } fro
 export { operationIdOf } from "./operationId.ts"
 export { currentRun, type Run } from "./run.ts"
 export * as Saga from "./Saga.ts"
+export { allOrNothing, sqlAllocatorLayer } from "./sqlAllocator.ts"
 export { step, type StepOptions } from "./step.ts"
