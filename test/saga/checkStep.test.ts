@@ -261,12 +261,17 @@ describe("a broken step is told, and a sound one is not", () => {
   test("a step that hangs", async () => {
     let interrupted = 0
     const hanging = Effect.onInterrupt(Effect.never, () => Effect.sync(() => ++interrupted))
-    expect(await told(() => ({ do: () => hanging }))).toEqual(["done and undone, the step did not end within 300ms"])
+    expect(await told(() => ({ do: () => hanging }), 300)).toEqual([
+      "done and undone, the step did not end within 300ms",
+    ])
     expect(interrupted).toBe(1)
     // Not even an interruption ends this one.
-    const broken = await told(({ held, step }) => ({
-      do: (key) => Effect.suspend(() => (held.has(key) ? Effect.uninterruptible(Effect.never) : step.do(key))),
-    }))
+    const broken = await told(
+      ({ held, step }) => ({
+        do: (key) => Effect.suspend(() => (held.has(key) ? Effect.uninterruptible(Effect.never) : step.do(key))),
+      }),
+      300,
+    )
     expect(broken).toContain("done twice, the step did not end within 300ms")
   })
 

@@ -30,7 +30,7 @@ const sound = () => {
 type Store = ReturnType<typeof sound>
 
 /** What is told of the sound step, broken in one way. */
-export const told = (breakIt: (store: Store) => Partial<Store["step"]>, hangsAfter = 300) => {
+export const told = (breakIt: (store: Store) => Partial<Store["step"]>, hangsAfter = 5000) => {
   const store = sound()
   return Effect.runPromise(checkStep({ ...store.step, ...breakIt(store), hangsAfter }))
 }
