@@ -97,6 +97,23 @@ const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answe
 
 const withheldAlone = new Error("The database withheld slots and refused none")
 
+/** All allocations of a call, or what the first slot that was refused for its own sake was refused for. */
+const together = <E>(
+  answers: ReadonlyArray<Result.Result<Allocation, E | "withheld">>,
+): Effect.Effect<ReadonlyArray<Allocation>, E> => {
+  const allocations = answers.filter(Result.isSuccess).map((answer) => answer.success)
+  if (allocations.length === answers.length) return Effect.succeed(allocations)
+  const refusals = answers.filter(Result.isFailure).map((answer) => answer.failure)
+  const refusal = refusals.find((one): one is E => one !== "withheld")
+  return refusal === undefined ? Effect.die(withheldAlone) : Effect.fail(refusal)
+}
+
+/** The answer to a single slot, which no sibling can withhold. */
+const alone = <E>(answer: Result.Result<Allocation, E | "withheld">): Effect.Effect<Allocation, E> => {
+  if (Result.isSuccess(answer)) return Effect.succeed(answer.success)
+  return answer.failure === "withheld" ? Effect.die(withheldAlone) : Effect.fail(answer.failure)
+}
+
 const make = Effect.gen(function* () {
   const { query } = yield* Database
 
@@ -118,9 +135,7 @@ const make = Effect.gen(function* () {
         [vrf, pool, requestId, slot, address ?? null, ...takesOf(request)],
         { call: "allocate", vrf, pool, requestId, slot },
       )
-      const answer = readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false })
-      if (Result.isSuccess(answer)) return answer.success
-      return yield* answer.failure === "withheld" ? Effect.die(withheldAlone) : answer.failure
+      return yield* alone(readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false }))
     }),
     outcomeOfOne,
   )
@@ -145,11 +160,7 @@ const make = Effect.gen(function* () {
       const answers = oneEach(rows, slots).map(([row, one]) =>
         readAllocate(row, { vrf, requestId, ...one, many: true }),
       )
-      const allocations = answers.filter(Result.isSuccess).map((answer) => answer.success)
-      if (allocations.length === answers.length) return allocations
-      const refusals = answers.filter(Result.isFailure).map((answer) => answer.failure)
-      const refusal = refusals.find((one) => one !== "withheld")
-      return yield* refusal ?? Effect.die(withheldAlone)
+      return yield* together(answers)
     }),
     outcomesOfAll,
   )
@@ -160,7 +171,7 @@ const make = Effect.gen(function* () {
       const { vrf, requestId, slot } = yield* decode.key(input)
       const context = { call: "confirm", vrf, requestId, slot }
       const rows = yield* query(statements.confirm, [vrf, requestId, slot], context)
-      return yield* Effect.fromResult(readHold(onlyRow(rows), context))
+      return yield* alone(readHold(onlyRow(rows), context))
     }),
   )
 
@@ -170,7 +181,7 @@ const make = Effect.gen(function* () {
       const { vrf, requestId, slots } = yield* decode.keys(input)
       const context = { call: "confirm_many", vrf, requestId }
       const rows = yield* query(statements.confirmMany, [vrf, requestId, arrayLiteral(slots)], context)
-      return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))))
+      return yield* together(oneEach(rows, slots).map(([row]) => readHold(row, context)))
     }),
   )
 
@@ -180,7 +191,7 @@ const make = Effect.gen(function* () {
       const { vrf, requestId, slot, ttlSeconds } = yield* decode.extend(input)
       const context = { call: "extend", vrf, requestId, slot }
       const rows = yield* query(statements.extend, [vrf, requestId, slot, ttlSeconds], context)
-      return yield* Effect.fromResult(readHold(onlyRow(rows), context))
+      return yield* alone(readHold(onlyRow(rows), context))
     }),
   )
 
@@ -190,7 +201,7 @@ const make = Effect.gen(function* () {
       const { vrf, requestId, slots, ttlSeconds } = yield* decode.extendMany(input)
       const context = { call: "extend_many", vrf, requestId }
       const rows = yield* query(statements.extendMany, [vrf, requestId, arrayLiteral(slots), ttlSeconds], context)
-      return yield* Effect.fromResult(Result.all(oneEach(rows, slots).map(([row]) => readHold(row, context))))
+      return yield* together(oneEach(rows, slots).map(([row]) => readHold(row, context)))
     }),
   )
 

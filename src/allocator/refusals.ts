@@ -111,19 +111,21 @@ export const readAllocate = (row: Row, asked: Asked): Result.Result<Allocation, 
   }
 }
 
-const holdOutcomes = ["confirmed", "extended", "not_found", "expired", "key_released"] as const
+const holdOutcomes = ["confirmed", "extended", "withheld", "not_found", "expired", "key_released"] as const
 
-/** The answer to one slot of a confirm or an extend. */
+/** The answer to one slot of a confirm or an extend. `withheld` stands for a slot that stays as it is only because of a sibling. */
 export const readHold = (
   row: Row,
   key: { readonly vrf: string; readonly requestId: string },
-): Result.Result<Allocation, HoldRefusal> => {
+): Result.Result<Allocation, HoldRefusal | "withheld"> => {
   const outcome = outcomeOf(row, holdOutcomes)
   const whole = { vrf: key.vrf, requestId: key.requestId, slot: textOf(row, "slot") ?? "" }
   switch (outcome) {
     case "confirmed":
     case "extended":
       return Result.succeed(toAllocation(row))
+    case "withheld":
+      return Result.fail(outcome)
     case "not_found":
       return Result.fail(new NotFound({ what: "allocation", ...whole }))
     case "expired":
