@@ -14,6 +14,7 @@ import { floor } from "./floor.ts"
 import { library } from "./library.ts"
 import { machineTable, serverFacts } from "./machine.ts"
 import { goalTable, type Section } from "./report.ts"
+import { sagas } from "./sagas.ts"
 import { trace } from "./trace.ts"
 
 const usage = "npm run bench [-- NAME ...] [--short] [--trace FILE]"
@@ -29,6 +30,7 @@ const readArguments = () => {
     library,
     contention,
     snapshot,
+    sagas,
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
   }
   const unknown = positionals.find((name) => !Object.hasOwn(benches, name))

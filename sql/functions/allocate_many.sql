@@ -29,6 +29,7 @@ declare
   v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
   v_now timestamptz;
   v_asked_operation boolean := false;
+  v_may_take boolean;
   v_refused boolean;
   v_place int;
   v_outcomes text[];
@@ -44,8 +45,40 @@ begin
   );
   perform ipam.check_slots(slots, pools, addresses);
 
+  -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against it, a key
+  -- that is known or a pool that is short, undoes it, and the looks below say what it was.
+  if (addresses is null or addresses = array_fill(null::inet, array[cardinality(slots)])) and not exists (
+    select from ipam.allocation a
+    where a.vrf = allocate_many.vrf and a.request_id = allocate_many.request_id and a.slot = slots[1]
+  ) then
+    v_asked_operation := true;
+    select o.pending into v_may_take from ipam.operation o where o.operation_id = allocate_many.request_id for share;
+    v_now := clock_timestamp();
+    select
+      array_agg(
+        row(
+          t.slot, p.pool_id, null, ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id), null
+        )::ipam.wanted_slot order by t.ordinal
+      ),
+      coalesce(v_may_take, true) and bool_and(p.pool_id is not null) and not ipam.key_expired(allocate_many.request_id, v_now)
+    into v_wanted, v_may_take
+    from unnest(slots, pools) with ordinality t (slot, pool, ordinal)
+      left join lateral ipam.find_pool(allocate_many.vrf, t.pool) p on true;
+    begin
+      if v_may_take then
+        v_taken := ipam.take_slots(
+          allocate_many.vrf, allocate_many.request_id, v_wanted, allocate_many.owner_kind, allocate_many.owner_id,
+          v_now + make_interval(secs => allocate_many.ttl_seconds), v_now
+        );
+      end if;
+    exception
+      when sqlstate 'IP001' or sqlstate 'IP002' then null;
+    end;
+  end if;
+
   <<looks>>
   loop
+    exit looks when v_taken is not null;
     v_now := clock_timestamp();
     select
       array_agg(v.outcome order by v.ordinal), array_agg(v.detail order by v.ordinal), array_agg(v.held order by v.ordinal),

@@ -94,6 +94,12 @@ const knowingRunners = <A, E, R>(cluster: Layer.Layer<A, E, R>) =>
     }),
   )
 
+/**
+ * Into how many parts the flows are divided among workers. Every look for messages names all parts that a worker has, so the
+ * engine's default of 300 costs; fixed once released, since what is stored carries its part.
+ */
+const SHARDS = 32
+
 const timesOf = (takeoverSeconds = 20): Config => ({
   shardLockExpiration: Duration.seconds(takeoverSeconds),
   shardLockRefreshInterval: Duration.seconds(takeoverSeconds / 3),
@@ -103,4 +109,5 @@ const timesOf = (takeoverSeconds = 20): Config => ({
   entityMessagePollInterval: Duration.seconds(1),
   entityTerminationTimeout: Duration.seconds(5),
   simulateRemoteSerialization: false,
+  shardsPerGroup: SHARDS,
 })
