@@ -1,49 +1,9 @@
-import { spawn } from "node:child_process"
-import { resolve } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
 import { createDatabase, useDatabase, type TestDatabase } from "../support/database.ts"
+import { start, useCommand } from "./command.ts"
 
 const database = useDatabase()
-const main = resolve(import.meta.dirname, "../../src/cli/main.ts")
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
-  const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", main, ...args], {
-    env: { ...process.env, DATABASE_URL: "", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  })
-  let out = ""
-  let err = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text))
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text))
-  const ended = new Promise<Ended>((done) => child.on("close", (code) => done({ code, out, err })))
-  return { child, ended }
-}
-
-/** A call on this file's database by `--url`. */
-const cli = (...args: ReadonlyArray<string>): Promise<Ended> => start([...args, "--url", database().url()]).ended
-
-/** What is on stdout under `--json`; the call must succeed and say nothing else. */
-const answer = async (...args: ReadonlyArray<string>): Promise<unknown> => {
-  const { code, out, err } = await cli(...args, "--json")
-  expect({ code, err }).toEqual({ code: 0, err: "" })
-  expect(out.trimEnd()).not.toContain("\n")
-  return JSON.parse(out)
-}
-
-/** The error on stderr under `--json`, with the exit code; stdout stays empty. */
-const refusal = async (...args: ReadonlyArray<string>): Promise<Record<string, unknown>> => {
-  const { code, out, err } = await cli(...args, "--json")
-  expect(out).toBe("")
-  const error: Record<string, unknown> = JSON.parse(err)
-  expect(err.trimEnd()).not.toContain("\n")
-  return { code, ...error }
-}
+const { cli, answer, refusal } = useCommand(database)
 
 const key = (): ReadonlyArray<string> => ["--request", crypto.randomUUID()]
 
@@ -249,7 +209,7 @@ describe("the schema", () => {
       expect(JSON.parse(before.err)).toMatchObject({ error: "SchemaTooOld", version: null })
       const migrated = await start(["migrate", "--json"], env).ended
       expect(JSON.parse(migrated.out)).toMatchObject({
-        version: 1,
+        version: 2,
         applied: expect.arrayContaining([expect.any(String)]),
       })
       expect(await start(["pool", "list", "--json"], env).ended).toEqual({ code: 0, out: "[]\n", err: "" })
