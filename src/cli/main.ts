@@ -9,6 +9,8 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
@@ -49,6 +51,12 @@ const presenter = CliOutput.layerPresenter({
 
 const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
 
+/** Answers have stdout for themselves: a log goes to stderr, a line an entry, from warnings on. */
+const logs = Layer.merge(
+  Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
+  Layer.succeed(References.MinimumLogLevel, "Warn"),
+)
+
 /** Two levels above both `src/cli` and `dist/cli`. */
 const version = (): string => {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -70,7 +78,7 @@ process.stderr.on("error", () => undefined)
 
 Command.runWith(root, { version: version() })(typed).pipe(
   Effect.as(0),
-  Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config)),
+  Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config, logs)),
   Effect.catchCause((cause) => report(cause, json)),
   NodeRuntime.runMain({
     disableErrorReporting: true,

@@ -7,6 +7,9 @@ import { printError } from "./output.ts"
 import { connectOptions } from "./services.ts"
 
 const DEFAULT_LISTEN = "127.0.0.1:34431"
+/** The bounds of a takeover in seconds: a shorter one takes flows from workers that are only slow. */
+const LEAST_TAKEOVER = 3
+const MOST_TAKEOVER = 86_400
 
 const listen = Flag.String("listen").pipe(
   Flag.withMetavar("HOST:PORT"),
@@ -14,14 +17,18 @@ const listen = Flag.String("listen").pipe(
   Flag.withDefault(DEFAULT_LISTEN),
 )
 
+const invalid = Effect.fnUntraced(function* (field: string, message: string) {
+  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  return yield* new InvalidInput({ field, message: `${field}: ${message}` })
+})
+
 /** `HOST:PORT`; an IPv6 host in brackets. */
 const readListen = Effect.fnUntraced(function* (text: string) {
   const [, bracketed, bare, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? []
   const host = bracketed ?? bare
   const port = Number(digits)
   if (host !== undefined && port > 0 && port < 65_536) return { host, port }
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
-  return yield* new InvalidInput({ field: "listen", message: `listen: must be HOST:PORT, e.g. ${DEFAULT_LISTEN}` })
+  return yield* invalid("listen", `must be HOST:PORT, e.g. ${DEFAULT_LISTEN}`)
 })
 
 export const workerCommand = Command.make(
@@ -40,7 +47,7 @@ export const workerCommand = Command.make(
       Flag.Finite("takeover").pipe(
         Flag.withMetavar("SECONDS"),
         Flag.withDescription(
-          "How long the flows of a worker that hangs wait for another one; the same for all; default 20",
+          "How long the flows of a worker that hangs wait for another one; the same for all; at least 3, default 20",
         ),
       ),
     ),
@@ -48,6 +55,10 @@ export const workerCommand = Command.make(
   Effect.fnUntraced(function* (typed) {
     const options = yield* connectOptions
     const address = yield* readListen(typed.listen)
+    const { takeover = LEAST_TAKEOVER } = typed
+    if (takeover < LEAST_TAKEOVER || takeover > MOST_TAKEOVER) {
+      return yield* invalid("takeover", `must be ${LEAST_TAKEOVER} to ${MOST_TAKEOVER} seconds`)
+    }
     const { runWorker } = yield* Effect.promise(() => import("../saga/reference/worker.ts"))
     yield* runWorker({
       // The connections of a command are few; a worker runs many flows at once.
