@@ -11,7 +11,7 @@ declare
   ];
   v_reader text[] := array[
     'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools',
-    'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs'
+    'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs', 'identity_vrfs'
   ];
   v_operator text[] := array[
     'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'merge_extents', 'doctor', 'repair',

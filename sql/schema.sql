@@ -249,6 +249,7 @@ create function get_pool(vrf text, pool text) returns ipam.pool_answer language 
 create function has_pending_operation(vrf text, kind text, id text) returns boolean language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 35f1ceb59f8fe5fc
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 56f7649369c1ca5a
 create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e8c9f0d20e07b457
+create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
 create function insert_range(vrf text, pool_id bigint, range text, gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6cffab6835931af2
 create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 37be00a915afbff4
 create function lacks_counter(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fe020df114aa4f87
@@ -341,6 +342,9 @@ grant execute on function ipam.get_pool(text,text) to ipam_operator;
 grant execute on function ipam.get_pool(text,text) to ipam_reader;
 grant execute on function ipam.has_pending_operation(text,text,text) to ipam_allocator;
 grant execute on function ipam.has_pending_operation(text,text,text) to ipam_operator;
+grant execute on function ipam.identity_vrfs(text,text) to ipam_allocator;
+grant execute on function ipam.identity_vrfs(text,text) to ipam_operator;
+grant execute on function ipam.identity_vrfs(text,text) to ipam_reader;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_allocator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_operator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_reader;

@@ -90,6 +90,8 @@ export interface Ipam {
   /** The gate: also true where it cannot read. */
   readonly hasPendingOperation: Promised<OfOperations["hasPending"]>
   readonly operations: Promised<OfOperations["history"]>
+  /** The VRF of an owner or target that is known by kind and id alone. */
+  readonly identify: Promised<OfOperations["identify"]>
   /** Releases what has expired and what is held for owners that `owners` says are gone; see `Reconciler`. */
   readonly reconcile: (
     owners: (asked: ReadonlyArray<OwnerAsked>, signal: AbortSignal) => Promise<ReadonlyArray<OwnerAnswer>>,
@@ -192,6 +194,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     pendingOperations: promised(operations.pending),
     hasPendingOperation: promised(operations.hasPending),
     operations: promised(operations.history),
+    identify: promised(operations.identify),
     reconcile: async (owners, { signal, ...request } = {}) =>
       run(
         reconciler.reconcile(

@@ -47,6 +47,9 @@ export const StuckRequest = Schema.Struct({ operationId: RequestId, step: Name, 
 /** A target; without a vrf, one of that kind and id in any. */
 export const TargetRequest = Schema.Struct({ vrf: Schema.optional(Name), kind: Name, id: Name })
 
+/** An object by kind and id alone. */
+export const IdentityRequest = Schema.Struct({ kind: Name, id: Name })
+
 const page = { before: Schema.optional(Schema.BigInt), pageSize: Rows }
 
 /** The history of a target, newest first. `before` is the sequence of the last of the page before. */

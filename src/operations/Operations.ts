@@ -22,8 +22,14 @@ import {
   OperationEnded,
 } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
-import type { Operation } from "../domain/operation.ts"
-import type { HistoryRequest, OperationsRequest, PruneRequest, TargetRequest } from "../domain/operationRequests.ts"
+import type { Operation, Target } from "../domain/operation.ts"
+import type {
+  HistoryRequest,
+  IdentityRequest,
+  OperationsRequest,
+  PruneRequest,
+  TargetRequest,
+} from "../domain/operationRequests.ts"
 import { BeginRequest, FinishRequest, OperationRequest, StuckRequest } from "../domain/operationRequests.ts"
 import { makePruning, type Pruned } from "./pruning.ts"
 import { makeReading } from "./reading.ts"
@@ -58,6 +64,8 @@ export class Operations extends Context.Service<
     readonly history: (request: typeof HistoryRequest.Encoded) => Answer<ReadonlyArray<Operation>, AmbiguousIdentity>
     /** One page of all operations, or of one state, newest first. */
     readonly list: (request?: typeof OperationsRequest.Encoded) => Answer<ReadonlyArray<Operation>>
+    /** The VRF of an object, known as a target or as the owner of something held; `null` for one nobody knows. `AmbiguousIdentity` lists several. */
+    readonly identify: (request: typeof IdentityRequest.Encoded) => Answer<Target | null, AmbiguousIdentity>
     /**
      * Forgets what ended longer ago than the horizon; see `Pruned`. `forget` is asked first to delete what an engine keeps of these
      * executions.

@@ -5,12 +5,19 @@ import { onlyRow } from "../allocator/rows.ts"
 import type { Database } from "../database/Database.ts"
 import { AmbiguousIdentity } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
-import { HistoryRequest, OperationRequest, OperationsRequest, TargetRequest } from "../domain/operationRequests.ts"
+import {
+  HistoryRequest,
+  IdentityRequest,
+  OperationRequest,
+  OperationsRequest,
+  TargetRequest,
+} from "../domain/operationRequests.ts"
 import * as statements from "./statements.ts"
 
 const decode = {
   operation: decodeInput(OperationRequest),
   target: decodeInput(TargetRequest),
+  identity: decodeInput(IdentityRequest),
   history: decodeInput(HistoryRequest),
   list: decodeInput(OperationsRequest),
 }
@@ -47,15 +54,32 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  /** The one VRF that knows the target, or the one that was said. */
-  const homeOf = Effect.fnUntraced(function* ({ vrf, kind, id }: typeof TargetRequest.Type) {
-    if (vrf !== undefined) return vrf
-    const rows = yield* query(statements.targetVrfs, [kind, id], { call: "target_vrfs" })
+  /** The one VRF that a statement answers for an object. */
+  const onlyVrf = Effect.fnUntraced(function* (
+    statement: typeof statements.targetVrfs,
+    call: string,
+    { kind, id }: { readonly kind: string; readonly id: string },
+  ) {
+    const rows = yield* query(statement, [kind, id], { call })
     const vrfs = rows.map((row) => String(row["vrf"]))
     if (vrfs.length < 2) return vrfs[0]
     const candidates = vrfs.map((one) => ({ vrf: one, id }))
     return yield* new AmbiguousIdentity({ identity: `${kind} ${id}`, candidates })
   })
+
+  const homeOf = (target: typeof TargetRequest.Type) =>
+    target.vrf === undefined
+      ? onlyVrf(statements.targetVrfs, "target_vrfs", target)
+      : Effect.succeed<string | undefined>(target.vrf)
+
+  const identify = method(
+    "Operations.identify",
+    Effect.fnUntraced(function* (input: typeof IdentityRequest.Encoded) {
+      const object = yield* decode.identity(input)
+      const vrf = yield* onlyVrf(statements.identityVrfs, "identity_vrfs", object)
+      return vrf === undefined ? null : { vrf, ...object }
+    }),
+  )
 
   const latest = method(
     "Operations.latest",
@@ -91,5 +115,5 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  return { get, hasPending, pending, latest, history, list }
+  return { get, hasPending, pending, latest, history, list, identify }
 }

@@ -23,6 +23,7 @@ export const latest = call("latest_operation($1, $2, $3)")
 export const history = call("list_operations($1, $2, $3, $4::bigint, $5::int)")
 export const byState = call("list_operations_by_state($1, $2::bigint, $3::int)")
 export const targetVrfs: Statement = { text: "select ipam.target_vrfs($1, $2) as vrf", repeatable: true }
+export const identityVrfs: Statement = { text: "select ipam.identity_vrfs($1, $2) as vrf", repeatable: true }
 export const prunable = call("prunable_operations($1::double precision, $2::bigint, $3::int)")
 export const pruneOperations: Statement = {
   text: "select ipam.prune_operations($1::double precision, $2::uuid[]) as pruned",

@@ -5,12 +5,14 @@
  * Which of the two is decided in the ledger, by one row, before anything is undone: a crash between an undo and the answer to
  * it, a cancellation that meets the end, or a body that decides otherwise the second time cannot turn it round.
  */
+import { isDeepStrictEqual } from "node:util"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Workflow from "effect/workflow/Workflow"
 import { IpamError } from "../domain/errors.ts"
+import type { Operation } from "../domain/operation.ts"
 import { type Beginning, defineOperation, type PlainSchema, type TargetOf } from "../operations/defineOperation.ts"
 import { Operations } from "../operations/Operations.ts"
 import { bracket } from "./bracket.ts"
@@ -130,5 +132,11 @@ export const make = <
 const checkPayload = Effect.fnUntraced(function* (beginning: Beginning) {
   const operations = yield* Operations
   const known = yield* operations.get({ operationId: beginning.operationId })
-  if (known !== null) yield* operations.begin(beginning)
+  if (known === null) return
+  const same = isDeepStrictEqual(asJson(known), asJson(beginning))
+  // The ledger decides, by its fingerprint, where the payload was pruned or looks different.
+  if (!same) yield* operations.begin(beginning)
 })
+
+const asJson = ({ vrf, kind, payload }: Pick<Operation, "vrf" | "kind" | "payload">): unknown =>
+  JSON.parse(JSON.stringify({ vrf, kind, payload }))

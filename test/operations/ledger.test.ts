@@ -248,6 +248,20 @@ describe("the gate", () => {
     expect(await ipam.operations(machine(anyId()))).toEqual([])
   })
 
+  test("an object is identified by kind and id alone, as a target or as an owner, unless several are meant", async () => {
+    const id = anyId()
+    expect(await ipam.identify(machine(id))).toBeNull()
+    const { requestId } = await ipam.allocate({ vrf: "red", pool: "web", requestId: anyId(), owner: machine(id) })
+    expect(await ipam.identify(machine(id))).toEqual({ vrf: "red", ...machine(id) })
+    const operationId = anyId()
+    await ipam.beginOperation({ operationId, kind: "Create", payload: null, targets: [machine(id)] })
+    const error: unknown = await ipam.identify(machine(id)).catch((caught: unknown) => caught)
+    expect(error).toBeInstanceOf(AmbiguousIdentity)
+    expect(error).toMatchObject({ candidates: [{ vrf: "default" }, { vrf: "red" }] })
+    await ipam.release({ vrf: "red", requestId })
+    expect(await ipam.identify(machine(id))).toEqual({ vrf: "default", ...machine(id) })
+  })
+
   test("a long history comes in pages", async () => {
     const target = machine(anyId())
     for (let index = 0; index < 5; index++) {

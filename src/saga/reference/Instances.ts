@@ -42,10 +42,11 @@ export class Instances extends Context.Service<
         )
       return Instances.of({
         record: (vrf, id, operationId) =>
-          // Two statements: the second one sees what the first one waited for.
-          Effect.andThen(
-            run("record", record, [vrf, id, operationId]),
-            Effect.map(find(vrf, id), (instance) => instance?.operationId === operationId),
+          Effect.flatMap(run("record", record, [vrf, id, operationId]), ({ length }) =>
+            // A statement of its own: it sees what the first one waited for.
+            length > 0
+              ? Effect.succeed(true)
+              : Effect.map(find(vrf, id), (instance) => instance?.operationId === operationId),
           ),
         markRunning: (vrf, id, operationId) => Effect.asVoid(run("mark_running", markRunning, [vrf, id, operationId])),
         markGone: (vrf, id, operationId) => Effect.asVoid(run("mark_gone", markGone, [vrf, id, operationId])),
@@ -78,7 +79,8 @@ begin
 end $$`
 const select = `select vrf, id, operation_id as "operationId", state from reference.instance`
 const record = `insert into reference.instance (vrf, id, operation_id, state) values ($1, $2, $3, 'creating')
-on conflict do nothing`
+on conflict do nothing
+returning id`
 const markRunning = `update reference.instance set state = 'running'
 where vrf = $1 and id = $2 and operation_id = $3 and state = 'creating'`
 const markGone = `insert into reference.instance (vrf, id, operation_id, state) values ($1, $2, $3, 'gone')
