@@ -6,7 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Workflow from "effect/workflow/Workflow"
 import { WorkflowInstance, type WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { operationIdOf } from "./operationId.ts"
@@ -66,6 +66,15 @@ export const currentRun: Effect.Effect<Run, never, WorkflowInstance> = Effect.ma
   WorkflowInstance,
   (instance) => runs.get(instance) ?? openRun(instance),
 )
+
+/**
+ * Tells the engine, in a finalizer of a run that failed, that a cancellation has nothing to add. Else the engine would do nothing
+ * new in a run that is to be cancelled, not even undo, until that run has an answer, which it then never gets.
+ */
+export const noteUnwinding = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, WorkflowInstance> =>
+  Effect.map(WorkflowInstance, (instance) => {
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) instance.interrupted = true
+  })
 
 /**
  * Ends this run without a result and without undoing anything, until an operator resumes the flow or cancels it. The next run

@@ -17,7 +17,7 @@ import { referenceFlowsLayer } from "../../src/saga/reference/flows.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import { Instances } from "../../src/saga/reference/Instances.ts"
 import type { Phase } from "./child.ts"
-import { freePort, type Create, type World } from "./support.ts"
+import { freePort, idsOf, type Create, type World } from "./support.ts"
 
 type Services = WorkflowEngine | SqlClient | Allocator | Operations | Database | Devices | Instances
 
@@ -37,8 +37,17 @@ export interface InProcess {
   readonly twice: (executionId: string, activities: RegExp) => void
   /** What was done for a flow, in that order. Twice in a row counts once; what was recorded is not done again. */
   readonly done: (executionId: string) => ReadonlyArray<string>
+  /** Cancels a flow that has not ended, and waits until the engine has seen that. */
+  readonly cancel: (payload: Create) => Promise<void>
   readonly close: () => Promise<void>
 }
+
+/** Resolves once an engine has seen that the flow is to be cancelled. */
+export const untilCancelSeen = ({ session }: World, executionId: string): Promise<unknown> =>
+  session.until(
+    "select from ipam_engine.engine_messages where entity_id = $1 and tag = 'deferred' and last_read is not null",
+    [executionId],
+  )
 
 /** `flows`: flows of the test, besides the reference flows. */
 export const startInProcess = async (
@@ -107,6 +116,10 @@ export const startInProcess = async (
       doubled.set(executionId, activities)
     },
     done: (executionId) => done.get(executionId) ?? [],
+    cancel: async (payload) => {
+      await runtime.runPromise(InstanceCreate.cancel(payload))
+      await untilCancelSeen(world, (await idsOf(payload)).executionId)
+    },
     close: () => runtime.dispose(),
   }
 }

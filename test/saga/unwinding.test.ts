@@ -1,0 +1,113 @@
+/**
+ * A flow that unwinds goes on unwinding when its worker dies on the way, though what made it turn back is gone by then; and one
+ * whose worker is only closed goes on as if nothing had been.
+ */
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { starterLayer } from "../../src/saga/engine.ts"
+import { layer } from "../../src/allocator/layer.ts"
+import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
+import { startInProcess, untilCancelSeen, type InProcess } from "./inProcess.ts"
+import { creating, freePort, idsOf, openWorld, pools, startWorker, unwound, type World } from "./support.ts"
+
+let world: World
+let port: number
+let worker: InProcess
+
+beforeAll(async () => {
+  world = await openWorld()
+  port = await freePort()
+})
+afterAll(async () => {
+  await worker?.close()
+  await world?.close()
+})
+
+/** A creation whose worker dies at a point of its way back; `broke` is what made it turn back, and `mend` takes that away. */
+const turned = [
+  { activity: "saga/unwind", phase: "inside", cause: "pool" },
+  { activity: "saga/unwind", phase: "after", cause: "pool" },
+  { activity: "nic/undo", phase: "inside", cause: "pool" },
+  { activity: "saga/unwound", phase: "before", cause: "pool" },
+  { activity: "saga/unwound", phase: "inside", cause: "machine" },
+  { activity: "boot/undo", phase: "inside", cause: "cancel" },
+  { activity: "saga/unwind", phase: "inside", cause: "cancel" },
+] as const
+
+const errors = { pool: "UnknownPool", machine: "DeviceUnavailable", cancel: "FlowCancelled" }
+
+test("a flow that turned back does not succeed when its cause is gone", { timeout: 60_000 }, async () => {
+  const url = world.database.url()
+  const starter = ManagedRuntime.make(Layer.merge(starterLayer({ url }), layer({ url })))
+  await starter.context()
+  const flows = turned.map(({ activity, phase, cause }) => {
+    const name = `${cause}-${activity.replace("/", "-")}-${phase}`
+    const payload = { ...creating(name), pools: { ...pools, external: cause === "pool" ? name : pools.external } }
+    return { activity, phase, cause, payload }
+  })
+  for (const { activity, phase, cause, payload } of flows) {
+    const { executionId, operationId } = await idsOf(payload)
+    // Until the hook is taken away, no machine answers; the first request is when it can be cancelled.
+    const asked = Promise.withResolvers<void>()
+    const mended = Promise.withResolvers<void>()
+    if (cause !== "pool") {
+      world.devices.hook = (when, request) => {
+        if (when !== "before" || request !== `PUT machines/${operationId}`) return
+        asked.resolve()
+        return mended.promise
+      }
+    }
+    const dying = startWorker(world, { port, start: [payload], die: { executionId, activity, phase } })
+    if (cause === "cancel") {
+      await asked.promise
+      await starter.runPromise(InstanceCreate.cancel(payload))
+      await untilCancelSeen(world, executionId)
+      mended.resolve()
+    }
+    expect(await dying.gone, payload.request).toBe("SIGKILL")
+    world.devices.hook = undefined
+    mended.resolve()
+    await world.session.rows("select from ipam.create_pool('default', $1, array[$2], '{}', 'none', 0)", [
+      payload.request,
+      `10.8.${flows.findIndex((one) => one.payload === payload)}.0/24`,
+    ])
+  }
+  await starter.dispose()
+  worker = await startInProcess(world, { port })
+  expect(await Promise.all(flows.map(({ payload }) => worker.create(payload)))).toEqual(
+    turned.map(({ cause }) => errors[cause]),
+  )
+  const states = await world.states()
+  for (const { payload, cause } of flows) {
+    const { operationId } = await idsOf(payload)
+    expect(states.get(operationId), payload.request).toMatch(unwound)
+    expect((await operation(operationId))?.["error"], payload.request).toBe(cause === "cancel" ? null : errors[cause])
+  }
+  expect(await world.doctor()).toEqual([])
+})
+
+test("a worker that is closed leaves its flows as they are, and the next one goes on", async () => {
+  const points = ["nic/do", "boot/do", "boot/undo", "nic/undo"]
+  const flows = points.map((activity) => ({
+    activity,
+    payload: creating(`closed at ${activity}`, activity.endsWith("undo") ? "fail" : "ok"),
+  }))
+  for (const { activity, payload } of flows) {
+    const hold = worker.hold((await idsOf(payload)).executionId, activity, "before")
+    await worker.run(InstanceCreate.start(payload))
+    await hold.reached
+  }
+  await worker.close()
+  expect(await world.session.rows("select state, count(*)::int from ipam.operation where pending group by 1")).toEqual([
+    { state: "pending", count: 2 },
+    { state: "unwinding", count: 2 },
+  ])
+  worker = await startInProcess(world, { port })
+  expect(await Promise.all(flows.map(({ payload }) => worker.create(payload)))).toEqual([
+    "succeeded",
+    "succeeded",
+    "DeviceRefused",
+    "DeviceRefused",
+  ])
+})
