@@ -18,14 +18,12 @@ export const openStarter = (url: string) =>
     ),
   )
 
-/** Holds the first request that matches, such as `PUT ports/`, before or after it takes effect. */
-export const holdRequest = (devices: FakeDatacenter, wanted: RegExp, at: "before" | "after") => {
+/** Holds every request that matches, such as `PUT ports/`, before or after it takes effect. */
+export const holdRequests = (devices: FakeDatacenter, wanted: RegExp, at: "before" | "after") => {
   const reached = Promise.withResolvers<void>()
   const opened = Promise.withResolvers<void>()
-  let held = false
   devices.hook = (when, request) => {
-    if (held || when !== at || !wanted.test(request)) return
-    held = true
+    if (when !== at || !wanted.test(request)) return
     reached.resolve()
     return opened.promise
   }

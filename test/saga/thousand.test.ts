@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { expect, test } from "vitest"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
-import { disagreements, holdRequest, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
+import { disagreements, holdRequests, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type World } from "./support.ts"
 
 const FLOWS = 1000
@@ -95,7 +95,7 @@ test("flows whose starter is interrupted go on to their ends", { timeout: 60_000
     const payloads = Array.from({ length: 8 }, (_, number) =>
       creating(`left-${number}`, number % 2 === 0 ? "ok" : "fail"),
     )
-    const first = holdRequest(world.devices, /^PUT ports/, "after")
+    const first = holdRequests(world.devices, /^PUT ports/, "after")
     const waiting = starter.runFork(
       Effect.forEach(payloads, (payload) => Effect.exit(InstanceCreate.execute(payload)), { concurrency: "unbounded" }),
     )
