@@ -14,17 +14,40 @@ const manifest = { name: "consumer", private: true, type: "module" }
 
 /** Compiled and then run: the types and what they describe. */
 const program = `import { strictEqual } from "node:assert"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { Allocator, PoolExhausted, layer } from "saga-ipam"
 import { connect, PoolExhausted as Same } from "saga-ipam/promise"
+import { allocateStep, confirmStep, Saga, workerLayer } from "saga-ipam/saga"
 
 strictEqual(PoolExhausted, Same)
 strictEqual(typeof layer, "function")
 strictEqual(typeof Allocator, "function")
-const ipam = await connect({ data: String(process.env["DATA"]) })
+const data = String(process.env["DATA"])
+const ipam = await connect({ data })
 await ipam.createPool({ name: "packed", ranges: ["10.0.0.0/30"] })
 const got = await ipam.allocate({ pool: "packed", requestId: "${requestId}" })
 const address: string = got.address
 strictEqual(address, "10.0.0.1")
+
+const Create = Saga.make("Create", {
+  payload: { instance: Schema.String },
+  idempotencyKey: ({ instance }) => instance,
+  targets: ({ instance }) => [{ kind: "instance", id: instance }],
+  success: Schema.String,
+})
+const live = Create.toLayer(
+  Effect.fnUntraced(function* () {
+    const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "packed" }] })
+    yield* confirmStep()
+    return nic?.address ?? "none"
+  }),
+)
+const listen = { host: "127.0.0.1", port: Number(process.env["PORT"]) }
+const worker = live.pipe(Layer.provideMerge(workerLayer({ data, listen })), Layer.provideMerge(layer({ data })))
+strictEqual(await Effect.runPromise(Effect.provide(Create.execute({ instance: "i-1" }), worker)), "10.0.0.2")
+strictEqual(await ipam.hasPendingOperation({ kind: "instance", id: "i-1" }), false)
 await ipam.close()
 `
 
@@ -70,7 +93,8 @@ const check = (folder: string): void => {
   const consumer = join(folder, "consumer")
   const data = join(folder, "data")
   // The command keeps its server running for its next call; nothing of ours may answer in place of that server.
-  const env = { DATA: data, DATABASE_URL: "", SAGA_IPAM_DATA: "" }
+  const port = 20_000 + Math.floor(Math.random() * 10_000)
+  const env = { DATA: data, PORT: String(port), DATABASE_URL: "", SAGA_IPAM_DATA: "" }
 
   run(root, "npm", ["run", "build"])
   const packed = step("pack", () => run(root, "npm", ["pack", "--ignore-scripts", "--pack-destination", folder]))
@@ -90,7 +114,7 @@ const check = (folder: string): void => {
   )
   const command = join(consumer, "node_modules", ".bin", "saga-ipam")
   try {
-    step("import and allocate", () => run(consumer, process.execPath, ["main.js"], env))
+    step("import, allocate and run a flow", () => run(consumer, process.execPath, ["main.js"], env))
     step("saga-ipam --help", () => expectText(run(consumer, command, ["--help"], env), "allocate"))
     step("saga-ipam allocate", () =>
       expectText(
