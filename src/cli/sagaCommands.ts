@@ -96,6 +96,7 @@ const list = Command.make(
     const target = yield* readOwner(typed, "target")
     if (target !== undefined && state !== undefined) return yield* invalid("state", "must be left out with --target")
     if (target === undefined && vrf !== undefined) return yield* invalid("vrf", "goes with --target only")
+    if (limit !== undefined && limit < 1) return yield* invalid("limit", "must be at least 1")
     const all = yield* withServices(({ operations }) =>
       pages(limit, (page) =>
         target === undefined ? operations.list({ state, ...page }) : operations.history({ ...target, vrf, ...page }),

@@ -1,0 +1,128 @@
+/** `saga-ipam saga` on operations that were started: listed, shown, cancelled, resumed, and an instance deleted. */
+import { beforeAll, describe, expect, test } from "vitest"
+import { create, operation, start, useFlows } from "./flows.ts"
+
+const { here, startWorker, cli, answer, refusal, ended, detached, reached } = useFlows()
+
+beforeAll(async () => {
+  await startWorker()
+  const [quick] = await Promise.all([detached(create("quick")), ended(...start, create("broken", { temper: "fail" }))])
+  await reached(quick, "state = 'succeeded'")
+})
+
+describe("an operation", () => {
+  test("is listed by its state and by its target, the newest first", async () => {
+    const ids = async (...args: ReadonlyArray<string>) =>
+      ((await answer("saga", "list", ...args)) as ReadonlyArray<{ readonly operationId: string }>).map(
+        ({ operationId }) => operationId,
+      )
+    for (const [vrf, kind] of [
+      ["red", "Move"],
+      ["blue", "Move"],
+      ["red", "Grow"],
+    ]) {
+      await here().session.rows(
+        "select from ipam.begin_operation(gen_random_uuid(), $1, $2, '{}', array[$1], array['machine'], array['m/1'])",
+        [vrf ?? "", kind ?? ""],
+      )
+    }
+    const rows = await here().session.rows(
+      "select operation_id, vrf, state, kind from ipam.operation order by sequence desc",
+    )
+    const known = (wanted: Record<string, string>) =>
+      rows
+        .filter((row) => Object.entries(wanted).every(([name, value]) => row[name] === value))
+        .map((row) => row["operation_id"])
+    const [all, pending, unwound, two, red] = await Promise.all([
+      ids(),
+      ids("--state", "pending"),
+      ids("--state", "unwound"),
+      ids("--limit", "2"),
+      ids("--target", "machine/m/1", "--vrf", "red"),
+    ])
+    expect({ all, pending, unwound, two, red }).toEqual({
+      all: known({}),
+      pending: known({ state: "pending" }),
+      unwound: known({ state: "unwound" }),
+      two: known({}).slice(0, 2),
+      red: known({ vrf: "red" }),
+    })
+    expect(red).toHaveLength(2)
+    expect(await ids("--target", "instance/quick")).toHaveLength(1)
+    expect(await ids("--target", "instance/unheard-of")).toEqual([])
+    expect(await refusal("saga", "list", "--target", "machine/m/1")).toMatchObject({
+      code: 5,
+      error: "AmbiguousIdentity",
+      candidates: [
+        { vrf: "blue", id: "m/1" },
+        { vrf: "red", id: "m/1" },
+      ],
+    })
+    const odd = [
+      [["--vrf", "red"], "vrf"],
+      [["--target", "instance"], "target"],
+      [["--target", "instance/quick", "--state", "pending"], "state"],
+      [["--state", "lost"], "state"],
+      [["--limit", "0"], "limit"],
+    ] as const
+    expect(await Promise.all(odd.map(([args]) => refusal("saga", "list", ...args)))).toMatchObject(
+      odd.map(([, field]) => ({ code: 2, error: "InvalidInput", field })),
+    )
+    const { out } = await cli("saga", "list", "--target", "machine/m/1", "--vrf", "red")
+    expect(out).toMatch(/^OPERATION {29}KIND {2}STATE {4}VRF {2}TARGETS {6}BEGUN +FINISHED\n/)
+    expect(out).toMatch(/\n[0-9a-f-]{36}  Grow  pending  red  machine\/m\/1  \S+  -\n[0-9a-f-]{36}  Move  [^\n]+\n$/)
+  })
+
+  test("that nobody knows is not found, and an id that is none is refused", async () => {
+    const verbs = ["status", "cancel", "resume"]
+    const asked = (id: string) => Promise.all(verbs.map((verb) => refusal("saga", verb, id)))
+    expect(await asked(crypto.randomUUID())).toMatchObject(verbs.map(() => ({ code: 3, error: "NotFound" })))
+    expect(await asked("i-1")).toMatchObject(verbs.map(() => ({ code: 2, field: "operationId" })))
+  })
+
+  test("is cancelled while a step waits for the switch, and unwinds once that step has ended", async () => {
+    const { devices } = here()
+    devices.down = true
+    const asked = new Promise<void>((done) => {
+      devices.hook = (_, said) => {
+        if (said.startsWith("PUT ports/")) done()
+      }
+    })
+    const operationId = await detached(create("delayed"))
+    await asked
+    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending", result: null })
+    expect(await answer("saga", "cancel", operationId)).toMatchObject({ operationId, kind: "InstanceCreate" })
+    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending" })
+    devices.down = false
+    await reached(operationId, "state = 'unwound'")
+    const end = { state: "unwound", error: null, unwindingAt: expect.any(String) }
+    expect(await answer("saga", "status", operationId)).toMatchObject(end)
+    expect(await answer("saga", "cancel", operationId)).toMatchObject(end)
+    expect(await ended(...start, create("delayed"))).toMatchObject({ code: 5, ...end })
+    expect(await answer("list", "--owner", "instance/delayed")).toEqual([])
+  })
+
+  test("that is stuck says in which step and why, and goes on when it is resumed", async () => {
+    await here().session.run("alter table reference.instance rename to elsewhere")
+    const operationId = await detached(create("held-up"))
+    await reached(operationId, "stuck_since is not null")
+    await here().session.run("alter table reference.elsewhere rename to instance")
+    const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
+    expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
+    expect((await cli("saga", "status", operationId)).out).toMatch(/\nstate +pending, stuck in record\n/)
+    await answer("saga", "resume", operationId)
+    await reached(operationId, "state = 'succeeded'")
+    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "succeeded", stuck: null })
+  })
+
+  test("deletes an instance, once", async () => {
+    const gone = (request: string) =>
+      answer("saga", "start", "InstanceDelete", JSON.stringify({ request, instance: "quick" }))
+    expect(await answer("list", "--owner", "instance/quick")).toHaveLength(3)
+    const first = await gone("delete-1")
+    expect(first).toMatchObject(operation({ kind: "InstanceDelete", state: "succeeded", result: { deleted: true } }))
+    expect(await gone("delete-1")).toEqual(first)
+    expect(await gone("delete-2")).toMatchObject({ state: "succeeded", result: { deleted: false } })
+    expect(await answer("list", "--owner", "instance/quick")).toEqual([])
+  })
+})

@@ -1,0 +1,59 @@
+/** `saga-ipam worker`: how it starts and ends, and what it is refused. What it runs is tested in test/saga. */
+import { createServer, type AddressInfo } from "node:net"
+import { describe, expect, test } from "vitest"
+import { freePort } from "../saga/support.ts"
+import { useDatabase } from "../support/database.ts"
+import { useCommand } from "./command.ts"
+
+const database = useDatabase()
+const { begin, refusal } = useCommand(database)
+
+/** While something else listens on the port; 0 is any free one. */
+const withServer = async (port: number, use: (port: number) => Promise<void>): Promise<void> => {
+  const server = createServer()
+  await new Promise<void>((done, fail) => server.once("error", fail).listen(port, "127.0.0.1", done))
+  try {
+    await use((server.address() as AddressInfo).port)
+  } finally {
+    await new Promise((done) => server.close(done))
+  }
+}
+
+describe("a worker", () => {
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "ends on %s, and leaves neither a connection nor its port",
+    async (signal) => {
+      const port = await freePort()
+      const one = begin("worker", "--listen", `127.0.0.1:${port}`)
+      await one.said("running")
+      one.child.kill(signal)
+      const err = `saga-ipam worker: running on 127.0.0.1:${port}; Ctrl-C ends it, its flows go on with the next one\n`
+      expect(await one.ended).toEqual({ code: 130, out: "", err })
+      await database()
+        .session()
+        .until(
+          `select where not exists (select from pg_stat_activity
+         where datname = current_database() and application_name like 'saga-ipam%')`,
+        )
+      await withServer(port, async () => undefined)
+    },
+  )
+
+  test("is refused a port in use, an address that is none, and a takeover too short", async () => {
+    await withServer(0, async (port) => {
+      const listen = `127.0.0.1:${port}`
+      expect(await refusal("worker", "--listen", listen)).toMatchObject({
+        code: 2,
+        error: "InvalidInput",
+        field: "listen",
+        message: `listen: ${listen} cannot be listened on`,
+      })
+    })
+    const cases = [
+      ...["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:34431", ":80"].map((text) => ["listen", text] as const),
+      ...["2.9", "-1", "1e9", "soon"].map((text) => ["takeover", text] as const),
+    ]
+    const refused = await Promise.all(cases.map(([field, text]) => refusal("worker", `--${field}`, text)))
+    expect(refused).toMatchObject(cases.map(([field]) => ({ code: 2, error: "InvalidInput", field })))
+  })
+})
