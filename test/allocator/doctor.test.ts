@@ -101,6 +101,20 @@ test("two live allocations of one unit are found, should the index that bars the
   }
 })
 
+test("what an operation holds that has unwound is found", async () => {
+  const session = database().session()
+  const begin =
+    "select ipam.begin_operation($1::text::uuid, 'default', 'Create', null, array['default'], array['machine'], array[$1])"
+  await session.rows(begin, [held])
+  await session.rows("select ipam.finish_operation($1, 'unwound')", [held])
+  expect(await owner.rows("select check_name, pool, detail from ipam.doctor()")).toEqual([
+    { check_name: "held by what unwound", pool, detail: `${address(0)}, slot default of operation ${held}` },
+  ])
+  await release(owner, held)
+  expect(await findings()).toEqual([])
+  await session.end()
+})
+
 test("a setting that can lose acknowledged allocations is found", async () => {
   const session = database().session()
   await session.run("set synchronous_commit = off")
