@@ -92,7 +92,12 @@ describe("an operation", () => {
     await asked
     expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending", result: null })
     expect(await answer("saga", "cancel", operationId)).toMatchObject({ operationId, kind: "InstanceCreate" })
-    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending" })
+    const waiting = await answer("saga", "status", operationId)
+    expect(waiting).toMatchObject({ state: "pending" })
+    await here().session.until(
+      "select from ipam_engine.engine_messages where entity_id = $1 and tag = 'deferred' and last_read is not null",
+      [(waiting as { readonly executionId: string }).executionId],
+    )
     devices.down = false
     await reached(operationId, "state = 'unwound'")
     const end = { state: "unwound", error: null, unwindingAt: expect.any(String) }
