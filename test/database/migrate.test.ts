@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { Database } from "../../src/database/Database.ts"
 import { migrate, type MigrateOptions } from "../../src/database/migrate.ts"
+import { SCHEMA_VERSION } from "../../src/database/version.ts"
 import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
 
 let folder: string
@@ -180,7 +181,7 @@ describe("a schema that does not fit the library", () => {
     await run()
     await owner.run("update ipam.schema_version set version = 0, compatible_from = 0")
     const error = await attempt()
-    expect(error).toMatchObject({ _tag: "SchemaTooOld", version: 0, library: 1 })
+    expect(error).toMatchObject({ _tag: "SchemaTooOld", version: 0, library: SCHEMA_VERSION })
     expect(String(error)).toContain("saga-ipam migrate")
     expect(await owner.rows("select * from ipam.thing")).toEqual([])
   })
@@ -189,7 +190,7 @@ describe("a schema that does not fit the library", () => {
     await run()
     await owner.run("update ipam.schema_version set version = 9, compatible_from = 8")
     const error = await attempt()
-    expect(error).toMatchObject({ _tag: "SchemaTooNew", version: 9, compatibleFrom: 8, library: 1 })
+    expect(error).toMatchObject({ _tag: "SchemaTooNew", version: 9, compatibleFrom: 8, library: SCHEMA_VERSION })
     expect(String(error)).toContain("upgrade saga-ipam")
     expect(await owner.rows("select * from ipam.thing")).toEqual([])
   })

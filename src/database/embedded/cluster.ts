@@ -101,6 +101,8 @@ export const makeCluster = async (
     await initdb(made, user, binaries, durable)
     await appendFile(join(made, "postgresql.conf"), defaults)
     await rename(made, layout.data)
+    // By now an orphaned initdb, which began before ours, has ended too.
+    await removeAbandoned(layout)
   } catch (error) {
     await rm(made, { recursive: true, force: true })
     if (!["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "") || clusterMajor(layout) === undefined) throw error
