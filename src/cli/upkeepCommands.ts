@@ -106,18 +106,25 @@ const reconcile = Command.make(
 )
 
 const DAY_SECONDS = 86_400
+/** The bounds of a horizon in days, so that what is refused is the flag that was typed. */
+const LEAST_DAYS = 1
+const MOST_DAYS = 36_525
 
 const prunedText = ({ operations, keys, held }: Pruned): string =>
   details([
     ["operations", `${operations} forgotten`],
     ["tombstones", `${keys} deleted`],
-    ["kept", held === 0 ? null : `${held} operations that hold addresses`],
+    ["kept", held === 0 ? null : `${held} ${held === 1 ? "operation that holds" : "operations that hold"} addresses`],
   ])
 
 const prune = Command.make(
   "prune",
   { days: number("days", "DAYS", "How long ago it must have ended; at least 1, default 90") },
   Effect.fnUntraced(function* ({ days }) {
+    if (days !== undefined && (days < LEAST_DAYS || days > MOST_DAYS)) {
+      const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+      return yield* new InvalidInput({ field: "days", message: `days: must be ${LEAST_DAYS} to ${MOST_DAYS}` })
+    }
     const { forgetExecutions } = yield* Effect.promise(() => import("../saga/forget.ts"))
     const horizonSeconds = days === undefined ? undefined : days * DAY_SECONDS
     const pruned = yield* withServices(({ operations }) => operations.prune({ horizonSeconds }, forgetExecutions))
