@@ -15,7 +15,7 @@ import { IpamError, OperationEnded } from "../domain/errors.ts"
 import { OperationState, type Operation } from "../domain/operation.ts"
 import type { Beginning, PlainSchema } from "../operations/defineOperation.ts"
 import { Operations } from "../operations/Operations.ts"
-import { inWords, noteUnwinding, openRun, suspendUntilResumed } from "./run.ts"
+import { inWords, noteUnwinding, openRun, suspendUntilResumed, whileOurs } from "./run.ts"
 
 /** What was decided, and the error that led to it, as JSON; `null` when it was a cancellation. */
 const Decision = Schema.Struct({ unwinds: Schema.Boolean, failure: Schema.NullOr(Schema.Unknown) })
@@ -72,17 +72,19 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     yield* Workflow.addFinalizer((exit) =>
       Exit.isSuccess(exit) || rerun
         ? Effect.void
-        : Effect.flatMap(Effect.andThen(noteUnwinding(exit), decide(exit)), ({ unwinds, failure }) =>
-            unwinds
-              ? Activity.make({
-                  name: "saga/unwound",
-                  execute: Effect.asVoid(
-                    insist(
-                      stateOf(operations.finish({ operationId, state: "unwound", error: failure as Schema.Json })),
+        : whileOurs(
+            Effect.flatMap(decide(exit), ({ unwinds, failure }) =>
+              unwinds
+                ? Activity.make({
+                    name: "saga/unwound",
+                    execute: Effect.asVoid(
+                      insist(
+                        stateOf(operations.finish({ operationId, state: "unwound", error: failure as Schema.Json })),
+                      ),
                     ),
-                  ),
-                })
-              : Effect.void,
+                  })
+                : Effect.void,
+            ),
           ),
     )
 

@@ -24,6 +24,7 @@ import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { sqlLayer } from "./engineDatabase.ts"
+import { insistent } from "./engineMessages.ts"
 import { PREFIX } from "./engineTables.ts"
 
 export interface EngineOptions extends ConnectOptions {
@@ -72,7 +73,7 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
 
 const storage = (shardingConfig: Config) =>
   Layer.mergeAll(
-    SqlMessageStorage.layerWith({ prefix: PREFIX }),
+    insistent(SqlMessageStorage.layerWith({ prefix: PREFIX })),
     Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })),
   ).pipe(Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)), Layer.provide(Digest.layerWebCrypto))
 

@@ -7,6 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { Abandon } from "effect/cluster/ClusterSchema"
 import * as Workflow from "effect/workflow/Workflow"
 import { WorkflowInstance, type WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { operationIdOf } from "./operationId.ts"
@@ -86,6 +87,23 @@ export const suspendUntilResumed = (cause: Cause.Cause<unknown>): Effect.Effect<
     instance.cause = Cause.die(Cause.squash(cause))
     return Workflow.suspend(instance)
   })
+
+/**
+ * What a finalizer of a flow does. Once this worker has lost the flow, it does nothing more of it: the next run of the flow comes
+ * here again, on the worker that has it then.
+ */
+export const whileOurs = <R>(
+  finalizer: Effect.Effect<void, never, R>,
+): Effect.Effect<void, never, R | WorkflowInstance> =>
+  Effect.flatMap(WorkflowInstance, (instance) =>
+    Effect.onError(finalizer, (cause) =>
+      Effect.sync(() => {
+        instance.abandoned ||= cause.reasons.some(
+          (reason) => reason._tag === "Interrupt" && reason.annotations.has(Abandon.key),
+        )
+      }),
+    ),
+  )
 
 /** One line on what went wrong, for the ledger and the log. */
 export const inWords = (cause: Cause.Cause<unknown>): string => {

@@ -15,7 +15,7 @@ import * as Activity from "effect/workflow/Activity"
 import * as Workflow from "effect/workflow/Workflow"
 import type { WorkflowInstance } from "effect/workflow/WorkflowEngine"
 import { errorFacts, isIpamError } from "../domain/errorFacts.ts"
-import { currentRun, inWords, noteUnwinding, suspendUntilResumed, type Engine, type Run } from "./run.ts"
+import { currentRun, inWords, noteUnwinding, suspendUntilResumed, whileOurs, type Engine, type Run } from "./run.ts"
 
 /** What a step is made of. `Success` and `Failure` are stored with the flow, so they are frozen once released. */
 export interface StepOptions<Success extends Schema.Top, Failure extends Schema.Top, R, R2> {
@@ -66,8 +66,10 @@ const registerUndo = <R2>(run: Run, name: string, undo: Effect.Effect<unknown, u
   Workflow.addFinalizer<R2 | Engine>((exit) =>
     Exit.isSuccess(exit)
       ? Effect.void
-      : Effect.flatMap(Effect.andThen(noteUnwinding(exit), run.decideToUnwind(exit)), (unwinds) =>
-          unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
+      : whileOurs(
+          Effect.flatMap(run.decideToUnwind(exit), (unwinds) =>
+            unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
+          ),
         ),
   )
 

@@ -1,0 +1,84 @@
+/**
+ * Where the engine keeps its messages, made to outlast an outage of the database.
+ *
+ * By itself the engine gives up an answer that it could not write for a second, and whoever waits for the answer of an activity
+ * that this worker may not record any more, as it lost the flow with its connection, waits on. In an undo, which cannot be
+ * interrupted, that would be for ever, and the worker would not get the flow back before it is started again.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { type MalformedMessage, PersistenceError } from "effect/cluster/ClusterError"
+import { MessageStorage } from "effect/cluster/MessageStorage"
+import type { Snowflake } from "effect/cluster/Snowflake"
+import { SqlClient } from "effect/sql/SqlClient"
+import { SqlError } from "effect/sql/SqlError"
+
+type Failed = PersistenceError | MalformedMessage
+
+/** What another try cannot mend, or must not: an answer of somebody else is there already. */
+const final = new Set(["UniqueViolation", "ConstraintError", "AuthorizationError", "SqlSyntaxError"])
+
+const mayMend = (error: Failed): boolean =>
+  error instanceof PersistenceError && !(error.cause instanceof SqlError && final.has(error.cause.reason._tag))
+
+const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.jittered,
+)
+
+/** Repeats what the flows wait for until the database has it. What asks again by itself anyway is left as it is. */
+export const insistent = <E, R>(
+  messages: Layer.Layer<MessageStorage, E, R>,
+): Layer.Layer<MessageStorage, E, R | SqlClient> =>
+  Layer.effect(
+    MessageStorage,
+    Effect.gen(function* () {
+      const storage = yield* MessageStorage
+      const { transactionService } = yield* SqlClient
+      /** A transaction that is broken stays so: it is repeated as a whole, by who began it. */
+      const insist = <A, E extends Failed>(first: Effect.Effect<A, E>, again = first): Effect.Effect<A, E> =>
+        Effect.contextWith((context: Context.Context<never>) =>
+          Context.getOrUndefined(context, transactionService) !== undefined
+            ? first
+            : Effect.catch(first, (error) =>
+                mayMend(error)
+                  ? Effect.delay(Effect.retry(again, { while: mayMend, schedule: pauses }), "50 millis")
+                  : Effect.fail(error),
+              ),
+        )
+      const activities = new Set<Snowflake>()
+      return MessageStorage.of({
+        ...storage,
+        registerReplyHandler: (message) =>
+          Effect.suspend(() => {
+            const { tag, requestId } = message.envelope
+            if (tag !== "activity") return storage.registerReplyHandler(message)
+            activities.add(requestId)
+            return Effect.ensuring(
+              storage.registerReplyHandler(message),
+              Effect.sync(() => activities.delete(requestId)),
+            )
+          }),
+        // The flow is left to the worker that has it next, which may be this one.
+        unregisterReplyHandler: (requestId, options) =>
+          Effect.suspend(() =>
+            storage.unregisterReplyHandler(requestId, activities.has(requestId) ? { interrupt: true } : options),
+          ),
+        saveRequest: (envelope) => insist(storage.saveRequest(envelope)),
+        saveEnvelope: (envelope) => insist(storage.saveEnvelope(envelope)),
+        saveReply: (reply) => {
+          const save = storage.saveReply(reply)
+          // A first try may have been committed, although nobody heard of it.
+          const clear = storage.clearReplies(reply.reply.requestId, { expectedReplyId: reply.reply.id })
+          return insist(save, storage.withTransaction(Effect.andThen(clear, save)))
+        },
+        clearReplies: (requestId, options) => insist(storage.clearReplies(requestId, options)),
+        repliesFor: (requests) => insist(storage.repliesFor(requests)),
+        repliesForUnfiltered: (requestIds) => insist(storage.repliesForUnfiltered(requestIds)),
+        requestIdForPrimaryKey: (key) => insist(storage.requestIdForPrimaryKey(key)),
+        resetRequests: (requestIds) => insist(storage.resetRequests(requestIds)),
+        unprocessedMessagesById: (messageIds) => insist(storage.unprocessedMessagesById(messageIds)),
+      })
+    }),
+  ).pipe(Layer.provide(messages))
