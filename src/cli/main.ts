@@ -9,8 +9,6 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as References from "effect/References"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
@@ -22,6 +20,7 @@ import { demoCommand } from "./demoCommand.ts"
 import { report } from "./exit.ts"
 import { Data, Json, Url } from "./flags.ts"
 import { importCommand } from "./importCommands.ts"
+import { logs } from "./log.ts"
 import { poolCommand } from "./poolCommands.ts"
 import { sagaCommand } from "./sagaCommands.ts"
 import { upkeepCommands } from "./upkeepCommands.ts"
@@ -50,12 +49,6 @@ const presenter = CliOutput.layerPresenter({
 })
 
 const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
-
-/** Answers have stdout for themselves: a log goes to stderr, a line an entry, from warnings on. */
-const logs = Layer.merge(
-  Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
-  Layer.succeed(References.MinimumLogLevel, "Warn"),
-)
 
 /** Two levels above both `src/cli` and `dist/cli`. */
 const version = (): string => {

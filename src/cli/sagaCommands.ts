@@ -41,7 +41,8 @@ const started = Command.make(
     const given = yield* readJson(payload)
     const options = yield* connectOptions
     const { startFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    const answer = yield* during("Waiting for a worker to run the flow", startFlow(options, flow, given, detach))
+    const what = detach ? "Leaving the flow to the workers" : "Waiting for a worker to run the flow"
+    const answer = yield* during(what, startFlow(options, flow, given, detach))
     yield* print(answer, (one) =>
       one.state === "waiting" ? `operation  ${one.operationId}\nstate      waits for a worker` : operationText(one),
     )

@@ -7,7 +7,7 @@ import { useCommand } from "./command.ts"
 
 /** What `InstanceCreate` is started with: an instance of the name of its request. */
 export const create = (request: string, fields: object = {}): string =>
-  JSON.stringify({ request, instance: request, pools, temper: "ok", ...fields })
+  JSON.stringify({ request, instance: request, pools, ...fields })
 
 export const start = ["saga", "start", "InstanceCreate"] as const
 

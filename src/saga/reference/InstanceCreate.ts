@@ -31,8 +31,10 @@ export const InstanceCreate = Saga.make("InstanceCreate", {
     vrf: Vrf,
     instance: Schema.String,
     pools: Pools,
-    /** How the fake hypervisor shall behave. */
-    temper: Schema.Literals(["ok", "fail", "hang", "late"]),
+    /** How the fake hypervisor shall behave; `ok` when left out. */
+    temper: Schema.Literals(["ok", "fail", "hang", "late"]).pipe(
+      Schema.withDecodingDefault(Effect.succeed("ok" as const)),
+    ),
   },
   idempotencyKey: ({ request }) => request,
   vrf: ({ vrf }) => vrf,

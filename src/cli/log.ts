@@ -1,0 +1,34 @@
+/** The log of a command that goes on, such as a worker: warnings and errors, a line each, on stderr. Answers have stdout for themselves. */
+import * as Cause from "effect/Cause"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import { redacted } from "../domain/errorText.ts"
+
+/** What lies at the bottom of an error: there the server or the system said what is wrong. */
+const innermost = (error: unknown): unknown =>
+  error instanceof Error && error.cause !== undefined ? innermost(error.cause) : error
+
+/** The words of a failure; of a defect, which is a bug, the stack too. */
+const causeText = (cause: Cause.Cause<unknown>): string => {
+  const error = innermost(Cause.squash(cause))
+  if (!(error instanceof Error)) return String(error)
+  return (Cause.hasDies(cause) ? error.stack : undefined) ?? `${error.name}: ${error.message}`
+}
+
+const partText = (part: unknown): string => {
+  if (Cause.isCause(part)) return causeText(part)
+  return part instanceof Error ? causeText(Cause.fail(part)) : typeof part === "string" ? part : JSON.stringify(part)
+}
+
+/** `2026-11-20T08:00:00.000Z WARN Could not read messages from storage: Error: connect ECONNREFUSED 127.0.0.1:5432`. */
+const line = Logger.make<unknown, string>(({ date, logLevel, message, cause }) => {
+  const parts = [...(Array.isArray(message) ? message : [message]), ...(cause.reasons.length === 0 ? [] : [cause])]
+  const text = redacted(parts.map(partText).join(": ")).replaceAll(/\s*\n\s*/g, " | ")
+  return `${date.toISOString()} ${logLevel.toUpperCase()} ${text}`
+})
+
+export const logs = Layer.merge(
+  Logger.layer([Logger.withConsoleError(line)]),
+  Layer.succeed(References.MinimumLogLevel, "Warn"),
+)
