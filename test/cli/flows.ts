@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect } from "vitest"
 import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
 import { freePort, pools } from "../saga/support.ts"
 import { useDatabase, type Session } from "../support/database.ts"
-import { useCommand } from "./command.ts"
+import { useCommand, type Started } from "./command.ts"
 
 /** What `InstanceCreate` is started with: an instance of the name of its request. */
 export const create = (request: string, fields: object = {}): string =>
@@ -44,10 +44,11 @@ export const useFlows = () => {
     ...command,
     here,
     /** On the devices of this file; killed after its last test. */
-    startWorker: async (): Promise<void> => {
+    startWorker: async (): Promise<Started> => {
       const listen = `127.0.0.1:${await freePort()}`
       const worker = command.begin("worker", "--listen", listen, "--devices", here().devices.url)
       await worker.said(`running on ${listen}`)
+      return worker
     },
     /** What is on stdout, with the exit code: a flow that unwound is an answer, and no success. */
     ended: async (...args: ReadonlyArray<string>): Promise<Record<string, unknown>> => {

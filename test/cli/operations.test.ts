@@ -1,11 +1,14 @@
 /** `saga-ipam saga` on operations that were started: listed, shown, cancelled, resumed, and an instance deleted. */
 import { beforeAll, describe, expect, test } from "vitest"
 import { create, operation, start, useFlows } from "./flows.ts"
+import type { Started } from "./command.ts"
 
 const { here, startWorker, cli, answer, refusal, ended, detached, reached } = useFlows()
 
+let worker: Started
+
 beforeAll(async () => {
-  await startWorker()
+  worker = await startWorker()
   const [quick] = await Promise.all([detached(create("quick")), ended(...start, create("broken", { temper: "fail" }))])
   await reached(quick, "state = 'succeeded'")
 })
@@ -111,6 +114,7 @@ describe("an operation", () => {
     await here().session.run("alter table reference.instance rename to elsewhere")
     const operationId = await detached(create("held-up"))
     await reached(operationId, "stuck_since is not null")
+    await worker.said(` ERROR Operation ${operationId} is stuck in record: `)
     await here().session.run("alter table reference.elsewhere rename to instance")
     const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
     expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
