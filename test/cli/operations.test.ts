@@ -113,9 +113,12 @@ describe("an operation", () => {
   test("that is stuck says in which step and why, and goes on when it is resumed", async () => {
     await here().session.run("alter table reference.instance rename to elsewhere")
     const operationId = await detached(create("held-up"))
-    await reached(operationId, "stuck_since is not null")
+    try {
+      await reached(operationId, "stuck_since is not null")
+    } finally {
+      await here().session.run("alter table reference.elsewhere rename to instance")
+    }
     await worker.said(` ERROR Operation ${operationId} is stuck in record: `)
-    await here().session.run("alter table reference.elsewhere rename to instance")
     const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
     expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
     expect((await cli("saga", "status", operationId)).out).toMatch(/\nstate +pending, stuck in record\n/)
