@@ -1,0 +1,156 @@
+/**
+ * What cannot go on by itself is marked as stuck and stays pending to every gate; once its cause is mended it goes on, by itself or
+ * when it is resumed.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
+import * as Saga from "../../src/saga/Saga.ts"
+import { step } from "../../src/saga/step.ts"
+import { startInProcess, type InProcess } from "./inProcess.ts"
+import { creating, idsOf, openWorld, succeeded, unwound, type World } from "./support.ts"
+
+/** What the steps of `Brittle` meet with; a test mends it. */
+const broken = { body: false, step: false }
+
+const Brittle = Saga.make("Brittle", {
+  payload: { request: Schema.String, breaks: Schema.Literals(["step", "names", "body"]) },
+  idempotencyKey: ({ request }) => request,
+  targets: ({ request }) => [{ kind: "brittle", id: request }],
+})
+const undone: Array<string> = []
+const BrittleLive = Brittle.toLayer(
+  Effect.fnUntraced(function* ({ request, breaks }) {
+    yield* step("first", { do: Effect.void, undo: Effect.sync(() => undone.push(request)) })
+    yield* step("second", {
+      do: Effect.sync(() => {
+        if (breaks === "step" && broken.step) throw new Error("the second step is broken")
+      }),
+    })
+    if (breaks === "names") yield* step("first", { do: Effect.void })
+    if (breaks === "body" && broken.body) throw new Error("the body is broken")
+  }),
+)
+
+let world: World
+let worker: InProcess
+
+beforeAll(async () => {
+  world = await openWorld()
+  worker = await startInProcess(world, { flows: BrittleLive })
+})
+afterAll(async () => {
+  await worker?.close()
+  await world?.close()
+})
+
+const isPending = async (kind: string, id: string) => {
+  const [row] = await world.session.rows("select ipam.has_pending_operation('default', $1, $2) as found", [kind, id])
+  return row?.["found"]
+}
+const untilStuck = (operationId: string) =>
+  world.session.until("select stuck_since from ipam.operation where operation_id = $1 and stuck_since is not null", [
+    operationId,
+  ])
+/** The mark comes first: to resume what the engine has not put aside yet would do nothing. */
+const untilSuspended = async (operationId: string) => {
+  await untilStuck(operationId)
+  await world.session.until(
+    `select from ipam_engine.engine_messages m
+       join ipam_engine.engine_replies r using (request_id)
+       join ipam.operation o on o.execution_id = m.entity_id
+     where o.operation_id = $1 and m.tag = 'run' and m.processed`,
+    [operationId],
+  )
+}
+const stuckOf = async (operationId: string) => {
+  const [row] = await world.session.rows(
+    "select state, stuck_since, stuck_step as step, stuck_error as error from ipam.operation where operation_id = $1",
+    [operationId],
+  )
+  return row
+}
+const notStuck = { stuck_since: null, step: null, error: null }
+const outcomeOf = (flow: ReturnType<typeof Brittle.execute>) =>
+  worker.run(Effect.match(flow, { onFailure: ({ _tag }) => _tag as string, onSuccess: () => "succeeded" }))
+
+test("an undo that does not go is marked, and pending to every gate, until it goes", async () => {
+  const payload = creating("switch down", "fail")
+  const { executionId, operationId } = await idsOf(payload)
+  world.devices.hook = (when, request) => {
+    if (when === "before" && request.startsWith("DELETE ports")) throw new Error("the switch is down")
+  }
+  const answer = worker.create(payload)
+  const { stuck_since: since } = await untilStuck(operationId)
+  const error = expect.stringMatching(/^DeviceUnavailable: The device did not answer DELETE ports/) as unknown
+  expect(await stuckOf(operationId)).toEqual({ state: "unwinding", stuck_since: since, step: "switch/undo", error })
+  expect(await isPending("instance", payload.instance)).toBe(true)
+  expect(worker.done(executionId).slice(-3)).toEqual(["saga/unwind", "boot/undo", "switch/undo"])
+  expect((await world.states()).get(operationId)).toBe(
+    "unwinding, provisional 3, instance creating, machine removed, ports 3",
+  )
+  // Another failure does not change since when; then the switch answers.
+  const again = Promise.withResolvers<void>()
+  world.devices.hook = (when, request) => {
+    if (when !== "before" || !request.startsWith("DELETE ports")) return
+    again.resolve()
+    throw new Error("the switch is down")
+  }
+  await again.promise
+  expect((await stuckOf(operationId))?.["stuck_since"]).toEqual(since)
+  world.devices.hook = undefined
+  expect(await answer).toBe("DeviceRefused")
+  expect(await stuckOf(operationId)).toEqual({ state: "unwound", ...notStuck })
+  expect(await isPending("instance", payload.instance)).toBe(false)
+  expect((await world.states()).get(operationId)).toMatch(unwound)
+})
+
+test.each([
+  ["step", "second", "the second step is broken"],
+  ["body", "the body", "the body is broken"],
+] as const)(
+  "a defect in the %s suspends its flow, which goes on when mended and resumed",
+  async (breaks, at, error) => {
+    broken[breaks] = true
+    const given = { request: breaks, breaks }
+    const { operationId } = await Effect.runPromise(Brittle.ids(given))
+    const answer = outcomeOf(Brittle.execute(given))
+    await untilSuspended(operationId)
+    expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: at, error: `Error: ${error}` })
+    expect(await isPending("brittle", breaks)).toBe(true)
+    broken[breaks] = false
+    await worker.run(Brittle.resume(given))
+    expect(await answer).toBe("succeeded")
+    expect(undone).toEqual([])
+    expect(await stuckOf(operationId)).toEqual({ state: "succeeded", ...notStuck })
+  },
+)
+
+test("a step name used twice suspends its flow, which unwinds when it is cancelled", async () => {
+  const given = { request: "names", breaks: "names" } as const
+  const { operationId } = await Effect.runPromise(Brittle.ids(given))
+  const answer = outcomeOf(Brittle.execute(given))
+  await untilSuspended(operationId)
+  const error = `Error: The step name "first" is used twice in one flow`
+  expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: "first", error })
+  expect(undone).toEqual([])
+  await worker.run(Brittle.cancel(given))
+  expect(await answer).toBe("FlowCancelled")
+  expect(undone).toEqual(["names"])
+  expect(await stuckOf(operationId)).toEqual({ state: "unwound", ...notStuck })
+})
+
+test("a creation whose table is gone is stuck in its first step until it is resumed", async () => {
+  await world.session.run("alter table reference.instance rename to mislaid")
+  const payload = creating("mislaid")
+  const { operationId } = await idsOf(payload)
+  const answer = worker.create(payload)
+  await untilSuspended(operationId)
+  expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: "record" })
+  await world.session.run("alter table reference.mislaid rename to instance")
+  await worker.run(InstanceCreate.resume(payload))
+  expect(await answer).toBe("succeeded")
+  expect((await world.states()).get(operationId)).toBe(succeeded)
+  expect(await world.doctor()).toEqual([])
+})
