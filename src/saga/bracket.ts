@@ -73,7 +73,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       Exit.isSuccess(exit) || rerun
         ? Effect.void
         : whileOurs(
-            Effect.flatMap(decide(exit), ({ unwinds, failure }) =>
+            Effect.flatMap(Effect.andThen(noteUnwinding(exit), decide(exit)), ({ unwinds, failure }) =>
               unwinds
                 ? Activity.make({
                     name: "saga/unwound",

@@ -67,7 +67,7 @@ const registerUndo = <R2>(run: Run, name: string, undo: Effect.Effect<unknown, u
     Exit.isSuccess(exit)
       ? Effect.void
       : whileOurs(
-          Effect.flatMap(run.decideToUnwind(exit), (unwinds) =>
+          Effect.flatMap(Effect.andThen(noteUnwinding(exit), run.decideToUnwind(exit)), (unwinds) =>
             unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
           ),
         ),
