@@ -99,7 +99,13 @@ test("an undo that does not go is marked, and pending to every gate, until it go
   }
   await again.promise
   expect((await stuckOf(operationId))?.["stuck_since"]).toEqual(since)
+  // The mark goes with the next answer, before the flow has its end.
+  const hold = worker.hold(executionId, "external/undo", "before")
   world.devices.hook = undefined
+  await hold.reached
+  expect(await stuckOf(operationId)).toEqual({ state: "unwinding", ...notStuck })
+  expect(await isPending("instance", payload.instance)).toBe(true)
+  hold.open()
   expect(await answer).toBe("DeviceRefused")
   expect(await stuckOf(operationId)).toEqual({ state: "unwound", ...notStuck })
   expect(await isPending("instance", payload.instance)).toBe(false)
