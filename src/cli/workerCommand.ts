@@ -31,6 +31,11 @@ const readListen = Effect.fnUntraced(function* (text: string) {
   return yield* invalid("listen", `must be HOST:PORT, e.g. ${DEFAULT_LISTEN}`)
 })
 
+/** A program that starts a worker with a channel to it may die without a word: the worker then ends too. */
+const endWithParent = Effect.sync(() => {
+  if (process.channel !== undefined) process.once("disconnect", () => process.exit(0))
+})
+
 export const workerCommand = Command.make(
   "worker",
   {
@@ -53,6 +58,7 @@ export const workerCommand = Command.make(
     ),
   },
   Effect.fnUntraced(function* (typed) {
+    yield* endWithParent
     const options = yield* connectOptions
     const address = yield* readListen(typed.listen)
     const { takeover = LEAST_TAKEOVER } = typed

@@ -88,7 +88,7 @@ const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene
     await ipam.createPool({ vrf, name: EXTERNAL, ranges: [EXTERNAL_RANGE] })
   }
   stage.progress("starting workers")
-  const flows = await openFlows(database.url)
+  const flows = await openFlows(database.url, scene.signal)
   try {
     stage.say(
       "started",

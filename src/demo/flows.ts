@@ -32,8 +32,8 @@ export interface Flows {
   readonly close: () => Promise<void>
 }
 
-/** Starts devices and two workers on the database. Rejects leaving nothing when one cannot start. */
-export const openFlows = async (url: string): Promise<Flows> => {
+/** Starts devices and two workers on the database. Rejects leaving nothing when one cannot start. The signal ends every wait. */
+export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows> => {
   const devices = await startFakeDatacenter()
   const workers = await startWorkers(url, devices.url).catch(async (error: unknown) => {
     await devices.close()
@@ -50,6 +50,7 @@ export const openFlows = async (url: string): Promise<Flows> => {
           const exit = yield* Effect.exit(InstanceCreate.execute(asked))
           return { operationId, succeeded: Exit.isSuccess(exit) }
         }),
+        { signal },
       ),
     remove: (asked) =>
       runtime.runPromise(
@@ -58,6 +59,7 @@ export const openFlows = async (url: string): Promise<Flows> => {
           const exit = yield* Effect.exit(InstanceDelete.execute(asked))
           return { operationId, succeeded: Exit.isSuccess(exit) }
         }),
+        { signal },
       ),
     underWay: () =>
       runtime.runPromise(

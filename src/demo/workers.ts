@@ -33,7 +33,8 @@ export const startWorkers = async (url: string, devices: string): Promise<Worker
     const child = spawn(process.execPath, [...process.execArgv, command, "worker", ...flags], {
       // The URL goes by the environment: arguments can be seen by every user of the machine.
       env: { ...process.env, DATABASE_URL: url },
-      stdio: ["ignore", "ignore", "pipe"],
+      // The channel ends them with the demo, however that ends.
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
       // Ctrl-C ends the demo, which then ends its workers.
       detached: true,
     })
@@ -41,7 +42,7 @@ export const startWorkers = async (url: string, devices: string): Promise<Worker
     child.once("exit", () => running.delete(child))
     let said = ""
     await new Promise<void>((resolve, reject) => {
-      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      child.stderr?.setEncoding("utf8").on("data", (text: string) => {
         said = `${said}${text}`.slice(-2000)
         if (said.includes("running on")) resolve()
       })
