@@ -24,6 +24,7 @@ import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { sqlLayer } from "./engineDatabase.ts"
+import { regaining } from "./engineLocks.ts"
 import { insistent } from "./engineMessages.ts"
 import { PREFIX } from "./engineTables.ts"
 
@@ -52,7 +53,7 @@ export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine 
   const taken = new InvalidInput({ field: "listen", message: `listen: ${host}:${port} cannot be listened on` })
   return ClusterWorkflowEngine.layer.pipe(
     Layer.provideMerge(NodeClusterSocket.layer({ storage: "byo", shardingConfig })),
-    Layer.provide(storage(shardingConfig)),
+    Layer.provide(storage(shardingConfig, takeoverSeconds)),
     Layer.provideMerge(sqlLayer(connect)),
     Layer.catchTag("SocketServerError", () => Layer.effectContext(Effect.fail(taken))),
     Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
@@ -65,16 +66,18 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
   const shardingConfig = timesOf(takeoverSeconds)
   return ClusterWorkflowEngine.layer.pipe(
     Layer.provideMerge(knowingRunners(NodeClusterSocket.layer({ storage: "byo", clientOnly: true, shardingConfig }))),
-    Layer.provide(storage(shardingConfig)),
+    Layer.provide(storage(shardingConfig, takeoverSeconds)),
     Layer.provideMerge(sqlLayer(connect)),
     Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
   )
 }
 
-const storage = (shardingConfig: Config) =>
+const TAKEOVER_SECONDS = 20
+
+const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
   Layer.mergeAll(
     insistent(SqlMessageStorage.layerWith({ prefix: PREFIX })),
-    Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })),
+    regaining(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })), takeoverSeconds),
   ).pipe(Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)), Layer.provide(Digest.layerWebCrypto))
 
 /**
@@ -101,7 +104,7 @@ const knowingRunners = <A, E, R>(cluster: Layer.Layer<A, E, R>) =>
  */
 const SHARDS = 32
 
-const timesOf = (takeoverSeconds = 20): Config => ({
+const timesOf = (takeoverSeconds = TAKEOVER_SECONDS): Config => ({
   shardLockExpiration: Duration.seconds(takeoverSeconds),
   shardLockRefreshInterval: Duration.seconds(takeoverSeconds / 3),
   runnerHealthCheckInterval: Duration.seconds(Math.min(5, takeoverSeconds / 2)),

@@ -9,9 +9,12 @@ import { creating, freePort, idsOf, kill, startWorker } from "./support.ts"
 const AWAY_MS = 1500
 
 let world: OwnWorld
+/** The same for all: a worker that is started again at its port goes on at once. */
+let port: number
 
 beforeAll(async () => {
   world = await openOwnWorld()
+  port = await freePort()
 })
 afterAll(() => world?.close())
 
@@ -26,7 +29,7 @@ test.each(cases.flatMap((one) => (["while", "after"] as const).map((when) => ({ 
   async ({ way, temper, requests, end, when }) => {
     const payload = creating(`${way}-${when}`, temper)
     const held = holdRequests(world.devices, requests, "after")
-    const worker = startWorker(world, { port: await freePort(), start: [payload] })
+    const worker = startWorker(world, { port, start: [payload] })
     try {
       await held.reached
       await world.cut()
@@ -34,15 +37,48 @@ test.each(cases.flatMap((one) => (["while", "after"] as const).map((when) => ({ 
       await pause(AWAY_MS)
       await world.start()
       held.open()
-      const began = performance.now()
       expect(await worker.ended(payload.request)).toMatch(temper === "ok" ? /^succeeded$/ : /DeviceRefused/)
-      console.info(way, when, performance.now() - began)
       const { operationId } = await idsOf(payload)
       expect((await world.states()).get(operationId)).toBe(end)
       expect(await disagreements(world)).toEqual([])
       expect(await world.doctor()).toEqual([])
     } finally {
       held.open()
+      await kill(worker)
+    }
+  },
+)
+
+test(
+  "a crowd of flows, which the outage meets anywhere, is ended by the same worker",
+  { timeout: 90_000 },
+  async () => {
+    const payloads = Array.from({ length: 32 }, (_, number) =>
+      creating(`crowd-${number}`, number % 3 === 0 ? "fail" : "ok"),
+    )
+    const amid = Promise.withResolvers<void>()
+    let requests = 0
+    world.devices.hook = () => {
+      requests += 1
+      if (requests === 60) amid.resolve()
+    }
+    const worker = startWorker(world, { port, start: payloads })
+    try {
+      await amid.promise
+      await world.cut()
+      await pause(AWAY_MS)
+      await world.start()
+      await Promise.all(payloads.map(({ request }) => worker.ended(request)))
+      const states = await world.states()
+      for (const payload of payloads) {
+        const { operationId } = await idsOf(payload)
+        expect(states.get(operationId), payload.request).toBe(
+          payload.temper === "ok" ? "succeeded, held 3" : "unwound, held 0",
+        )
+      }
+      expect(await disagreements(world)).toEqual([])
+      expect(await world.doctor()).toEqual([])
+    } finally {
       await kill(worker)
     }
   },

@@ -1,0 +1,59 @@
+/**
+ * The locks by which each worker has its part of the flows, made to outlast an outage of the database.
+ *
+ * They belong to a connection, so that those of a worker that died are free at once, and so they are gone when the server was
+ * restarted. By itself the engine then gives up every flow that is under way, and one that unwinds cannot be given up.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { PersistenceError } from "effect/cluster/ClusterError"
+import { RunnerStorage } from "effect/cluster/RunnerStorage"
+
+/** How long a try may take: a statement of a few rows. */
+const TRY_MS = 1000
+
+/**
+ * Waits for the database, as long as no other worker takes over. Takes back what was lost with a connection, unless another worker has it by now, or this one heard nothing of the database for
+ * so long that another one may have had it meanwhile.
+ */
+export const regaining = <E, R>(
+  runners: Layer.Layer<RunnerStorage, E, R>,
+  takeoverSeconds: number,
+): Layer.Layer<RunnerStorage, E, R> =>
+  Layer.effect(
+    RunnerStorage,
+    Effect.gen(function* () {
+      const storage = yield* RunnerStorage
+      const longest = takeoverSeconds * 1000
+      let heardAt = 0
+      return RunnerStorage.of({
+        ...storage,
+        acquire: (address, shards) =>
+          Effect.tap(storage.acquire(address, shards), () =>
+            Effect.map(Clock.currentTimeMillis, (now) => (heardAt = Math.max(heardAt, now))),
+          ),
+        refresh: (address, shards) => {
+          const asked = [...shards]
+          if (asked.length === 0) return storage.refresh(address, asked)
+          const renewed = Effect.gen(function* () {
+            const held = yield* storage.refresh(address, asked)
+            const now = yield* Clock.currentTimeMillis
+            const lost = asked.filter((shard) => !held.some((one) => one.toString() === shard.toString()))
+            const regained = lost.length > 0 && now - heardAt < longest ? yield* storage.acquire(address, lost) : []
+            heardAt = now
+            return [...held, ...regained]
+          })
+          // A try on a connection that is gone may hang, and what gives it up makes a new connection.
+          const tries = Effect.timeout(renewed, TRY_MS).pipe(
+            Effect.retry(Schedule.while(Schedule.spaced(100), ({ elapsed }) => elapsed < longest)),
+            Effect.catchTag("TimeoutError", (cause) => Effect.fail(new PersistenceError({ cause }))),
+          )
+          // Who asks would give up after a third of the time, and with that all flows.
+          return Effect.flatMap(Effect.forkDetach(tries), (fiber) => Effect.uninterruptible(Fiber.join(fiber)))
+        },
+      })
+    }),
+  ).pipe(Layer.provide(runners))
