@@ -7,6 +7,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { starterLayer } from "../../src/saga/engine.ts"
 import { layer } from "../../src/allocator/layer.ts"
+import { Operations } from "../../src/operations/Operations.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import { startInProcess, untilCancelSeen, type InProcess } from "./inProcess.ts"
 import { creating, freePort, idsOf, openWorld, pools, startWorker, unwound, type World } from "./support.ts"
@@ -101,10 +102,23 @@ test("a worker that is closed leaves its flows as they are, and the next one goe
     await worker.run(InstanceCreate.start(payload))
     await hold.reached
   }
+  // That this one unwinds is only in the ledger: whoever has it next must not go forward.
+  const decided = creating("decided in the ledger")
+  const { executionId, operationId } = await idsOf(decided)
+  const hold = worker.hold(executionId, "boot/do", "before")
+  await worker.run(InstanceCreate.start(decided))
+  await hold.reached
+  await worker.run(Operations.use((operations) => operations.unwind({ operationId })))
   await worker.close()
-  expect(await world.session.rows("select state, count(*)::int from ipam.operation where pending group by 1")).toEqual([
+  expect(
+    await world.session.rows("select state, count(*)::int from ipam.operation where pending group by 1 order by 1"),
+  ).toEqual([
     { state: "pending", count: 3 },
+    { state: "unwinding", count: 1 },
   ])
   worker = await startInProcess(world, { port })
   for (const { payload } of flows) expect(await worker.create(payload)).toBe("succeeded")
+  expect(await worker.create(decided)).toBe("FlowCancelled")
+  expect(world.devices.log.filter((line) => line.startsWith(`PUT machines/${operationId}`))).toEqual([])
+  expect((await world.states()).get(operationId)).toMatch(unwound)
 })
