@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -41,7 +42,7 @@ export const regaining = <E, R>(
           const renewed = Effect.gen(function* () {
             const held = yield* storage.refresh(address, asked)
             const now = yield* Clock.currentTimeMillis
-            const lost = asked.filter((shard) => !held.some((one) => one.toString() === shard.toString()))
+            const lost = asked.filter((shard) => !held.some((one) => Equal.equals(one, shard)))
             const regained = lost.length > 0 && now - heardAt < longest ? yield* storage.acquire(address, lost) : []
             heardAt = now
             return [...held, ...regained]
