@@ -77,11 +77,13 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
               unwinds
                 ? Activity.make({
                     name: "saga/unwound",
-                    execute: Effect.asVoid(
-                      insist(
-                        stateOf(operations.finish({ operationId, state: "unwound", error: failure as Schema.Json })),
-                      ),
-                    ),
+                    execute: Effect.gen(function* () {
+                      const error =
+                        failure ?? (yield* Effect.orDie(Schema.encodeUnknownEffect(errorJson)(flow.cancelled)))
+                      yield* insist(
+                        stateOf(operations.finish({ operationId, state: "unwound", error: error as Schema.Json })),
+                      )
+                    }),
                   })
                 : Effect.void,
             ),

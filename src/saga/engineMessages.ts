@@ -71,7 +71,10 @@ export const insistent = <E, R>(
           const save = storage.saveReply(reply)
           // A first try may have been committed, although nobody heard of it.
           const clear = storage.clearReplies(reply.reply.requestId, { expectedReplyId: reply.reply.id })
-          return insist(save, storage.withTransaction(Effect.andThen(clear, save)))
+          const again = Effect.catchDefect(storage.withTransaction(Effect.andThen(clear, save)), (cause) =>
+            Effect.fail(new PersistenceError({ cause })),
+          )
+          return insist(save, again)
         },
         clearReplies: (requestId, options) => insist(storage.clearReplies(requestId, options)),
         repliesFor: (requests) => insist(storage.repliesFor(requests)),

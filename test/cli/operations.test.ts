@@ -103,7 +103,7 @@ describe("an operation", () => {
     )
     devices.down = false
     await reached(operationId, "state = 'unwound'")
-    const end = { state: "unwound", error: null, unwindingAt: expect.any(String) }
+    const end = { state: "unwound", error: { _tag: "FlowCancelled", operationId }, unwindingAt: expect.any(String) }
     expect(await answer("saga", "status", operationId)).toMatchObject(end)
     expect(await answer("saga", "cancel", operationId)).toMatchObject(end)
     expect(await ended(...start, create("delayed"))).toMatchObject({ code: 5, ...end })

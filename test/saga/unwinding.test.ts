@@ -87,7 +87,7 @@ test("a flow that turned back does not succeed when its cause is gone", { timeou
       "select error ->> '_tag' as error from ipam.operation where operation_id = $1",
       [operationId],
     )
-    expect(row?.["error"], payload.request).toBe(cause === "cancel" ? null : errors[cause])
+    expect(row?.["error"], payload.request).toBe(errors[cause])
   }
   expect(await world.doctor()).toEqual([])
 })
