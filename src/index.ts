@@ -5,7 +5,7 @@
  */
 export { Allocator, type CallError } from "./allocator/Allocator.ts"
 export { Doctor } from "./allocator/Doctor.ts"
-export { layer } from "./allocator/layer.ts"
+export { layer } from "./layer.ts"
 export { Pools } from "./allocator/Pools.ts"
 export type { AllocateRefusal, HoldRefusal } from "./allocator/refusals.ts"
 export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts"

@@ -27,7 +27,7 @@ interface Services {
 
 const load = Effect.promise(() =>
   Promise.all([
-    import("../allocator/layer.ts"),
+    import("../layer.ts"),
     import("../allocator/Allocator.ts"),
     import("../allocator/Pools.ts"),
     import("../allocator/Doctor.ts"),

@@ -1,6 +1,6 @@
 /** The database of a demo, as the demo works on it. */
 import * as Effect from "effect/Effect"
-import { layer } from "../allocator/layer.ts"
+import { layer } from "../layer.ts"
 import { openScratchDatabase } from "../database/scratch.ts"
 import { importFolder, type ImportReport } from "../netbox/importFolder.ts"
 import { connect, type Ipam } from "../promise.ts"

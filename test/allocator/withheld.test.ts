@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { expect, test } from "vitest"
 import { Allocator } from "../../src/allocator/Allocator.ts"
-import { layer } from "../../src/allocator/layer.ts"
+import { layer } from "../../src/layer.ts"
 import { createPool } from "../support/calls.ts"
 import { useDatabase } from "../support/database.ts"
 

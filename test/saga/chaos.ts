@@ -1,7 +1,7 @@
 /** What the tests of outages, zombies and crowds share: a starter, devices that hold a request, and whether all stores agree. */
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import { layer } from "../../src/allocator/layer.ts"
+import { layer } from "../../src/layer.ts"
 import { starterLayer } from "../../src/saga/engine.ts"
 import type { FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
 import type { Session } from "../support/database.ts"

@@ -1,7 +1,7 @@
 /** Starts, cancels and resumes reference flows from a process that runs none. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { layer } from "../../allocator/layer.ts"
+import { layer } from "../../layer.ts"
 import type { ConnectOptions } from "../../database/locate.ts"
 import { InvalidInput, NotFound } from "../../domain/errors.ts"
 import { parseInput } from "../../domain/input.ts"
