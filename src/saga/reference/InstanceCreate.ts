@@ -14,7 +14,7 @@ import { DeviceRefused, Devices, DeviceUnavailable } from "./Devices.ts"
 import { Instances } from "./Instances.ts"
 
 /** An instance of this id is there, or is being created by another flow. */
-class InstanceExists extends Schema.TaggedError<InstanceExists>()("InstanceExists", {
+export class InstanceExists extends Schema.TaggedError<InstanceExists>()("InstanceExists", {
   instance: Schema.String,
 }) {
   override get message(): string {
