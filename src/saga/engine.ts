@@ -32,7 +32,8 @@ export interface EngineOptions extends ConnectOptions {
   /**
    * How long the flows of a worker that hangs, or that vanished with its machine, wait until another one takes them over, in
    * seconds; at least 3, the same for all workers of a database. Default 20. Those of a worker that only died go on at once
-   * where it is started again, and within some seconds at others.
+   * where it is started again, and within some seconds at others. A worker waits for a database that is away for no longer than
+   * this and goes on; after a longer outage a flow that unwinds may wait until its worker is started again.
    */
   readonly takeoverSeconds?: number | undefined
 }
@@ -72,6 +73,7 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
   )
 }
 
+/** As `EngineOptions` says; also how long an outage of the database may last that is no more than a pause for the flows. */
 const TAKEOVER_SECONDS = 20
 
 const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
