@@ -24,6 +24,7 @@ import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { sqlLayer } from "./engineDatabase.ts"
+import { movable } from "./engineFlows.ts"
 import { regaining } from "./engineLocks.ts"
 import { insistent } from "./engineMessages.ts"
 import { PREFIX } from "./engineTables.ts"
@@ -52,7 +53,7 @@ export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine 
   const { host, port } = listen
   const shardingConfig = { ...timesOf(takeoverSeconds), runnerAddress: Option.some(RunnerAddress.make(host, port)) }
   const taken = new InvalidInput({ field: "listen", message: `listen: ${host}:${port} cannot be listened on` })
-  return ClusterWorkflowEngine.layer.pipe(
+  return movable(ClusterWorkflowEngine.layer).pipe(
     Layer.provideMerge(NodeClusterSocket.layer({ storage: "byo", shardingConfig })),
     Layer.provide(storage(shardingConfig, takeoverSeconds)),
     Layer.provideMerge(sqlLayer(connect)),

@@ -5,6 +5,7 @@
  * recorded. Nothing here outlives a run: what must, is in the engine's activities and in the ledger.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Abandon } from "effect/cluster/ClusterSchema"
@@ -88,6 +89,9 @@ export const suspendUntilResumed = (cause: Cause.Cause<unknown>): Effect.Effect<
     return Workflow.suspend(instance)
   })
 
+/** Whether a flow is in its finalizers, which nothing interrupts. */
+export const Unwinding = Context.Reference<boolean>("saga-ipam/saga/Unwinding", { defaultValue: () => false })
+
 /**
  * What a finalizer of a flow does. Once this worker has lost the flow, it does nothing more of it: the next run of the flow comes
  * here again, on the worker that has it then.
@@ -96,7 +100,7 @@ export const whileOurs = <R>(
   finalizer: Effect.Effect<void, never, R>,
 ): Effect.Effect<void, never, R | WorkflowInstance> =>
   Effect.flatMap(WorkflowInstance, (instance) =>
-    Effect.onError(finalizer, (cause) =>
+    Effect.onError(Effect.provideService(finalizer, Unwinding, true), (cause) =>
       Effect.sync(() => {
         instance.abandoned ||= cause.reasons.some(
           (reason) => reason._tag === "Interrupt" && reason.annotations.has(Abandon.key),
