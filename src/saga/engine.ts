@@ -33,8 +33,8 @@ export interface EngineOptions extends ConnectOptions {
   /**
    * How long the flows of a worker that hangs, or that vanished with its machine, wait until another one takes them over, in
    * seconds; at least 3, the same for all workers of a database. Default 20. Those of a worker that only died go on at once
-   * where it is started again, and within some seconds at others. A worker waits for a database that is away for no longer than
-   * this and goes on; after a longer outage a flow that unwinds may wait until its worker is started again.
+   * where it is started again, and within some seconds at others. A worker waits so long for a database that is away; after a
+   * longer outage it gives its flows up, and whoever has them next, which may be the same worker, goes on with them.
    */
   readonly takeoverSeconds?: number | undefined
 }

@@ -33,8 +33,8 @@ export interface InProcess {
   readonly create: (payload: Create) => Promise<string>
   /** Before an activity begins, `inside`, when it has had its effect and nothing is recorded, or `after` it is recorded. */
   readonly hold: (executionId: string, activity: string, phase: Phase) => Hold
-  /** From now on, activities of this flow whose names match are done twice in a row; only the second answer counts. */
-  readonly twice: (executionId: string, activities: RegExp) => void
+  /** From now on, activities of this flow whose names match are done twice, with something in between; only the second answer counts. */
+  readonly twice: (executionId: string, activities: RegExp, between?: () => Promise<unknown>) => void
   /** What was done for a flow, in that order. Twice in a row counts once; what was recorded is not done again. */
   readonly done: (executionId: string) => ReadonlyArray<string>
   /** Cancels a flow that has not ended, and waits until the engine has seen that. */
@@ -55,7 +55,7 @@ export const startInProcess = async (
   options: { readonly port?: number; readonly flows?: Layer.Layer<never, never, Services> } = {},
 ): Promise<InProcess> => {
   const holds = new Map<string, { readonly reach: () => void; readonly opened: Promise<void> }>()
-  const doubled = new Map<string, RegExp>()
+  const doubled = new Map<string, { readonly activities: RegExp; readonly between: () => Promise<unknown> }>()
   const done = new Map<string, Array<string>>()
 
   const watched = Layer.effect(
@@ -75,7 +75,11 @@ export const startInProcess = async (
             const once = activity.executeEncoded as Effect.Effect<unknown, unknown>
             const executeEncoded = Effect.gen(function* () {
               done.set(executionId, [...(done.get(executionId) ?? []), activity.name])
-              if (doubled.get(executionId)?.test(activity.name) === true) yield* Effect.exit(once)
+              const twice = doubled.get(executionId)
+              if (twice?.activities.test(activity.name) === true) {
+                yield* Effect.exit(once)
+                yield* Effect.promise(twice.between)
+              }
               const exit = yield* Effect.exit(once)
               yield* at("inside")
               return yield* exit
@@ -112,8 +116,8 @@ export const startInProcess = async (
       holds.set(`${executionId} ${activity} ${phase}`, { reach: reached.resolve, opened: opened.promise })
       return { reached: reached.promise, open: opened.resolve }
     },
-    twice: (executionId, activities) => {
-      doubled.set(executionId, activities)
+    twice: (executionId, activities, between = () => Promise.resolve()) => {
+      doubled.set(executionId, { activities, between })
     },
     done: (executionId) => done.get(executionId) ?? [],
     cancel: async (payload) => {

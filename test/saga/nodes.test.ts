@@ -160,3 +160,26 @@ test.each(Object.entries(modes))("a flow that fails at any step leaves nothing: 
   expect(await callAgain(worker, world, heir, "do")).toEqual(nodes)
   expect(await everything(world)).toEqual(settled)
 })
+
+test("a flow whose actions are repeated after others took all that was left keeps what it took first", async () => {
+  await createPool("few", "10.9.2.1-10.9.2.3")
+  const payload = creating("between", "ok")
+  const { executionId, operationId } = await idsOf(payload)
+  const taken: Array<string> = []
+  const others = async () => {
+    for (;;) {
+      const [row] = await world.session.rows(
+        "select outcome, host(address) as address from ipam.allocate('default', 'few', gen_random_uuid())",
+      )
+      if (row?.["outcome"] !== "allocated") return expect(row?.["outcome"]).toBe("exhausted")
+      taken.push(String(row["address"]))
+    }
+  }
+  worker.twice(executionId, /^(?!record).*\/do$/, others)
+  expect(await worker.create({ ...payload, pools: { ...pools, v4: "few", external: "external" } })).toBe("succeeded")
+  const own = (await addressesOf(world, operationId)).map(({ address }) => address)
+  expect(own).toHaveLength(3)
+  expect(taken).toHaveLength(2)
+  expect(own.filter((address) => taken.includes(address))).toEqual([])
+  expect(await world.doctor()).toEqual([])
+})

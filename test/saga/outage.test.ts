@@ -52,6 +52,30 @@ test.each([
   },
 )
 
+test.each([forward, back])(
+  "a flow on its way $way, whose worker has given it up in a long outage, is ended by it all the same",
+  { timeout: 90_000 },
+  async ({ way, temper, requests, end }) => {
+    const payload = creating(`${way}-long`, temper)
+    const held = holdRequests(world.devices, requests, "after")
+    const worker = startWorker(world, { port, start: [payload], takeoverSeconds: 3 })
+    try {
+      await held.reached
+      await world.cut()
+      await pause(7000)
+      held.open()
+      await world.start()
+      expect(await worker.ended(payload.request)).toMatch(temper === "ok" ? /^succeeded$/ : /DeviceRefused/)
+      const { operationId } = await idsOf(payload)
+      expect((await world.states()).get(operationId)).toBe(end)
+      expect(await disagreements(world)).toEqual([])
+    } finally {
+      held.open()
+      await kill(worker)
+    }
+  },
+)
+
 test(
   "a crowd of flows, which the outage meets anywhere, is ended by the same worker",
   { timeout: 90_000 },
