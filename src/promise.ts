@@ -32,6 +32,7 @@ export type { Pruned } from "./operations/pruning.ts"
 export type { Reconciled } from "./operations/Reconciler.ts"
 export type { Pool, PoolRange } from "./domain/pool.ts"
 export * from "./domain/errors.ts"
+export { operationIdOf } from "./saga/operationId.ts"
 
 /** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */
 export interface CallOptions {

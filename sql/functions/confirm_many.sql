@@ -23,7 +23,7 @@ begin
       set confirmed_at = v_now, expires_at = null
       where a.vrf = confirm_many.vrf and a.request_id = confirm_many.request_id and a.slot = any (slots)
         and a.confirmed_at is null;
-      return query select (ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots)).*;
+      return query select h.* from ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots) h;
       return;
     end if;
     -- A slot that was not there may have come since: then no slot is refused, and all are looked at again.

@@ -23,7 +23,7 @@ begin
       set expires_at = v_expires_at
       where a.vrf = extend_many.vrf and a.request_id = extend_many.request_id and a.slot = any (slots)
         and a.confirmed_at is null;
-      return query select (ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots)).*;
+      return query select h.* from ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots) h;
       return;
     end if;
     -- A slot that was not there may have come since: then no slot is refused, and all are looked at again.

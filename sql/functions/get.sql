@@ -3,7 +3,8 @@ create or replace function ipam.get(vrf text, request_id uuid, slot text default
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$
-  select (ipam.listed(a)).*
+  select x.*
   from ipam.allocation a
+    cross join lateral ipam.listed(a) x
   where a.vrf = get.vrf and a.request_id = get.request_id and a.slot = get.slot;
 $function$;

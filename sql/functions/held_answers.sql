@@ -3,16 +3,7 @@ create or replace function ipam.held_answers(outcome text, vrf text, request_id 
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
-  select
-    (ipam.answer_for(
-      case
-        when (known.a).request_id is null then 'not_found'
-        when (known.a).release_reason = 'expired' then 'expired'
-        when (known.a).released_at is not null then 'key_released'
-        else held_answers.outcome
-      end,
-      held_answers.vrf, null, held_answers.request_id, s.slot, known.a, ipam.tombstone(known.a)
-    )).*
+  select x.*
   from unnest(held_answers.slots) with ordinality s (slot, ordinal)
     left join lateral (
       select a
@@ -20,5 +11,14 @@ as $function$
       where a.vrf = held_answers.vrf and a.request_id = held_answers.request_id and a.slot = s.slot
       limit 1
     ) known on true
+    cross join lateral ipam.answer_for(
+      case
+        when (known.a).request_id is null then 'not_found'
+        when (known.a).release_reason = 'expired' then 'expired'
+        when (known.a).released_at is not null then 'key_released'
+        else held_answers.outcome
+      end,
+      held_answers.vrf, null, held_answers.request_id, s.slot, known.a, ipam.tombstone(known.a)
+    ) x
   order by s.ordinal;
 $function$;

@@ -33,8 +33,7 @@ begin
   perform ipam.free_units(release_many.vrf, v_released, v_now);
 
   return query
-  select
-    (x.answer).*
+  select x.*
   from unnest(slots) with ordinality s (slot, ordinal)
     left join lateral (
       select a from ipam.allocation a
@@ -42,11 +41,9 @@ begin
       limit 1
     ) known on true
     left join lateral (select r.unit is not null as freed from unnest(v_released) r where r.slot = s.slot) fresh on true
-    cross join lateral (
-      select ipam.answer_for(
-        case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null, release_many.request_id,
-        s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
-      ) as answer
+    cross join lateral ipam.answer_for(
+      case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null, release_many.request_id,
+      s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
     ) x
   order by s.ordinal;
 end

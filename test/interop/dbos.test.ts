@@ -1,8 +1,7 @@
 /** The example for DBOS, on the real thing: its system database is one of its own on the server of the tests. */
 import { DBOS } from "@dbos-inc/dbos-sdk"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
-import { connect, type Ipam } from "../../src/promise.ts"
-import { operationIdOf } from "../../src/saga/operationId.ts"
+import { connect, operationIdOf, type Ipam } from "../../src/promise.ts"
 import { createDatabase, useDatabase, type Session, type TestDatabase } from "../support/database.ts"
 import { registerCreate } from "./dbosFlow.ts"
 import { fakeMachines, type FakeMachines } from "./machines.ts"

@@ -6,8 +6,7 @@
  * that DBOS cancels does no step any more, so it undoes nothing until it is resumed: its addresses go with their ttl.
  */
 import { DBOS } from "@dbos-inc/dbos-sdk"
-import { Contended, DatabaseUnavailable, OperationEnded, type Ipam } from "../../src/promise.ts"
-import { operationIdOf } from "../../src/saga/operationId.ts"
+import { Contended, DatabaseUnavailable, OperationEnded, operationIdOf, type Ipam } from "../../src/promise.ts"
 import type { Machines } from "./machines.ts"
 
 const endless = { retriesAllowed: true, maxAttempts: Number.POSITIVE_INFINITY, intervalSeconds: 0.1, backoffRate: 1 }
