@@ -1,7 +1,8 @@
 /**
  * saga-ipam for programs of Effect: the services, what they take and answer, and their errors.
  *
- * `layer({ url })` gives `Allocator`, `Pools`, `Doctor` and the ledger, `Operations`, with its `Reconciler`. Without Effect, use `saga-ipam/promise`.
+ * `layer({ url })` gives `Allocator`, `Pools`, `Doctor`, the ledger `Operations`, and its `Reconciler`. Without Effect, use
+ * `saga-ipam/promise`.
  */
 export { Allocator, type CallError } from "./allocator/Allocator.ts"
 export { Doctor } from "./allocator/Doctor.ts"

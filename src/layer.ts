@@ -3,18 +3,19 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Allocator, type CallError } from "./allocator/Allocator.ts"
+import { Doctor } from "./allocator/Doctor.ts"
+import { Pools } from "./allocator/Pools.ts"
 import { Database } from "./database/Database.ts"
 import { locate, type ConnectOptions } from "./database/locate.ts"
 import { migrate } from "./database/migrate.ts"
-import { Allocator, type CallError } from "./allocator/Allocator.ts"
 import { Operations } from "./operations/Operations.ts"
 import { Reconciler } from "./operations/Reconciler.ts"
-import { Doctor } from "./allocator/Doctor.ts"
-import { Pools } from "./allocator/Pools.ts"
 
 /**
- * `Allocator`, `Pools`, `Doctor`, `Operations` and `Reconciler` over one pool of connections, with its `Database`. Fails at once when the database does not
- * answer or its schema does not fit. The embedded server is started and migrated; any other is left as it is.
+ * `Allocator`, `Pools`, `Doctor`, `Operations` and `Reconciler` over one pool of connections, with its `Database`. Fails at once
+ * when the database does not answer or its schema does not fit. The embedded server is started and migrated; any other is left
+ * as it is.
  */
 export const layer = (
   options: ConnectOptions = {},

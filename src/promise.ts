@@ -57,7 +57,7 @@ type OfPools = Pools["Service"]
 type OfOperations = Operations["Service"]
 type OfReconciler = Reconciler["Service"]
 
-/** One connected allocator. Its methods need no `this`; what each does stands at `Allocator`, `Pools` and `Operations`. */
+/** One connected allocator. Its methods need no `this`; what each does stands at `Allocator`, `Pools`, `Operations` and `Reconciler`. */
 export interface Ipam {
   readonly allocate: Promised<OfAllocator["allocate"]>
   readonly allocateMany: Promised<OfAllocator["allocateMany"]>

@@ -69,8 +69,8 @@ const within = (least: number, most: number, fallback: number) =>
 /**
  * A run of the reconciler. `graceSeconds`: what was taken or confirmed since then is left alone (default an hour).
  * `settleSeconds`: how long a mark must stand before the release (default ten minutes). `maxShare`: of what a pool holds, more
- * than this may not look orphaned (0 to 1, default 0.25). `perSecond`: releases, at most (default 50). `by`: who says so, for the
- * tombstones.
+ * than this may not look orphaned (0 to 1, default 0.25). `perSecond`: releases, at most (default 50). `sourceTimeoutSeconds`: for
+ * one question about owners (default 30). `by`: who says so, for the tombstones. `dryRun`: nothing is changed. All VRFs without `vrf`.
  */
 export const ReconcileRequest = Schema.Struct({
   vrf: Schema.optional(Name),

@@ -12,7 +12,7 @@ import type { CallError } from "../allocator/Allocator.ts"
 import { method } from "../allocator/metrics.ts"
 import { onlyRow, outcomeOf, reader } from "../allocator/rows.ts"
 import { arrayLiteral } from "../database/connection.ts"
-import { Database, type Row } from "../database/Database.ts"
+import { Database, type Row, type Statement } from "../database/Database.ts"
 import {
   type AmbiguousIdentity,
   type InvalidInput,
@@ -158,12 +158,17 @@ const make = Effect.gen(function* () {
     }
   })
 
+  /** Calls a function on an operation that was begun. */
+  const change = (statement: Statement, call: string, operationId: string, ...rest: ReadonlyArray<string>) =>
+    Effect.flatMap(query(statement, [operationId, ...rest], { call, requestId: operationId }), (rows) =>
+      known(rows, operationId),
+    )
+
   const unwind = method(
     "Operations.unwind",
     Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
       const { operationId } = yield* decode.operation(input)
-      const context = { call: "unwind_operation", requestId: operationId }
-      return yield* known(yield* query(statements.unwind, [operationId], context), operationId)
+      return yield* change(statements.unwind, "unwind_operation", operationId)
     }),
   )
 
@@ -171,9 +176,8 @@ const make = Effect.gen(function* () {
     "Operations.finish",
     Effect.fnUntraced(function* (input: typeof FinishRequest.Encoded) {
       const { operationId, state, result, error } = yield* decode.finish(input)
-      const context = { call: "finish_operation", requestId: operationId }
-      const parameters = [operationId, state, JSON.stringify(result), JSON.stringify(error)]
-      return yield* known(yield* query(statements.finish, parameters, context), operationId)
+      const json = [JSON.stringify(result), JSON.stringify(error)]
+      return yield* change(statements.finish, "finish_operation", operationId, state, ...json)
     }),
   )
 
@@ -181,8 +185,7 @@ const make = Effect.gen(function* () {
     "Operations.markStuck",
     Effect.fnUntraced(function* (input: typeof StuckRequest.Encoded) {
       const { operationId, step, error } = yield* decode.stuck(input)
-      const context = { call: "mark_stuck", requestId: operationId }
-      return yield* known(yield* query(statements.markStuck, [operationId, step, error], context), operationId)
+      return yield* change(statements.markStuck, "mark_stuck", operationId, step, error)
     }),
   )
 
@@ -190,8 +193,7 @@ const make = Effect.gen(function* () {
     "Operations.clearStuck",
     Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
       const { operationId } = yield* decode.operation(input)
-      const context = { call: "clear_stuck", requestId: operationId }
-      return yield* known(yield* query(statements.clearStuck, [operationId], context), operationId)
+      return yield* change(statements.clearStuck, "clear_stuck", operationId)
     }),
   )
 

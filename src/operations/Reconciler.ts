@@ -75,18 +75,17 @@ const make = Effect.gen(function* () {
     const ask = asker(owners, request.sourceTimeoutSeconds)
     const expired = request.dryRun ? 0 : yield* reclaimAll
 
-    const orphans: Array<Orphan> = []
-    const revived: Array<Orphan> = []
+    const found: Array<{ readonly orphans: ReadonlyArray<Orphan>; readonly revived: ReadonlyArray<Orphan> }> = []
     for (const pool of yield* pools.listPools({ vrf: request.vrf })) {
-      const found = yield* findOrphans(query, ask, pool, request.graceSeconds)
-      yield* checkShare(pool, found.orphans.length, request.maxShare)
-      orphans.push(...found.orphans)
-      revived.push(...found.present.filter(({ markedSeconds }) => markedSeconds !== null))
+      const ofPool = yield* findOrphans(query, ask, pool, request.graceSeconds)
+      yield* checkShare(pool, ofPool.orphans.length, request.maxShare)
+      found.push(ofPool)
     }
+    const orphans = found.flatMap((ofPool) => ofPool.orphans)
     const looked = { expired, orphans: orphans.map(({ allocation }) => allocation) }
     if (request.dryRun) return { ...looked, marked: 0, released: [] }
 
-    yield* clear(revived)
+    yield* clear(found.flatMap(({ revived }) => revived))
     const marked = yield* mark(
       orphans.filter(({ markedSeconds }) => markedSeconds === null),
       request.by,

@@ -32,7 +32,7 @@ const toOrphan = (row: Row): Orphan => {
   return { allocation, owner: { vrf, ...owner }, ...readMark(row["detail"]) }
 }
 
-/** What a pool holds for absent owners, and for present ones, of what is older than the grace period and nothing works on. */
+/** Of what is older than the grace period and nothing works on: what a pool holds for absent owners, and what is marked although its owner is there. */
 export const findOrphans = Effect.fnUntraced(function* <E, R>(
   query: Query,
   ask: Ask<E, R>,
@@ -40,7 +40,7 @@ export const findOrphans = Effect.fnUntraced(function* <E, R>(
   graceSeconds: number,
 ) {
   const orphans: Array<Orphan> = []
-  const present: Array<Orphan> = []
+  const revived: Array<Orphan> = []
   let after: string | null = null
   for (;;) {
     const rows: ReadonlyArray<Row> = yield* query(statements.orphanCandidates, [vrf, name, graceSeconds, after, PAGE], {
@@ -51,8 +51,8 @@ export const findOrphans = Effect.fnUntraced(function* <E, R>(
     const page = rows.map(toOrphan)
     const asked = yield* ask(page)
     orphans.push(...asked.absent)
-    present.push(...asked.present)
-    if (page.length < PAGE) return { orphans, present }
+    revived.push(...asked.present.filter(({ markedSeconds }) => markedSeconds !== null))
+    if (page.length < PAGE) return { orphans, revived }
     after = page.at(-1)?.allocation.address ?? null
   }
 })

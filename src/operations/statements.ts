@@ -5,6 +5,8 @@ import { Operation as OperationSchema } from "../domain/operation.ts"
 import { reader } from "../allocator/rows.ts"
 
 const call = (text: string): Statement => ({ text: `select * from ipam.${text}`, repeatable: true })
+/** A call that answers one value a row. */
+const value = (text: string): Statement => ({ text: `select ipam.${text}`, repeatable: true })
 
 export const begin = call(
   "begin_operation($1, $2, $3, $4::text::jsonb, $5::text[], $6::text[], $7::text[], execution_id => $8)",
@@ -14,35 +16,20 @@ export const finish = call("finish_operation($1, $2, $3::text::jsonb, $4::text::
 export const markStuck = call("mark_stuck($1, $2, $3)")
 export const clearStuck = call("clear_stuck($1)")
 export const get = call("get_operation($1)")
-export const hasPending: Statement = {
-  text: "select ipam.has_pending_operation($1, $2, $3) as pending",
-  repeatable: true,
-}
+export const hasPending = value("has_pending_operation($1, $2, $3) as pending")
 export const pending = call("pending_operations($1, $2, $3)")
 export const latest = call("latest_operation($1, $2, $3)")
 export const history = call("list_operations($1, $2, $3, $4::bigint, $5::int)")
 export const byState = call("list_operations_by_state($1, $2::bigint, $3::int)")
-export const targetVrfs: Statement = { text: "select ipam.target_vrfs($1, $2) as vrf", repeatable: true }
-export const identityVrfs: Statement = { text: "select ipam.identity_vrfs($1, $2) as vrf", repeatable: true }
+export const targetVrfs = value("target_vrfs($1, $2) as vrf")
+export const identityVrfs = value("identity_vrfs($1, $2) as vrf")
 export const prunable = call("prunable_operations($1::double precision, $2::bigint, $3::int)")
-export const pruneOperations: Statement = {
-  text: "select ipam.prune_operations($1::double precision, $2::uuid[]) as pruned",
-  repeatable: true,
-}
+export const pruneOperations = value("prune_operations($1::double precision, $2::uuid[]) as pruned")
 export const orphanCandidates = call("orphan_candidates($1, $2, $3::double precision, $4::inet, $5::int)")
-export const markOrphans: Statement = {
-  text: "select ipam.mark_orphans($1, $2::uuid[], $3::text[], $4::bigint[], $5) as count",
-  repeatable: true,
-}
-export const clearOrphanMarks: Statement = {
-  text: "select ipam.clear_orphan_marks($1, $2::uuid[], $3::text[]) as count",
-  repeatable: true,
-}
+export const markOrphans = value("mark_orphans($1, $2::uuid[], $3::text[], $4::bigint[], $5) as count")
+export const clearOrphanMarks = value("clear_orphan_marks($1, $2::uuid[], $3::text[]) as count")
 export const releaseOrphan = call("release_orphan($1, $2, $3, $4::bigint, $5, $6, $7::double precision)")
-export const pruneKeys: Statement = {
-  text: "select ipam.prune_keys($1::double precision, $2::int) as pruned",
-  repeatable: true,
-}
+export const pruneKeys = value("prune_keys($1::double precision, $2::int) as pruned")
 
 const read = reader("an operation", OperationSchema)
 
