@@ -71,6 +71,9 @@ export const isIpamError: (value: unknown) => value is IpamError = Schema.is(Ipa
 /** The facts of any failure; what is not an `IpamError` has those of a defect. */
 export const factsOf = (error: unknown): ErrorFacts => (isIpamError(error) ? errorFacts[error._tag] : defectFacts)
 
+/** Whether the same call with the same key is right after this failure. */
+export const isRepeatable = (error: unknown): boolean => factsOf(error).saga === "repeat"
+
 const encode = Schema.encodeSync(IpamError)
 
 /**

@@ -5,17 +5,15 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Activity from "effect/workflow/Activity"
-import * as Workflow from "effect/workflow/Workflow"
 import { WorkflowInstance } from "effect/workflow/WorkflowEngine"
-import { errorFacts, isIpamError } from "../domain/errorFacts.ts"
+import { isRepeatable } from "../domain/errorFacts.ts"
 import { IpamError, OperationEnded } from "../domain/errors.ts"
 import { OperationState, type Operation } from "../domain/operation.ts"
 import type { Beginning, PlainSchema } from "../operations/defineOperation.ts"
 import { Operations } from "../operations/Operations.ts"
-import { inWords, noteUnwinding, openRun, suspendUntilResumed, whileOurs } from "./run.ts"
+import { inWords, onFailure, openRun, pauses, suspendUntilResumed } from "./run.ts"
 
 /** What was decided, and the error that led to it, as JSON; `null` when it was a cancellation. */
 const Decision = Schema.Struct({ unwinds: Schema.Boolean, failure: Schema.NullOr(Schema.Unknown) })
@@ -69,24 +67,22 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       decideToUnwind: (exit) => Effect.map(decide(exit), ({ unwinds }) => unwinds),
     })
 
-    yield* Workflow.addFinalizer((exit) =>
-      Exit.isSuccess(exit) || rerun
+    yield* onFailure((exit) =>
+      rerun
         ? Effect.void
-        : whileOurs(
-            Effect.flatMap(Effect.andThen(noteUnwinding(exit), decide(exit)), ({ unwinds, failure }) =>
-              unwinds
-                ? Activity.make({
-                    name: "saga/unwound",
-                    execute: Effect.gen(function* () {
-                      const error =
-                        failure ?? (yield* Effect.orDie(Schema.encodeUnknownEffect(errorJson)(flow.cancelled)))
-                      yield* insist(
-                        stateOf(operations.finish({ operationId, state: "unwound", error: error as Schema.Json })),
-                      )
-                    }),
-                  })
-                : Effect.void,
-            ),
+        : Effect.flatMap(decide(exit), ({ unwinds, failure }) =>
+            unwinds
+              ? Activity.make({
+                  name: "saga/unwound",
+                  execute: Effect.gen(function* () {
+                    const error =
+                      failure ?? (yield* Effect.orDie(Schema.encodeUnknownEffect(errorJson)(flow.cancelled)))
+                    yield* insist(
+                      stateOf(operations.finish({ operationId, state: "unwound", error: error as Schema.Json })),
+                    )
+                  }),
+                })
+              : Effect.void,
           ),
     )
 
@@ -150,15 +146,8 @@ const stateOf = <E, R>(call: Effect.Effect<Operation, E | OperationEnded, R>) =>
 
 const isEnded = (state: OperationState): boolean => state === "succeeded" || state === "unwound"
 
-const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered,
-)
-
 const whileRepeatable = <A, E, R>(call: Effect.Effect<A, E, R>) =>
-  Effect.retry(call, {
-    while: (error: E) => isIpamError(error) && errorFacts[error._tag].saga === "repeat",
-    schedule: pauses,
-  })
+  Effect.retry(call, { while: isRepeatable, schedule: pauses })
 
 /** Repeats until there is an answer. Any other error than that of an outage waits for an operator. */
 const insist = <A, E, R>(call: Effect.Effect<A, E, R>) =>

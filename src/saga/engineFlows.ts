@@ -14,7 +14,7 @@ import { Abandon, ShardGroup } from "effect/cluster/ClusterSchema"
 import { EntityId } from "effect/cluster/EntityId"
 import { Sharding } from "effect/cluster/Sharding"
 import { WorkflowEngine, WorkflowInstance } from "effect/workflow/WorkflowEngine"
-import { Unwinding } from "./run.ts"
+import { Finalizing } from "./run.ts"
 
 /** How often is looked whether a flow that unwinds still is of this worker, in milliseconds. */
 const LOOK_MS = 250
@@ -41,7 +41,7 @@ export const movable = <E, R>(
 
       const activityExecute: WorkflowEngine["Service"]["activityExecute"] = (activity, attempt) =>
         Effect.gen(function* () {
-          if (!(yield* Unwinding)) return yield* engine.activityExecute(activity, attempt)
+          if (!(yield* Finalizing)) return yield* engine.activityExecute(activity, attempt)
           if (yield* isLost) return yield* abandon
           // Fibers of their own, since this one cannot be interrupted, or was before. An answer that comes too late, from the
           // next worker, is for nobody.

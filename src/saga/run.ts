@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
 import { Abandon } from "effect/cluster/ClusterSchema"
 import * as Workflow from "effect/workflow/Workflow"
 import { WorkflowInstance, type WorkflowEngine } from "effect/workflow/WorkflowEngine"
@@ -70,15 +71,6 @@ export const currentRun: Effect.Effect<Run, never, WorkflowInstance> = Effect.ma
 )
 
 /**
- * Tells the engine, in a finalizer of a run that failed, that a cancellation has nothing to add. Else the engine would do nothing
- * new in a run that is to be cancelled, not even undo, until that run has an answer, which it then never gets.
- */
-export const noteUnwinding = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, WorkflowInstance> =>
-  Effect.map(WorkflowInstance, (instance) => {
-    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) instance.interrupted = true
-  })
-
-/**
  * Ends this run without a result and without undoing anything, until an operator resumes the flow or cancels it. The next run
  * does again what stopped here. Works in a body and in an activity.
  */
@@ -89,25 +81,35 @@ export const suspendUntilResumed = (cause: Cause.Cause<unknown>): Effect.Effect<
     return Workflow.suspend(instance)
   })
 
-/** Whether a flow is in its finalizers, which nothing interrupts. */
-export const Unwinding = Context.Reference<boolean>("saga-ipam/saga/Unwinding", { defaultValue: () => false })
+/** Whether a flow is in what `onFailure` registered, which nothing interrupts. */
+export const Finalizing = Context.Reference<boolean>("saga-ipam/saga/Finalizing", { defaultValue: () => false })
 
 /**
- * What a finalizer of a flow does. Once this worker has lost the flow, it does nothing more of it: the next run of the flow comes
- * here again, on the worker that has it then.
+ * Registers what the flow does when it has failed or was cancelled. Once this worker has lost the flow, it does nothing more of
+ * it: the next run of the flow comes here again, on the worker that has it then.
  */
-export const whileOurs = <R>(
-  finalizer: Effect.Effect<void, never, R>,
-): Effect.Effect<void, never, R | WorkflowInstance> =>
-  Effect.flatMap(WorkflowInstance, (instance) =>
-    Effect.onError(Effect.provideService(finalizer, Unwinding, true), (cause) =>
-      Effect.sync(() => {
-        instance.abandoned ||= cause.reasons.some(
-          (reason) => reason._tag === "Interrupt" && reason.annotations.has(Abandon.key),
-        )
-      }),
-    ),
+export const onFailure = <R>(finalizer: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void, never, R>) =>
+  Workflow.addFinalizer<R | WorkflowInstance>((exit) =>
+    Exit.isSuccess(exit)
+      ? Effect.void
+      : Effect.flatMap(WorkflowInstance, (instance) => {
+          // A cancellation has nothing to add then. Else the engine would do nothing new in a run that is to be cancelled, not even
+          // undo, until that run has an answer, which it then never gets.
+          if (!Cause.hasInterruptsOnly(exit.cause)) instance.interrupted = true
+          return Effect.onError(Effect.provideService(finalizer(exit), Finalizing, true), (cause) =>
+            Effect.sync(() => {
+              instance.abandoned ||= cause.reasons.some(
+                (reason) => reason._tag === "Interrupt" && reason.annotations.has(Abandon.key),
+              )
+            }),
+          )
+        }),
   )
+
+/** Between two tries of a call that may be made again. */
+export const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spaced("5 seconds")]).pipe(
+  Schedule.jittered,
+)
 
 /** One line on what went wrong, for the ledger and the log. */
 export const inWords = (cause: Cause.Cause<unknown>): string => {

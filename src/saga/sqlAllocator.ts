@@ -24,7 +24,7 @@ import { Allocator, type CallError } from "../allocator/Allocator.ts"
 import { Database, type Parameter, type Row, type Statement } from "../database/Database.ts"
 import { toDomainError, toFailure, type CallContext, type Failure } from "../database/outcome.ts"
 import { checkVersion, type SchemaVersion } from "../database/version.ts"
-import { errorFacts, isIpamError } from "../domain/errorFacts.ts"
+import { isRepeatable } from "../domain/errorFacts.ts"
 import { Operations } from "../operations/Operations.ts"
 
 /**
@@ -53,10 +53,7 @@ export const allOrNothing = <A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effe
 /** Breaks a transaction that is not broken yet, so that no answer can be recorded in it. */
 const breaking = "do $$ begin raise exception 'the activity is done again'; end $$"
 
-const mustRepeat = (cause: Cause.Cause<unknown>): boolean => {
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  return isIpamError(error) && errorFacts[error._tag].saga === "repeat"
-}
+const mustRepeat = (cause: Cause.Cause<unknown>): boolean => Option.exists(Cause.findErrorOption(cause), isRepeatable)
 
 const noScript = new Error("A script brings its own transaction, which has no place in one of SqlClient")
 

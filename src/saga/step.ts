@@ -12,10 +12,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Activity from "effect/workflow/Activity"
-import * as Workflow from "effect/workflow/Workflow"
 import type { WorkflowInstance } from "effect/workflow/WorkflowEngine"
-import { errorFacts, isIpamError } from "../domain/errorFacts.ts"
-import { currentRun, inWords, noteUnwinding, suspendUntilResumed, whileOurs, type Engine, type Run } from "./run.ts"
+import { factsOf, isRepeatable } from "../domain/errorFacts.ts"
+import { currentRun, inWords, onFailure, pauses, suspendUntilResumed, type Engine, type Run } from "./run.ts"
 
 /** What a step is made of. `Success` and `Failure` are stored with the flow, so they are frozen once released. */
 export interface StepOptions<Success extends Schema.Top, Failure extends Schema.Top, R, R2> {
@@ -63,14 +62,10 @@ export const step = <
   })
 
 const registerUndo = <R2>(run: Run, name: string, undo: Effect.Effect<unknown, unknown, R2>) =>
-  Workflow.addFinalizer<R2 | Engine>((exit) =>
-    Exit.isSuccess(exit)
-      ? Effect.void
-      : whileOurs(
-          Effect.flatMap(Effect.andThen(noteUnwinding(exit), run.decideToUnwind(exit)), (unwinds) =>
-            unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
-          ),
-        ),
+  onFailure<R2 | Engine>((exit) =>
+    Effect.flatMap(run.decideToUnwind(exit), (unwinds) =>
+      unwinds ? Activity.make({ name: `${name}/undo`, execute: untilUndone(run, name, undo) }) : Effect.void,
+    ),
   )
 
 /** An earlier run of the flow decided to unwind, and this step was not recorded then: it must not be done now. */
@@ -78,19 +73,13 @@ class Unwinding extends Error {
   override readonly name = "Unwinding"
 }
 
-const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered,
-)
-
 const forward = <Success extends Schema.Top, Failure extends Schema.Top, R, R2>(
   run: Run,
   name: string,
   options: StepOptions<Success, Failure, R, R2>,
 ): Effect.Effect<Success["Type"], Failure["Type"], R | WorkflowInstance> => {
-  const repeats =
-    options.repeat ?? ((error: Failure["Type"]) => isIpamError(error) && errorFacts[error._tag].saga === "repeat")
   const attempts = Effect.retry(options.do, {
-    while: repeats,
+    while: options.repeat ?? isRepeatable,
     schedule: Schedule.while(
       pauses,
       ({ elapsed }) => elapsed < Duration.toMillis(Duration.fromInputUnsafe(options.repeatFor ?? "10 minutes")),
@@ -108,8 +97,8 @@ const forward = <Success extends Schema.Top, Failure extends Schema.Top, R, R2>(
 /** Whether a failure must not unwind the flow by itself: a defect, or an error that waits for an operator. */
 const holds = (cause: Cause.Cause<unknown>): boolean => {
   if (Cause.hasDies(cause)) return true
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  return isIpamError(error) && (errorFacts[error._tag].saga === "stop" || errorFacts[error._tag].saga === "stuck")
+  const error = Cause.findErrorOption(cause)
+  return Option.isSome(error) && ["stop", "stuck"].includes(factsOf(error.value).saga)
 }
 
 /** After so many failures an undo is reported as stuck; it goes on all the same. */
