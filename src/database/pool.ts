@@ -118,19 +118,23 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     return (job.stopping ??= cancelUntilEnded(job, connection, running))
   }
 
-  /** The request is repeated: one that arrives between two messages of a statement is without effect. */
+  /**
+   * The request is repeated: one that arrives between two messages of a statement is without effect. One that is not known to
+   * have arrived costs the connection: it may be on its way, and would hit the statement that comes next.
+   */
   const cancelUntilEnded = async (job: Job, connection: Connection, running: Running) => {
     const bound = performance.now() + stopBoundMs
+    const leftMs = () => Math.max(0, bound - performance.now())
     const over = running.rows.then(ignore, ignore)
     await new Promise((resolve) => setImmediate(resolve))
-    for (let pauseMs = 10; !job.settled; pauseMs *= 2) {
-      const leftMs = bound - performance.now()
-      // Not delivered: it was not sent yet, the server cannot be reached, or does not react. None of these is worth a wait.
-      if (leftMs <= 0 || (await within(leftMs, running.cancel())) !== true) break
-      await within(Math.min(pauseMs, leftMs), over)
+    // Not delivered: it was not sent yet, the server cannot be reached, or does not react. None of these is worth a wait.
+    let delivered = true
+    for (let pauseMs = 10; !job.settled && delivered && leftMs() > 0; pauseMs *= 2) {
+      delivered = (await within(leftMs(), running.cancel())) === true
+      if (delivered) await within(Math.min(pauseMs, leftMs()), over)
     }
+    if (!job.settled || !delivered) discard(connection)
     if (!job.settled) {
-      discard(connection)
       await within(stopBoundMs, over)
       busy.delete(job)
       finish(job, new DeadlinePassed(true), noRows)

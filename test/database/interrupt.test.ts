@@ -1,0 +1,111 @@
+/**
+ * A caller that is interrupted: its statement is cancelled, and nobody else's. A statement that is cancelled by mistake is
+ * repeated, so the repetition is what tells: sequences are not rolled back.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { connect, createServer, type AddressInfo, type Socket } from "node:net"
+import { setTimeout } from "node:timers/promises"
+import { beforeAll, beforeEach, describe, expect, test } from "vitest"
+import type { Statement } from "../../src/database/Database.ts"
+import { nobodyBusy, put, useCalls, waiting } from "./calls.ts"
+
+const { database, owner, effects, withDatabase } = useCalls()
+const sleep = (seconds: number): Statement => ({ text: `select pg_sleep(${String(seconds)})`, repeatable: false })
+const count = (seconds: number): Statement => ({
+  text: `select nextval('runs') as run, pg_sleep(${String(seconds)}) is null as slept`,
+  repeatable: false,
+})
+
+beforeAll(() => owner().run("create sequence runs"))
+beforeEach(() => owner().run("alter sequence runs restart"))
+
+describe("a caller that is interrupted", () => {
+  test("leaves nothing running on the server, and the key free for the next try", async () => {
+    await withDatabase({ max: 1 }, async ({ start, call }) => {
+      await owner().run("select pg_advisory_lock(7)")
+      const fiber = start(put, ["k"])
+      await owner().until(waiting)
+      await Effect.runPromise(Fiber.interrupt(fiber))
+      expect(await owner().rows(waiting)).toEqual([])
+      expect(await effects()).toEqual([])
+      await owner().run("select pg_advisory_unlock_all()")
+      expect(await call(put, ["k"])).toEqual([{ key: "k" }])
+    })
+  })
+
+  test("does not take another's statement with it: the connection is free only when the cancel has passed", async () => {
+    await withDatabase({ max: 1 }, async ({ start, call }) => {
+      for (let round = 1; round <= 200; round++) {
+        const fiber = start(sleep(0.001), [])
+        const next = call(count(0.002), [])
+        await setTimeout(round % 3)
+        await Effect.runPromise(Fiber.interrupt(fiber))
+        expect(await next).toEqual([{ run: String(round), slept: false }])
+      }
+    })
+  })
+
+  test("before a connection was free sends nothing", async () => {
+    await withDatabase({ max: 1 }, async ({ start, call }) => {
+      await owner().run("select pg_advisory_lock(7)")
+      const first = call(put, ["first"])
+      await owner().until(waiting)
+      const second = start(put, ["second"])
+      await Effect.runPromise(Fiber.interrupt(second))
+      await owner().run("select pg_advisory_unlock_all()")
+      await first
+      await owner().until(nobodyBusy)
+      expect(await effects()).toEqual(["first"])
+    })
+  })
+
+  test("leaves its connection to nobody when the cancel may still be on its way", async () => {
+    const slow = await proxyWithSlowCancels(2500)
+    try {
+      await withDatabase({ host: "127.0.0.1", port: slow.port, ssl: false, max: 1 }, async ({ start, call }) => {
+        await call(count(0), [])
+        const fiber = start(sleep(0.5), [])
+        const next = call(count(1), [])
+        await owner().until(nobodyBusy.replace("not exists", "exists"))
+        await Effect.runPromise(Fiber.interrupt(fiber))
+        expect(await next).toEqual([{ run: "2", slept: false }])
+      })
+    } finally {
+      await slow.close()
+    }
+  })
+})
+
+/** The first number of a CancelRequest of the protocol, after its length. */
+const cancelRequestCode = 80877102
+
+/** Passes everything on to the server of the tests, and requests to cancel only after a while. */
+const proxyWithSlowCancels = async (delayMs: number) => {
+  const { host, port } = database().options()
+  const upstream = host?.startsWith("/")
+    ? { path: `${host}/.s.PGSQL.${String(port)}` }
+    : { host: host ?? "localhost", port: port ?? 5432 }
+  const sockets = new Set<Socket>()
+  const proxy = createServer((client) => {
+    const server = connect(upstream)
+    for (const socket of [client, server]) sockets.add(socket.on("error", () => undefined))
+    const passOn = (first: Buffer) => {
+      server.write(first)
+      client.pipe(server).pipe(client)
+    }
+    client.once("data", (first: Buffer) => {
+      client.pause()
+      const isCancel = first.readInt32BE(4) === cancelRequestCode
+      globalThis.setTimeout(passOn, isCancel ? delayMs : 0, first)
+    })
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    close: async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => proxy.close(resolve))
+    },
+  }
+}
