@@ -13,25 +13,18 @@ set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare
-  v_answers ipam.answer[];
+  v_refused ipam.answer[];
   v_now timestamptz := clock_timestamp();
 begin
   perform ipam.check_request(confirm_many.vrf, confirm_many.request_id, slots);
-  loop
-    if ipam.lock_held(confirm_many.vrf, confirm_many.request_id, slots) = cardinality(slots) then
-      update ipam.allocation a
-      set confirmed_at = v_now, expires_at = null
-      where a.vrf = confirm_many.vrf and a.request_id = confirm_many.request_id and a.slot = any (slots)
-        and a.confirmed_at is null;
-      return query select h.* from ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots) h;
-      return;
-    end if;
-    -- A slot that was not there may have come since: then no slot is refused, and all are looked at again.
-    v_answers := array(select h from ipam.held_answers('withheld', confirm_many.vrf, confirm_many.request_id, slots) h);
-    if exists (select from unnest(v_answers) h where h.outcome <> 'withheld') then
-      return query select * from unnest(v_answers);
-      return;
-    end if;
-  end loop;
+  v_refused := ipam.lock_for_change(confirm_many.vrf, confirm_many.request_id, slots);
+  if v_refused is not null then
+    return query select * from unnest(v_refused);
+    return;
+  end if;
+  update ipam.allocation a
+  set confirmed_at = v_now, expires_at = null
+  where a.vrf = confirm_many.vrf and a.request_id = confirm_many.request_id and a.slot = any (slots) and a.confirmed_at is null;
+  return query select h.* from ipam.held_answers('confirmed', confirm_many.vrf, confirm_many.request_id, slots) h;
 end
 $function$;

@@ -10,28 +10,21 @@ set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare
-  v_answers ipam.answer[];
+  v_refused ipam.answer[];
   v_expires_at timestamptz := clock_timestamp() + make_interval(secs => ttl_seconds);
 begin
   perform ipam.check_request(extend_many.vrf, extend_many.request_id, slots, ttl_seconds => extend_many.ttl_seconds);
   if extend_many.ttl_seconds is null then
     raise exception using errcode = 'invalid_parameter_value', message = 'ttl_seconds: must be given';
   end if;
-  loop
-    if ipam.lock_held(extend_many.vrf, extend_many.request_id, slots) = cardinality(slots) then
-      update ipam.allocation a
-      set expires_at = v_expires_at
-      where a.vrf = extend_many.vrf and a.request_id = extend_many.request_id and a.slot = any (slots)
-        and a.confirmed_at is null;
-      return query select h.* from ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots) h;
-      return;
-    end if;
-    -- A slot that was not there may have come since: then no slot is refused, and all are looked at again.
-    v_answers := array(select h from ipam.held_answers('withheld', extend_many.vrf, extend_many.request_id, slots) h);
-    if exists (select from unnest(v_answers) h where h.outcome <> 'withheld') then
-      return query select * from unnest(v_answers);
-      return;
-    end if;
-  end loop;
+  v_refused := ipam.lock_for_change(extend_many.vrf, extend_many.request_id, slots);
+  if v_refused is not null then
+    return query select * from unnest(v_refused);
+    return;
+  end if;
+  update ipam.allocation a
+  set expires_at = v_expires_at
+  where a.vrf = extend_many.vrf and a.request_id = extend_many.request_id and a.slot = any (slots) and a.confirmed_at is null;
+  return query select h.* from ipam.held_answers('extended', extend_many.vrf, extend_many.request_id, slots) h;
 end
 $function$;

@@ -1,12 +1,16 @@
 /**
  * Where the engine keeps its messages, made to outlast an outage of the database.
  *
+ * A worker that looks for messages claims in one statement those it finds. If its answer is lost with a connection, the engine
+ * would look at them again only ten minutes later.
+ *
  * By itself the engine gives up an answer that it could not write for a second, and whoever waits for the answer of an activity
  * that this worker may not record any more, as it lost the flow with its connection, waits on. In an undo, which cannot be
  * interrupted, that would be for ever, and the worker would not get the flow back before it is started again.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type MalformedMessage, PersistenceError } from "effect/cluster/ClusterError"
@@ -47,6 +51,7 @@ export const insistent = <E, R>(
                   : Effect.fail(error),
               ),
         )
+      let unheard = false
       const activities = new Set<Snowflake>()
       return MessageStorage.of({
         ...storage,
@@ -64,6 +69,12 @@ export const insistent = <E, R>(
         unregisterReplyHandler: (requestId, options) =>
           Effect.suspend(() =>
             storage.unregisterReplyHandler(requestId, activities.has(requestId) ? { interrupt: true } : options),
+          ),
+        // What is under way here is passed over when it is read again.
+        unprocessedMessages: (shards, options) =>
+          Effect.suspend(() => (unheard ? storage.resetShards(shards) : Effect.void)).pipe(
+            Effect.andThen(storage.unprocessedMessages(shards, options)),
+            Effect.onExit((exit) => Effect.sync(() => (unheard = Exit.isFailure(exit)))),
           ),
         saveRequest: (envelope) => insist(storage.saveRequest(envelope)),
         saveEnvelope: (envelope) => insist(storage.saveEnvelope(envelope)),

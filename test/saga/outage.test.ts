@@ -1,6 +1,8 @@
 /** The database server is cut off and started again while a flow is under way: the same worker brings it to its end. */
 import { setTimeout as pause } from "node:timers/promises"
+import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { startFlow } from "../../src/saga/reference/starter.ts"
 import { disagreements, holdRequests } from "./chaos.ts"
 import { openOwnWorld, type OwnWorld } from "./ownServer.ts"
 import { creating, freePort, idsOf, kill, startWorker } from "./support.ts"
@@ -71,6 +73,38 @@ test.each([forward, back])(
       expect(await disagreements(world)).toEqual([])
     } finally {
       held.open()
+      await kill(worker)
+    }
+  },
+)
+
+test(
+  "a message that was claimed as the server went away, which nobody heard, is claimed again",
+  { timeout: 60_000 },
+  async () => {
+    const payload = creating("unheard")
+    const worker = startWorker(world, { port, start: [] })
+    try {
+      await worker.ready
+      // Commits wait for a standby that is not there: they are on disk, and nobody hears of it.
+      await world.session.run("alter system set synchronous_standby_names = 'nobody'")
+      await world.session.rows("select pg_reload_conf()")
+      await world.session.until(
+        "select from pg_settings where name = 'synchronous_standby_names' and setting = 'nobody'",
+      )
+      await world.session.run("alter system reset synchronous_standby_names")
+      const url = `${world.database.url()}&options=${encodeURIComponent("-c synchronous_commit=local")}`
+      await Effect.runPromise(startFlow({ url }, "InstanceCreate", payload, true))
+      await world.session.until(
+        "select from pg_stat_activity where wait_event = 'SyncRep' and query like '%SET last_read%'",
+      )
+      await world.cut()
+      await world.start()
+      const { operationId } = await idsOf(payload)
+      await world.session.until("select from ipam.operation where operation_id = $1 and state = 'succeeded'", [
+        operationId,
+      ])
+    } finally {
       await kill(worker)
     }
   },
