@@ -15,7 +15,6 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type MalformedMessage, PersistenceError } from "effect/cluster/ClusterError"
 import { MessageStorage } from "effect/cluster/MessageStorage"
-import type { Snowflake } from "effect/cluster/Snowflake"
 import { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 
@@ -52,28 +51,13 @@ export const insistent = <E, R>(
               ),
         )
       let unheard = false
-      const activities = new Set<Snowflake>()
-      return MessageStorage.of({
+      const own: MessageStorage["Service"] = MessageStorage.of({
         ...storage,
-        registerReplyHandler: (message) =>
-          Effect.suspend(() => {
-            const { tag, requestId } = message.envelope
-            if (tag !== "activity") return storage.registerReplyHandler(message)
-            activities.add(requestId)
-            return Effect.ensuring(
-              storage.registerReplyHandler(message),
-              Effect.sync(() => activities.delete(requestId)),
-            )
-          }),
-        // The flow is left to the worker that has it next, which may be this one.
-        unregisterReplyHandler: (requestId, options) =>
-          Effect.suspend(() =>
-            storage.unregisterReplyHandler(requestId, activities.has(requestId) ? { interrupt: true } : options),
-          ),
-        // What is under way here is passed over when it is read again.
+        // What is read here is answered through the storage that it is read from. What is under way is passed over when it is
+        // read again.
         unprocessedMessages: (shards, options) =>
           Effect.suspend(() => (unheard ? storage.resetShards(shards) : Effect.void)).pipe(
-            Effect.andThen(storage.unprocessedMessages(shards, options)),
+            Effect.andThen(storage.unprocessedMessages.call(own, shards, options)),
             Effect.onExit((exit) => Effect.sync(() => (unheard = Exit.isFailure(exit)))),
           ),
         saveRequest: (envelope) => insist(storage.saveRequest(envelope)),
@@ -92,7 +76,8 @@ export const insistent = <E, R>(
         repliesForUnfiltered: (requestIds) => insist(storage.repliesForUnfiltered(requestIds)),
         requestIdForPrimaryKey: (key) => insist(storage.requestIdForPrimaryKey(key)),
         resetRequests: (requestIds) => insist(storage.resetRequests(requestIds)),
-        unprocessedMessagesById: (messageIds) => insist(storage.unprocessedMessagesById(messageIds)),
+        unprocessedMessagesById: (messageIds) => insist(storage.unprocessedMessagesById.call(own, messageIds)),
       })
+      return own
     }),
   ).pipe(Layer.provide(messages))

@@ -273,30 +273,3 @@ describe("the gate", () => {
     expect([...first, ...second].map(({ payload }) => payload)).toEqual([4, 3, 2, 1])
   })
 })
-
-describe("allocating under an operation", () => {
-  test("that has ended is refused; a key that it holds replays", async () => {
-    const { operationId: requestId } = await begun()
-    const held = await ipam.allocate({ pool: "web", requestId, slot: "a" })
-    await ipam.finishOperation({ operationId: requestId, state: "succeeded" })
-    const late = ipam.allocate({ pool: "web", requestId, slot: "b" })
-    await expect(late).rejects.toMatchObject({ _tag: "OperationEnded", requestId, status: "succeeded" })
-    const slots = [
-      { slot: "a", pool: "web" },
-      { slot: "c", pool: "web" },
-    ]
-    await expect(ipam.allocateMany({ requestId, slots })).rejects.toBeInstanceOf(OperationEnded)
-    expect(await ipam.allocate({ pool: "web", requestId, slot: "a" })).toEqual({ ...held, outcome: "replayed" })
-    expect(await ipam.allocateMany({ requestId, slots: slots.slice(0, 1) })).toEqual([{ ...held, outcome: "replayed" }])
-    expect((await ipam.list({ vrf: "default", requestId })).length).toBe(1)
-  })
-
-  test("that unwinds still is possible: what it takes is given back by key", async () => {
-    const { operationId: requestId } = await begun()
-    await ipam.unwindOperation({ operationId: requestId })
-    await ipam.release({ requestId, slot: "a" })
-    await expect(ipam.allocate({ pool: "web", requestId, slot: "a" })).rejects.toMatchObject({ _tag: "KeyReleased" })
-    await ipam.finishOperation({ operationId: requestId, state: "unwound" })
-    await expect(ipam.allocate({ pool: "web", requestId, slot: "b" })).rejects.toBeInstanceOf(OperationEnded)
-  })
-})

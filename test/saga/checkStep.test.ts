@@ -54,7 +54,7 @@ describe("a broken step is told, and a sound one is not", () => {
     const rows = (text: string, key: string) => Effect.promise(() => session.rows(text, [key]))
     const broken = await Effect.runPromise(
       checkStep({
-        do: (key) => rows("insert into lease values ($1) on conflict do nothing", key),
+        do: (key) => rows("insert into lease values ($1) on conflict (id) do nothing", key),
         undo: (key) => rows("delete from lease where id = $1", key),
         observe: (key) => Effect.map(rows("select from lease where id = $1", key), ({ length }) => ({ held: length })),
       }),

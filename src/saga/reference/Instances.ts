@@ -78,6 +78,7 @@ begin
   end if;
 end $$`
 const select = `select vrf, id, operation_id as "operationId", state from reference.instance`
+// Either of two keys may stand against it, the operation's own row or another's instance; the look that follows tells which.
 const record = `insert into reference.instance (vrf, id, operation_id, state) values ($1, $2, $3, 'creating')
 on conflict do nothing
 returning id`

@@ -1,0 +1,91 @@
+/** Where the reconciler learns which owners there are: a query, a file, a function. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { layer } from "../../src/layer.ts"
+import { ownersByFile, ownersByQuery } from "../../src/operations/ownerSources.ts"
+import type { OwnerSource } from "../../src/operations/owners.ts"
+import { Reconciler } from "../../src/operations/Reconciler.ts"
+import { OwnersUnreadable } from "../../src/promise.ts"
+import { database, held, ipam, now, take, vrf } from "./machines.ts"
+
+const makeRuntime = () => ManagedRuntime.make(layer({ url: database().url("ipam_operator") }))
+let runtime: ReturnType<typeof makeRuntime>
+
+beforeAll(() => {
+  runtime = makeRuntime()
+})
+afterAll(() => runtime.dispose())
+
+describe("a source", () => {
+  const reconcile = (source: OwnerSource) =>
+    runtime.runPromise(Reconciler.use((reconciler) => reconciler.reconcile(source, now())))
+  const byQuery = (text: string) =>
+    runtime.runPromise(Reconciler.use((reconciler) => reconciler.reconcile(ownersByQuery(text), now())))
+
+  test("may be a query, with or without a VRF", async () => {
+    for (const id of ["a", "b", "c"]) await take(id)
+    const query = (rows: string) => `select kind, id, vrf from (values ${rows}) o (kind, id, vrf);`
+    const done = await byQuery(
+      query(`('machine', 'a', null), ('machine', 'b', '${vrf}'), ('machine', 'c', 'elsewhere')`),
+    )
+    expect(done.released.map((one) => one.owner?.id)).toEqual(["c"])
+    await byQuery("select 'machine' as kind, id from (values ('a')) o (id)")
+    expect(await held()).toEqual(["a"])
+  })
+
+  test.each([
+    ["is no SQL", "selekt"],
+    ["lacks a column", "select 1 as id"],
+    ["fails half-way", "select 'machine' as kind, (1 / (10 - g))::text as id from generate_series(1, 20) g"],
+  ])("that is a query which %s releases nothing", async (_, text) => {
+    await take("a")
+    await expect(byQuery(text)).rejects.toBeInstanceOf(OwnersUnreadable)
+    expect(await held()).toEqual(["a"])
+  })
+
+  test("may be a file; one that is cut short, malformed or not there releases nothing", async () => {
+    for (const id of ["a", "b", "c"]) await take(id)
+    const folder = await mkdtemp(join(tmpdir(), "saga-ipam-test-"))
+    const file = join(folder, "owners.json")
+    const whole = JSON.stringify([
+      { kind: "machine", id: "a" },
+      { kind: "machine", id: "b", vrf },
+      { kind: "machine", id: "c", vrf: "elsewhere" },
+    ])
+    try {
+      for (const text of [whole.slice(0, -1), "", "{}", '[{"kind":"machine"}]', '["a"]']) {
+        await writeFile(file, text)
+        await expect(reconcile(ownersByFile(file))).rejects.toBeInstanceOf(OwnersUnreadable)
+      }
+      await expect(reconcile(ownersByFile(join(folder, "none")))).rejects.toBeInstanceOf(OwnersUnreadable)
+      expect(await held()).toEqual(["a", "b", "c"])
+      await writeFile(file, whole)
+      expect((await reconcile(ownersByFile(file))).released.map((one) => one.owner?.id)).toEqual(["c"])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  test("that waits is interrupted with the run", async () => {
+    await take("a")
+    let interrupted = false
+    const abort = new AbortController()
+    const run = ipam.reconcile(
+      (_, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            interrupted = true
+            reject(new Error("aborted"))
+          })
+          abort.abort(new Error("enough"))
+        }),
+      { ...now(), signal: abort.signal },
+    )
+    await expect(run).rejects.toThrow("enough")
+    expect(interrupted).toBe(true)
+    expect(await held()).toEqual(["a"])
+  })
+})
