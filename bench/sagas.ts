@@ -3,13 +3,13 @@
  * ledger, the addresses and the steps add to what durability costs by itself.
  */
 import { randomUUID } from "node:crypto"
-import { createServer, type AddressInfo } from "node:net"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import * as Activity from "effect/workflow/Activity"
 import * as Workflow from "effect/workflow/Workflow"
+import { freePort } from "../src/demo/freePort.ts"
 import { layer } from "../src/layer.ts"
 import { workerLayer } from "../src/saga/engine.ts"
 import { Devices } from "../src/saga/reference/Devices.ts"
@@ -41,15 +41,6 @@ const atOnce = Layer.succeed(
     remove: () => Effect.void,
   }),
 )
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 const openWorker = async (url: string) => {
   const listen = { host: "127.0.0.1", port: await freePort() }

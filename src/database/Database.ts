@@ -16,10 +16,10 @@ import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../domain/errors.ts"
 import type { Contended, DatabaseUnavailable, SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
 import type { Parameter, Row } from "./connection.ts"
-import { mayRepeat, toDomainError, toFailure, type CallContext, type Failure } from "./outcome.ts"
+import { failWith, mayRepeat, toFailure, type CallContext, type Failure } from "./outcome.ts"
 import { makePool } from "./pool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
-import { checkVersion, type SchemaVersion } from "./version.ts"
+import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./version.ts"
 
 export type { Parameter, Row } from "./connection.ts"
 export type { CallContext } from "./outcome.ts"
@@ -73,8 +73,6 @@ export class Database extends Context.Service<
   static readonly layer = (options: DatabaseOptions): Layer.Layer<Database, InvalidInput> =>
     Layer.effect(Database, make(options))
 }
-
-const readVersion: Statement = { text: "select version, compatible_from from ipam.schema_version", repeatable: true }
 
 /** 25, 50, 100, ... ms, at most a second each and eight in all, each between 0.8 and 1.2 of that. */
 const pauses = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("1 second")]).pipe(
@@ -132,21 +130,10 @@ const make = Effect.fnUntraced(function* (
       )
     })
 
-  const fail = (failure: Failure, context: CallContext): Effect.Effect<never, DatabaseError> => {
-    const error = toDomainError(failure, context)
-    return error === undefined
-      ? Effect.die(new Error(`${context.call}: ${failure.reason}`, { cause: failure.cause }))
-      : Effect.fail(error)
-  }
-
   const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => fail(failure, context))
+    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => failWith(failure, context))
 
-  const context: CallContext = { call: "schema_version" }
-  const schemaVersion = sendUntilAnswered(readVersion, []).pipe(
-    Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
-    Effect.catch((failure) => (failure.kind === "schema" ? Effect.succeed(undefined) : fail(failure, context))),
-  )
+  const schemaVersion = versionIn(sendUntilAnswered(readVersion, []))
 
   let fits = false
   const checkSchema = Effect.suspend(() => (fits ? Effect.void : checkNow))
@@ -170,7 +157,7 @@ const make = Effect.fnUntraced(function* (
     Effect.catch(
       sendUntilAnswered(statement, parameters),
       (failure): Effect.Effect<never, DatabaseError | SchemaError> =>
-        failure.kind === "schema" ? Effect.andThen(checkNow, fail(failure, context)) : fail(failure, context),
+        failure.kind === "schema" ? Effect.andThen(checkNow, failWith(failure, context)) : failWith(failure, context),
     )
 
   return Database.of({
@@ -184,8 +171,3 @@ const make = Effect.fnUntraced(function* (
 })
 
 const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-
-const toVersion = (row: Row): SchemaVersion => ({
-  version: Number(row["version"]),
-  compatibleFrom: Number(row["compatible_from"]),
-})

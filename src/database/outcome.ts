@@ -4,6 +4,7 @@
  * Pure. The rule: what surely wrote nothing may always be repeated; what may have been written only when the call carries its
  * key; what another try cannot mend is reported as it is.
  */
+import * as Effect from "effect/Effect"
 import { Contended, DatabaseUnavailable, InvalidInput } from "../domain/errors.ts"
 import { sqlState } from "./connection.ts"
 import { DeadlinePassed, PoolClosed } from "./pool.ts"
@@ -71,6 +72,17 @@ export const toDomainError = (
     case "bug":
       return undefined
   }
+}
+
+/** Fails with the domain error, or dies of what is none of the caller's. */
+export const failWith = (
+  failure: Failure,
+  context: CallContext,
+): Effect.Effect<never, InvalidInput | Contended | DatabaseUnavailable> => {
+  const error = toDomainError(failure, context)
+  return error === undefined
+    ? Effect.die(new Error(`${context.call}: ${failure.reason}`, { cause: failure.cause }))
+    : Effect.fail(error)
 }
 
 /** The database writes `ttl_seconds: must be above 0`; callers know the field as `ttlSeconds`. */

@@ -1,8 +1,11 @@
 /**
- * Whether the schema in a database and this library fit each other. Pure.
+ * Which schema a database has, and whether it and this library fit each other.
  */
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
+import type { Row } from "./connection.ts"
+import { failWith, type Failure } from "./outcome.ts"
 
 /** The schema that this library is written for; `ipam.schema_version.version` after its migrations. */
 export const SCHEMA_VERSION = 2
@@ -23,3 +26,23 @@ export const checkVersion = (
   if (found.compatibleFrom > library) return Result.fail(new SchemaTooNew({ ...found, library }))
   return Result.succeed(found)
 }
+
+/** Gives the row that `versionIn` reads. */
+export const readVersion = {
+  text: "select version, compatible_from from ipam.schema_version",
+  repeatable: true,
+} as const
+
+/** The version that `readVersion` was answered with; `undefined` when there is no schema. */
+export const versionIn = (answer: Effect.Effect<ReadonlyArray<Row>, Failure>) =>
+  answer.pipe(
+    Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
+    Effect.catch((failure) =>
+      failure.kind === "schema" ? Effect.succeed(undefined) : failWith(failure, { call: "schema_version" }),
+    ),
+  )
+
+const toVersion = (row: Row): SchemaVersion => ({
+  version: Number(row["version"]),
+  compatibleFrom: Number(row["compatible_from"]),
+})

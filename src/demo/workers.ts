@@ -1,7 +1,7 @@
 /** The workers of a demo: processes of their own, so that one of them can be killed. */
 import { spawn, type ChildProcess } from "node:child_process"
-import { createServer, type AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
+import { freePort } from "./freePort.ts"
 
 /** The command, beside this folder, in the sources and in a build. */
 const command = fileURLToPath(new URL(`../cli/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url))
@@ -14,15 +14,6 @@ export interface Workers {
   readonly crash: () => Promise<void>
   readonly close: () => Promise<void>
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 /** Starts two on the database, and resolves when both run. Rejects with what one says when it cannot. */
 export const startWorkers = async (url: string, devices: string): Promise<Workers> => {

@@ -1,12 +1,8 @@
 /**
  * Where the engine keeps its messages, made to outlast an outage of the database.
  *
- * A worker that looks for messages claims in one statement those it finds. If its answer is lost with a connection, the engine
- * would look at them again only ten minutes later.
- *
- * By itself the engine gives up an answer that it could not write for a second, and whoever waits for the answer of an activity
- * that this worker may not record any more, as it lost the flow with its connection, waits on. In an undo, which cannot be
- * interrupted, that would be for ever, and the worker would not get the flow back before it is started again.
+ * By itself the engine gives up an answer that it could not write for a second. And a look for messages claims in one statement
+ * those it finds: if its answer is lost with a connection, the engine looks at them again only ten minutes later.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -22,8 +22,8 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { Allocator, type CallError } from "../allocator/Allocator.ts"
 import { Database, type Parameter, type Row, type Statement } from "../database/Database.ts"
-import { toDomainError, toFailure, type CallContext, type Failure } from "../database/outcome.ts"
-import { checkVersion, type SchemaVersion } from "../database/version.ts"
+import { failWith, toFailure, type CallContext, type Failure } from "../database/outcome.ts"
+import { checkVersion, readVersion, versionIn } from "../database/version.ts"
 import { isRepeatable } from "../domain/errorFacts.ts"
 import { Operations } from "../operations/Operations.ts"
 
@@ -70,28 +70,16 @@ const makeDatabase = Effect.gen(function* () {
       Effect.mapError(failureOf),
     )
 
-  const fail = (failure: Failure, context: CallContext) => {
-    const error = toDomainError(failure, context)
-    return error === undefined
-      ? Effect.die(new Error(`${context.call}: ${failure.reason}`, { cause: failure.cause }))
-      : Effect.fail(error)
-  }
-
   const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    Effect.catch(send(statement, parameters), (failure) => fail(failure, context))
+    Effect.catch(send(statement, parameters), (failure) => failWith(failure, context))
 
-  const schemaVersion = send(readVersion, []).pipe(
-    Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
-    Effect.catch((failure) =>
-      failure.kind === "schema" ? Effect.succeed(undefined) : fail(failure, { call: "schema_version" }),
-    ),
-  )
+  const schemaVersion = versionIn(send(readVersion, []))
   const checkSchema = Effect.flatMap(schemaVersion, (found) => Effect.asVoid(Effect.fromResult(checkVersion(found))))
 
   /** A function that is gone means that the schema was changed under us. In a broken transaction nobody can ask how. */
   const query = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     Effect.catch(send(statement, parameters), (failure): Effect.Effect<never, CallError> => {
-      const failed = fail(failure, context)
+      const failed = failWith(failure, context)
       if (failure.kind !== "schema") return failed
       return Effect.flatMap(Effect.serviceOption(sql.transactionService), (transaction) =>
         Option.isSome(transaction) ? failed : Effect.andThen(checkSchema, failed),
@@ -119,13 +107,6 @@ export const sqlAllocatorLayer: Layer.Layer<Allocator | Operations, CallError, S
   Allocator.layer,
   Operations.layer,
 ).pipe(Layer.provide(Layer.effect(Database, makeDatabase)))
-
-const readVersion: Statement = { text: "select version, compatible_from from ipam.schema_version", repeatable: true }
-
-const toVersion = (row: Row): SchemaVersion => ({
-  version: Number(row["version"]),
-  compatibleFrom: Number(row["compatible_from"]),
-})
 
 /** As our own driver gives a row: int8 and times as text. */
 const asOurs = (row: Row): Row => {

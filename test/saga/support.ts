@@ -1,6 +1,5 @@
 /** What the tests of flows share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
 import { spawn, type ChildProcess } from "node:child_process"
-import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -8,6 +7,8 @@ import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/referen
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
 import type { Orders } from "./child.ts"
+
+export { freePort } from "../../src/demo/freePort.ts"
 
 export type Create = Orders["start"][number]
 
@@ -33,15 +34,6 @@ export interface World {
   readonly doctor: () => Promise<ReadonlyArray<Record<string, unknown>>>
   readonly close: () => Promise<void>
 }
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 /** A database of its own with three pools of 256, 2^64 and 256 units, and devices. */
 export const openWorld = async (
