@@ -6,7 +6,8 @@ import * as flags from "./flags.ts"
 import { printError } from "./output.ts"
 import { connectOptions } from "./services.ts"
 
-const DEFAULT_LISTEN = "127.0.0.1:34431"
+/** A port below those that systems give to outgoing connections, which could be at it when the worker is started again. */
+const DEFAULT_LISTEN = "127.0.0.1:24431"
 /** The bounds of a takeover in seconds: a shorter one takes flows from workers that are only slow. */
 const LEAST_TAKEOVER = 3
 const MOST_TAKEOVER = 86_400

@@ -50,7 +50,7 @@ describe("a worker", () => {
       })
     })
     const cases = [
-      ...["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:34431", ":80"].map((text) => ["listen", text] as const),
+      ...["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:24431", ":80"].map((text) => ["listen", text] as const),
       ...["2.9", "-1", "1e9", "soon"].map((text) => ["takeover", text] as const),
     ]
     const refused = await Promise.all(cases.map(([field, text]) => refusal("worker", `--${field}`, text)))
