@@ -29,8 +29,9 @@ interface Batch {
 }
 
 /**
- * Waits for the database, as long as no other worker takes over. Takes back what was lost with a connection, unless another worker
- * has it by now, or this one heard nothing of the database for so long that another one may have had it meanwhile.
+ * Waits for the database, as long as no other worker takes over. Takes back what was lost with a connection, unless it was given
+ * back, another worker has it by now, or this one heard nothing of the database for so long that another one may have had it
+ * meanwhile.
  */
 export const regaining = <E, R>(
   runners: Layer.Layer<RunnerStorage, E, R>,
@@ -42,19 +43,23 @@ export const regaining = <E, R>(
       const storage = yield* RunnerStorage
       const longest = takeoverSeconds * 1000
       let heardAt = 0
+      /** What the engine was given and did not give back. */
+      const given = new Set<string>()
+      const isGiven = (shard: ShardId) => given.has(String(shard))
 
       const renew = (address: RunnerAddress, asked: ReadonlyArray<ShardId>) => {
         const renewed = Effect.gen(function* () {
           const held = yield* storage.refresh(address, asked)
           const now = yield* Clock.currentTimeMillis
           const lost = asked.filter((shard) => !held.some((one) => Equal.equals(one, shard)))
-          const regained = lost.length > 0 && now - heardAt < longest ? yield* storage.acquire(address, lost) : []
+          const wanted = now - heardAt < longest ? lost.filter(isGiven) : []
+          const regained = wanted.length > 0 ? yield* storage.acquire(address, wanted) : []
           heardAt = now
           return [...held, ...regained]
         })
         // A try on a connection that is gone may hang, and what gives it up makes a new connection.
         return Effect.timeout(renewed, TRY_MS).pipe(
-          Effect.retry(Schedule.while(Schedule.spaced(100), ({ elapsed }) => elapsed < longest)),
+          Effect.retry(Schedule.while(Schedule.spaced(100), ({ elapsed }) => elapsed < longest && asked.some(isGiven))),
           Effect.catchTag("TimeoutError", (cause) => Effect.fail(new PersistenceError({ cause }))),
         )
       }
@@ -74,9 +79,23 @@ export const regaining = <E, R>(
       return RunnerStorage.of({
         ...storage,
         acquire: (address, shards) =>
-          Effect.tap(storage.acquire(address, shards), () =>
-            Effect.map(Clock.currentTimeMillis, (now) => (heardAt = Math.max(heardAt, now))),
+          Effect.tap(storage.acquire(address, shards), (acquired) =>
+            Effect.map(Clock.currentTimeMillis, (now) => {
+              heardAt = Math.max(heardAt, now)
+              for (const shard of acquired) given.add(String(shard))
+            }),
           ),
+        // After what is under way, which may just take it back.
+        release: (address, shard) =>
+          Effect.suspend(() => {
+            given.delete(String(shard))
+            return turn.withPermits(1)(storage.release(address, shard))
+          }),
+        releaseAll: (address) =>
+          Effect.suspend(() => {
+            given.clear()
+            return turn.withPermits(1)(storage.releaseAll(address))
+          }),
         refresh: (address, shards) => {
           const asked = [...shards]
           if (asked.length === 0) return storage.refresh(address, asked)
