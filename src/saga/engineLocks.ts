@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Layer from "effect/Layer"
+import * as MutableHashSet from "effect/MutableHashSet"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import { PersistenceError } from "effect/cluster/ClusterError"
@@ -44,8 +45,8 @@ export const regaining = <E, R>(
       const longest = takeoverSeconds * 1000
       let heardAt = 0
       /** What the engine was given and did not give back. */
-      const given = new Set<string>()
-      const isGiven = (shard: ShardId) => given.has(String(shard))
+      const given = MutableHashSet.empty<ShardId>()
+      const isGiven = (shard: ShardId) => MutableHashSet.has(given, shard)
 
       const renew = (address: RunnerAddress, asked: ReadonlyArray<ShardId>) => {
         const renewed = Effect.gen(function* () {
@@ -82,18 +83,18 @@ export const regaining = <E, R>(
           Effect.tap(storage.acquire(address, shards), (acquired) =>
             Effect.map(Clock.currentTimeMillis, (now) => {
               heardAt = Math.max(heardAt, now)
-              for (const shard of acquired) given.add(String(shard))
+              for (const shard of acquired) MutableHashSet.add(given, shard)
             }),
           ),
         // After what is under way, which may just take it back.
         release: (address, shard) =>
           Effect.suspend(() => {
-            given.delete(String(shard))
+            MutableHashSet.remove(given, shard)
             return turn.withPermits(1)(storage.release(address, shard))
           }),
         releaseAll: (address) =>
           Effect.suspend(() => {
-            given.clear()
+            MutableHashSet.clear(given)
             return turn.withPermits(1)(storage.releaseAll(address))
           }),
         refresh: (address, shards) => {
