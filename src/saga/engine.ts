@@ -79,7 +79,7 @@ const TAKEOVER_SECONDS = 20
 
 const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
   Layer.mergeAll(
-    insistent(SqlMessageStorage.layerWith({ prefix: PREFIX })),
+    insistent(SqlMessageStorage.layerWith({ prefix: PREFIX }), takeoverSeconds),
     regaining(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })), takeoverSeconds),
   ).pipe(Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)), Layer.provide(Digest.layerWebCrypto))
 

@@ -2,11 +2,11 @@
  * Where the engine keeps its messages, made to outlast an outage of the database.
  *
  * By itself the engine gives up an answer that it could not write for a second. And a look for messages claims in one statement
- * those it finds: if its answer is lost with a connection, the engine looks at them again only ten minutes later.
+ * those it finds: if its answer is lost with a connection, or who claimed them was a worker that hung and does not have their
+ * flows any more, the engine looks at them again only ten minutes later.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type MalformedMessage, PersistenceError } from "effect/cluster/ClusterError"
@@ -26,9 +26,13 @@ const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spac
   Schedule.jittered,
 )
 
-/** Repeats what the flows wait for until the database has it. What asks again by itself anyway is left as it is. */
+/**
+ * Repeats what the flows wait for until the database has it. What asks again by itself anyway is left as it is. Claims are
+ * forgotten after a look that failed, and every `claimSeconds`.
+ */
 export const insistent = <E, R>(
   messages: Layer.Layer<MessageStorage, E, R>,
+  claimSeconds: number,
 ): Layer.Layer<MessageStorage, E, R | SqlClient> =>
   Layer.effect(
     MessageStorage,
@@ -46,16 +50,21 @@ export const insistent = <E, R>(
                   : Effect.fail(error),
               ),
         )
-      let unheard = false
+      let forgottenAt = -Infinity
       const own: MessageStorage["Service"] = MessageStorage.of({
         ...storage,
         // What is read here is answered through the storage that it is read from. What is under way is passed over when it is
         // read again.
         unprocessedMessages: (shards, options) =>
-          Effect.suspend(() => (unheard ? storage.resetShards(shards) : Effect.void)).pipe(
-            Effect.andThen(storage.unprocessedMessages.call(own, shards, options)),
-            Effect.onExit((exit) => Effect.sync(() => (unheard = Exit.isFailure(exit)))),
-          ),
+          Effect.clockWith((clock) => {
+            const now = clock.currentTimeMillisUnsafe()
+            const isDue = now - forgottenAt >= claimSeconds * 1000
+            const forget = Effect.tap(storage.resetShards(shards), () => Effect.sync(() => (forgottenAt = now)))
+            return (isDue ? forget : Effect.void).pipe(
+              Effect.andThen(storage.unprocessedMessages.call(own, shards, options)),
+              Effect.onError(() => Effect.sync(() => (forgottenAt = -Infinity))),
+            )
+          }),
         saveRequest: (envelope) => insist(storage.saveRequest(envelope)),
         saveEnvelope: (envelope) => insist(storage.saveEnvelope(envelope)),
         saveReply: (reply) => {

@@ -111,6 +111,31 @@ test(
 )
 
 test(
+  "a message that somebody claimed who does not deal with it is claimed again after the time of a takeover",
+  { timeout: 60_000 },
+  async () => {
+    const payload = creating("unheeded")
+    const worker = startWorker(world, { port, start: [], takeoverSeconds: 3 })
+    try {
+      await worker.ready
+      await world.session.run(`
+        create function claim() returns trigger language plpgsql as $$ begin new.last_read := now(); return new; end $$;
+        create trigger claim before insert on ipam_engine.engine_messages for each row execute function claim();
+      `)
+      const flow = startFlow({ url: world.database.url() }, "InstanceCreate", payload, true)
+      await Effect.runPromise(flow)
+      await world.session.run("drop trigger claim on ipam_engine.engine_messages")
+      const { operationId } = await idsOf(payload)
+      await world.session.until("select from ipam.operation where operation_id = $1 and state = 'succeeded'", [
+        operationId,
+      ])
+    } finally {
+      await kill(worker)
+    }
+  },
+)
+
+test(
   "a crowd of flows, which the outage meets anywhere, is ended by the same worker",
   { timeout: 90_000 },
   async () => {
