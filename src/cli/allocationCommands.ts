@@ -6,7 +6,7 @@ import type { Released } from "../domain/allocation.ts"
 import { allocationTable, allocationText } from "./allocationText.ts"
 import * as flags from "./flags.ts"
 import { print } from "./output.ts"
-import { readOwner, withServices } from "./services.ts"
+import { invalid, readOwner, withServices } from "./services.ts"
 
 const key = { vrf: flags.vrf, request: flags.request, slot: flags.slot }
 
@@ -93,8 +93,7 @@ const release = Command.make(
       )
     }
     if (slot !== undefined) {
-      const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
-      return yield* new InvalidInput({ field: "slot", message: "slot: must be left out with --all" })
+      return yield* invalid("slot", "must be left out with --all")
     }
     const all = yield* withServices(({ allocator }) => allocator.releaseAll({ vrf, requestId }))
     return yield* print(all, allocationTable)

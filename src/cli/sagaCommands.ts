@@ -8,14 +8,9 @@ import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
 import { operationTable, operationText } from "./operationText.ts"
 import { during, print } from "./output.ts"
-import { connectOptions, readOwner, withServices } from "./services.ts"
+import { connectOptions, invalid, readOwner, withServices } from "./services.ts"
 
 const operation = Argument.String("operation").pipe(Argument.withDescription("The id of the operation"))
-
-const invalid = Effect.fnUntraced(function* (field: string, message: string) {
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
-  return yield* new InvalidInput({ field, message: `${field}: ${message}` })
-})
 
 const readJson = (text: string) =>
   Effect.try({ try: (): unknown => JSON.parse(text), catch: () => undefined }).pipe(

@@ -53,14 +53,16 @@ export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect
     return yield* during("Asking the database", Effect.provide(calls, layer(options)))
   })
 
+/** Refuses what was typed for a flag or an argument. Errors are loaded only then: help does without them. */
+export const invalid = Effect.fnUntraced(function* (field: string, message: string) {
+  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  return yield* new InvalidInput({ field, message: `${field}: ${message}` })
+})
+
 /** `KIND/ID` as an owner or a target, the flag's name; refuses with `InvalidInput`. */
 export const readOwner = Effect.fnUntraced(function* (text: string | undefined, field = "owner") {
   if (text === undefined) return undefined
-  const [{ parseOwner }, { InvalidInput }] = yield* Effect.promise(() =>
-    Promise.all([import("../domain/identity.ts"), import("../domain/errors.ts")]),
-  )
+  const { parseOwner } = yield* Effect.promise(() => import("../domain/identity.ts"))
   const parsed = parseOwner(text)
-  return parsed._tag === "Success"
-    ? parsed.success
-    : yield* new InvalidInput({ field, message: `${field}: ${parsed.failure}` })
+  return parsed._tag === "Success" ? parsed.success : yield* invalid(field, parsed.failure)
 })

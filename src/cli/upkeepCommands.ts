@@ -8,7 +8,7 @@ import type { Pruned } from "../operations/pruning.ts"
 import { allocationTable } from "./allocationText.ts"
 import * as flags from "./flags.ts"
 import { details, print } from "./output.ts"
-import { withServices } from "./services.ts"
+import { invalid, withServices } from "./services.ts"
 
 const number = (name: string, metavar: string, description: string) =>
   flags.maybe(Flag.Finite(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description)))
@@ -30,19 +30,15 @@ const sourceOf = Effect.fnUntraced(function* (typed: {
   readonly query: string | undefined
   readonly url: string | undefined
 }) {
-  const [{ ownersByFile, ownersByQuery }, { InvalidInput }, { Database }] = yield* Effect.promise(() =>
-    Promise.all([
-      import("../operations/ownerSources.ts"),
-      import("../domain/errors.ts"),
-      import("../database/Database.ts"),
-    ]),
+  const [{ ownersByFile, ownersByQuery }, { Database }] = yield* Effect.promise(() =>
+    Promise.all([import("../operations/ownerSources.ts"), import("../database/Database.ts")]),
   )
   const { owners, query, url } = typed
   if ((owners === undefined) === (query === undefined)) {
-    return yield* new InvalidInput({ field: "owners", message: "owners: give --owners or --owners-sql, one of them" })
+    return yield* invalid("owners", "give --owners or --owners-sql, one of them")
   }
   if (url !== undefined && query === undefined) {
-    return yield* new InvalidInput({ field: "owners-url", message: "owners-url: goes with --owners-sql only" })
+    return yield* invalid("owners-url", "goes with --owners-sql only")
   }
   if (query === undefined) return ownersByFile(owners ?? "")
   const source = ownersByQuery(query)
@@ -122,8 +118,7 @@ const prune = Command.make(
   { days: number("days", "DAYS", "How long ago it must have ended; at least 1, default 90") },
   Effect.fnUntraced(function* ({ days }) {
     if (days !== undefined && (days < LEAST_DAYS || days > MOST_DAYS)) {
-      const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
-      return yield* new InvalidInput({ field: "days", message: `days: must be ${LEAST_DAYS} to ${MOST_DAYS}` })
+      return yield* invalid("days", `must be ${LEAST_DAYS} to ${MOST_DAYS}`)
     }
     const { forgetExecutions } = yield* Effect.promise(() => import("../saga/forget.ts"))
     const horizonSeconds = days === undefined ? undefined : days * DAY_SECONDS

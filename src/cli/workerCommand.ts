@@ -4,7 +4,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Command from "effect/cli/Command"
 import * as flags from "./flags.ts"
 import { printError } from "./output.ts"
-import { connectOptions } from "./services.ts"
+import { connectOptions, invalid } from "./services.ts"
 
 /** A port below those that systems give to outgoing connections, which could be at it when the worker is started again. */
 const DEFAULT_LISTEN = "127.0.0.1:24431"
@@ -17,11 +17,6 @@ const listen = Flag.String("listen").pipe(
   Flag.withDescription(`Where starters and other workers reach this one; no password, so a trusted network only`),
   Flag.withDefault(DEFAULT_LISTEN),
 )
-
-const invalid = Effect.fnUntraced(function* (field: string, message: string) {
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
-  return yield* new InvalidInput({ field, message: `${field}: ${message}` })
-})
 
 /** `HOST:PORT`; an IPv6 host in brackets. */
 const readListen = Effect.fnUntraced(function* (text: string) {
