@@ -75,7 +75,11 @@ const createAll = async (
   let unwound = 0
   let interlude = Promise.resolve()
   await each(homes, scene, "creating", async (home, place) => {
-    if (place === Math.floor(homes.length / 2)) interlude = midway()
+    if (place === Math.floor(homes.length / 2)) {
+      interlude = midway()
+      // What went wrong is told when all flows have ended; until then nobody waits for it.
+      interlude.catch(() => undefined)
+    }
     const [first, second] = home.slots
     const pools = { v4: first?.pool ?? "", v6: second?.pool ?? "", external: EXTERNAL }
     const instance = `${name}-${place}`
