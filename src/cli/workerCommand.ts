@@ -32,6 +32,16 @@ const endWithParent = Effect.sync(() => {
   if (process.channel !== undefined) process.once("disconnect", () => process.exit(0))
 })
 
+/** How long a worker may take to end, in milliseconds. */
+const END_MS = 10_000
+
+/** While the database is away, flows cannot be left in order: they go on elsewhere then, as those of a worker that was killed. */
+const endInTime = Effect.sync(() => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => setTimeout(() => process.exit(130), END_MS).unref())
+  }
+})
+
 export const workerCommand = Command.make(
   "worker",
   {
@@ -55,6 +65,7 @@ export const workerCommand = Command.make(
   },
   Effect.fnUntraced(function* (typed) {
     yield* endWithParent
+    yield* endInTime
     const options = yield* connectOptions
     const address = yield* readListen(typed.listen)
     const { takeover = LEAST_TAKEOVER } = typed

@@ -33,8 +33,8 @@ export interface EngineOptions extends ConnectOptions {
   /**
    * How long the flows of a worker that hangs, or that vanished with its machine, wait until another one takes them over, in
    * seconds; at least 3, the same for all workers of a database. Default 20. Those of a worker that only died go on at once
-   * where it is started again, and within some seconds at others. A worker waits so long for a database that is away; after a
-   * longer outage it gives its flows up, and whoever has them next, which may be the same worker, goes on with them.
+   * where it is started again, and within some seconds at others. A worker waits a third of that for a database that is away;
+   * after a longer outage it gives its flows up, and whoever has them next, which may be the same worker, goes on with them.
    */
   readonly takeoverSeconds?: number | undefined
 }
@@ -74,14 +74,15 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
   )
 }
 
-/** As `EngineOptions` says; also how long an outage of the database may last that is no more than a pause for the flows. */
+/** As `EngineOptions` says. */
 const TAKEOVER_SECONDS = 20
 
 const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
-  Layer.mergeAll(
-    insistent(SqlMessageStorage.layerWith({ prefix: PREFIX }), takeoverSeconds),
-    regaining(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })), takeoverSeconds),
-  ).pipe(Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)), Layer.provide(Digest.layerWebCrypto))
+  insistent(SqlMessageStorage.layerWith({ prefix: PREFIX }), takeoverSeconds).pipe(
+    Layer.provideMerge(regaining(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })), takeoverSeconds)),
+    Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)),
+    Layer.provide(Digest.layerWebCrypto),
+  )
 
 /**
  * Ready only once the workers are known: what a starter sends before that is found by the workers when they next look, up to a

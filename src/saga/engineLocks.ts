@@ -12,7 +12,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Layer from "effect/Layer"
-import * as MutableHashSet from "effect/MutableHashSet"
+import * as MutableHashMap from "effect/MutableHashMap"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import { PersistenceError } from "effect/cluster/ClusterError"
@@ -22,6 +23,15 @@ import type { ShardId } from "effect/cluster/ShardId"
 
 /** How long a try may take: a statement of a few rows. */
 const TRY_MS = 1000
+
+/** A try on a connection that is gone may hang, and what gives it up makes a new connection. */
+const soon = <A>(tried: Effect.Effect<A, PersistenceError>): Effect.Effect<A, PersistenceError> =>
+  Effect.catchTag(Effect.timeout(tried, TRY_MS), "TimeoutError", (cause) =>
+    Effect.fail(new PersistenceError({ cause })),
+  )
+
+const includes = (shards: ReadonlyArray<ShardId>, shard: ShardId): boolean =>
+  shards.some((one) => Equal.equals(one, shard))
 
 /** Those who wait for one write that has not begun, and what they ask about. */
 interface Batch {
@@ -43,26 +53,29 @@ export const regaining = <E, R>(
     Effect.gen(function* () {
       const storage = yield* RunnerStorage
       const longest = takeoverSeconds * 1000
-      let heardAt = 0
-      /** What the engine was given and did not give back. */
-      const given = MutableHashSet.empty<ShardId>()
-      const isGiven = (shard: ShardId) => MutableHashSet.has(given, shard)
+      /** When each shard that the engine was given, and did not give back, was last known to be this worker's. */
+      const knownAt = MutableHashMap.empty<ShardId, number>()
+      const isFresh = (shard: ShardId, now: number) =>
+        Option.exists(MutableHashMap.get(knownAt, shard), (known) => now - known < longest)
+      const anyIsFresh = (shards: ReadonlyArray<ShardId>) =>
+        Effect.map(Clock.currentTimeMillis, (now) => shards.some((shard) => isFresh(shard, now)))
 
       const renew = (address: RunnerAddress, asked: ReadonlyArray<ShardId>) => {
         const renewed = Effect.gen(function* () {
+          const began = yield* Clock.currentTimeMillis
           const held = yield* storage.refresh(address, asked)
+          const lost = asked.filter((shard) => !includes(held, shard))
           const now = yield* Clock.currentTimeMillis
-          const lost = asked.filter((shard) => !held.some((one) => Equal.equals(one, shard)))
-          const wanted = now - heardAt < longest ? lost.filter(isGiven) : []
+          const wanted = lost.filter((shard) => isFresh(shard, now))
           const regained = wanted.length > 0 ? yield* storage.acquire(address, wanted) : []
-          heardAt = now
-          return [...held, ...regained]
+          const ours = [...held, ...regained]
+          for (const shard of asked) {
+            if (!includes(ours, shard)) MutableHashMap.remove(knownAt, shard)
+            else if (MutableHashMap.has(knownAt, shard)) MutableHashMap.set(knownAt, shard, began)
+          }
+          return ours
         })
-        // A try on a connection that is gone may hang, and what gives it up makes a new connection.
-        return Effect.timeout(renewed, TRY_MS).pipe(
-          Effect.retry(Schedule.while(Schedule.spaced(100), ({ elapsed }) => elapsed < longest && asked.some(isGiven))),
-          Effect.catchTag("TimeoutError", (cause) => Effect.fail(new PersistenceError({ cause }))),
-        )
+        return soon(renewed).pipe(Effect.retry({ while: () => anyIsFresh(asked), schedule: Schedule.spaced(100) }))
       }
 
       const turn = Semaphore.makeUnsafe(1)
@@ -80,22 +93,22 @@ export const regaining = <E, R>(
       return RunnerStorage.of({
         ...storage,
         acquire: (address, shards) =>
-          Effect.tap(storage.acquire(address, shards), (acquired) =>
-            Effect.map(Clock.currentTimeMillis, (now) => {
-              heardAt = Math.max(heardAt, now)
-              for (const shard of acquired) MutableHashSet.add(given, shard)
-            }),
-          ),
+          Effect.gen(function* () {
+            const began = yield* Clock.currentTimeMillis
+            const acquired = yield* storage.acquire(address, shards)
+            for (const shard of acquired) MutableHashMap.set(knownAt, shard, began)
+            return acquired
+          }),
         // After what is under way, which may just take it back.
         release: (address, shard) =>
           Effect.suspend(() => {
-            MutableHashSet.remove(given, shard)
-            return turn.withPermits(1)(storage.release(address, shard))
+            MutableHashMap.remove(knownAt, shard)
+            return turn.withPermits(1)(soon(storage.release(address, shard)))
           }),
         releaseAll: (address) =>
           Effect.suspend(() => {
-            MutableHashSet.clear(given)
-            return turn.withPermits(1)(storage.releaseAll(address))
+            MutableHashMap.clear(knownAt)
+            return turn.withPermits(1)(soon(storage.releaseAll(address)))
           }),
         refresh: (address, shards) => {
           const asked = [...shards]
@@ -103,9 +116,9 @@ export const regaining = <E, R>(
           return Effect.gen(function* () {
             const batch = waiting ?? (yield* begin(address))
             for (const shard of asked) batch.asked.add(shard)
-            // Who asks would give up after a third of the time, and with that all flows.
+            // Who asks gives up all flows if that takes a third of the time; better once the database is there to begin again.
             const held = yield* Effect.uninterruptible(Deferred.await(batch.held))
-            return asked.filter((shard) => held.some((one) => Equal.equals(one, shard)))
+            return asked.filter((shard) => includes(held, shard))
           })
         },
       })

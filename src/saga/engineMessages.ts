@@ -1,16 +1,23 @@
 /**
  * Where the engine keeps its messages, made to outlast an outage of the database.
  *
- * By itself the engine gives up an answer that it could not write for a second. And a look for messages claims in one statement
+ * By itself the engine gives up an answer that it could not write for a second. Whoever waits for the answer of an activity that
+ * this worker may not record any more, as it lost the flow, waits on, and a flow that nobody waits for is then put aside for ever.
+ * And a look for messages claims in one statement
  * those it finds: if its answer is lost with a connection, or who claimed them was a worker that hung and does not have their
  * flows any more, the engine looks at them again only ten minutes later.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { type MalformedMessage, PersistenceError } from "effect/cluster/ClusterError"
 import { MessageStorage } from "effect/cluster/MessageStorage"
+import type { Snowflake } from "effect/cluster/Snowflake"
+import * as RunnerAddress from "effect/cluster/RunnerAddress"
+import { RunnerStorage } from "effect/cluster/RunnerStorage"
+import { ShardingConfig } from "effect/cluster/ShardingConfig"
 import { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 
@@ -33,11 +40,15 @@ const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spac
 export const insistent = <E, R>(
   messages: Layer.Layer<MessageStorage, E, R>,
   claimSeconds: number,
-): Layer.Layer<MessageStorage, E, R | SqlClient> =>
+): Layer.Layer<MessageStorage, E, R | RunnerStorage | ShardingConfig | SqlClient> =>
   Layer.effect(
     MessageStorage,
     Effect.gen(function* () {
       const storage = yield* MessageStorage
+      const runners = yield* RunnerStorage
+      const { runnerAddress } = yield* ShardingConfig
+      // Only who has an address looks for messages.
+      const address = Option.getOrElse(runnerAddress, () => RunnerAddress.make("", 0))
       const { transactionService } = yield* SqlClient
       /** A transaction that is broken stays so: it is repeated as a whole, by who began it. */
       const insist = <A, E extends Failed>(first: Effect.Effect<A, E>, again = first): Effect.Effect<A, E> =>
@@ -51,15 +62,35 @@ export const insistent = <E, R>(
               ),
         )
       let forgottenAt = -Infinity
+      const activities = new Set<Snowflake>()
       const own: MessageStorage["Service"] = MessageStorage.of({
         ...storage,
+        registerReplyHandler: (message) =>
+          Effect.suspend(() => {
+            const { tag, requestId } = message.envelope
+            if (tag !== "activity") return storage.registerReplyHandler(message)
+            activities.add(requestId)
+            return Effect.ensuring(
+              storage.registerReplyHandler(message),
+              Effect.sync(() => activities.delete(requestId)),
+            )
+          }),
+        // The flow is left to the worker that has it next, which may be this one.
+        unregisterReplyHandler: (requestId, options) =>
+          Effect.suspend(() =>
+            storage.unregisterReplyHandler(requestId, activities.has(requestId) ? { interrupt: true } : options),
+          ),
         // What is read here is answered through the storage that it is read from. What is under way is passed over when it is
         // read again.
         unprocessedMessages: (shards, options) =>
           Effect.clockWith((clock) => {
             const now = clock.currentTimeMillisUnsafe()
             const isDue = now - forgottenAt >= claimSeconds * 1000
-            const forget = Effect.tap(storage.resetShards(shards), () => Effect.sync(() => (forgottenAt = now)))
+            // A worker that stood still may have lost them: then the claims are another's.
+            const forget = runners.refresh(address, shards).pipe(
+              Effect.flatMap(storage.resetShards),
+              Effect.tap(() => Effect.sync(() => (forgottenAt = now))),
+            )
             return (isDue ? forget : Effect.void).pipe(
               Effect.andThen(storage.unprocessedMessages.call(own, shards, options)),
               Effect.onError(() => Effect.sync(() => (forgottenAt = -Infinity))),

@@ -1,9 +1,14 @@
 /** `saga-ipam worker`: how it starts and ends, and what it is refused. What it runs is tested in test/saga. */
 import { createServer, type AddressInfo } from "node:net"
+import { setTimeout as pause } from "node:timers/promises"
+import * as Effect from "effect/Effect"
 import { describe, expect, test } from "vitest"
-import { freePort } from "../saga/support.ts"
+import { startFlow } from "../../src/saga/reference/starter.ts"
+import { holdRequests } from "../saga/chaos.ts"
+import { openOwnWorld } from "../saga/ownServer.ts"
+import { creating, freePort } from "../saga/support.ts"
 import { useDatabase } from "../support/database.ts"
-import { useCommand } from "./command.ts"
+import { start, useCommand } from "./command.ts"
 
 const database = useDatabase()
 const { begin, refusal } = useCommand(database)
@@ -38,6 +43,30 @@ describe("a worker", () => {
       await withServer(port, async () => undefined)
     },
   )
+
+  test("ends within ten seconds also while the database is away, a flow under way", { timeout: 60_000 }, async () => {
+    const world = await openOwnWorld()
+    const held = holdRequests(world.devices, /^PUT ports/, "after")
+    const { url } = world.database
+    const listen = `127.0.0.1:${await freePort()}`
+    const one = start(["worker", "--listen", listen, "--devices", world.devices.url, "--url", url()])
+    try {
+      await one.said("running")
+      await Effect.runPromise(startFlow({ url: url() }, "InstanceCreate", creating("under way"), true))
+      await held.reached
+      await world.cut()
+      held.open()
+      await pause(500)
+      const told = performance.now()
+      one.child.kill("SIGTERM")
+      expect((await one.ended).code).toBe(130)
+      expect(performance.now() - told).toBeLessThan(15_000)
+    } finally {
+      one.child.kill("SIGKILL")
+      held.open()
+      await world.close()
+    }
+  })
 
   test("is refused a port in use, an address that is none, and a takeover too short", async () => {
     await withServer(0, async (port) => {

@@ -2,6 +2,7 @@
  * A worker of the reference flows in the process of the test: each of its activities can be held at a point, or done twice in a
  * row, and the order in which they were done is known.
  */
+import { setTimeout as pause } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -123,6 +124,8 @@ export const startInProcess = async (
     cancel: async (payload) => {
       await runtime.runPromise(InstanceCreate.cancel(payload))
       await untilCancelSeen(world, (await idsOf(payload)).executionId)
+      // What was read is on its way to the flow.
+      await pause(100)
     },
     close: () => runtime.dispose(),
   }

@@ -136,6 +136,31 @@ test(
 )
 
 test(
+  "a flow that nobody waits for, whose step ended as the server went away for a while, has its end",
+  { timeout: 90_000 },
+  async () => {
+    const payload = creating("unawaited")
+    const held = holdRequests(world.devices, /^PUT ports/, "after")
+    const worker = startWorker(world, { port, start: [] })
+    try {
+      await worker.ready
+      await Effect.runPromise(startFlow({ url: world.database.url() }, "InstanceCreate", payload, true))
+      await held.reached
+      await world.cut()
+      held.open()
+      await pause(8000)
+      await world.start()
+      const { operationId } = await idsOf(payload)
+      const text = "select from ipam.operation where operation_id = $1 and state = 'succeeded'"
+      await world.session.until(text, [operationId]).catch(() => world.session.until(text, [operationId]))
+    } finally {
+      held.open()
+      await kill(worker)
+    }
+  },
+)
+
+test(
   "a crowd of flows, which the outage meets anywhere, is ended by the same worker",
   { timeout: 90_000 },
   async () => {
