@@ -41,21 +41,18 @@ beforeAll(async () => {
 })
 afterAll(() => runtime.dispose())
 
+/** Of this file alone: others run on the same server. */
+const locks = `from pg_locks where locktype = 'advisory' and objsubid = 2
+  and database = (select oid from pg_database where datname = current_database())`
 const held = async () => {
-  const rows = await owner.rows(
-    `select objid::bigint % 1000000 as shard from pg_locks
-     where locktype = 'advisory' and objsubid = 2 and database = (select oid from pg_database where datname = current_database())
-     order by 1`,
-  )
+  const rows = await owner.rows(`select objid::bigint % 1000000 as shard ${locks} order by 1`)
   return rows.map((row) => `default:${String(row["shard"])}`)
 }
 
 test("a lock that was lost with its connection is taken back", async () => {
   await runtime.runPromise(storage.acquire(address, [one, two]))
   expect(await held()).toEqual(words([one, two]))
-  await owner.rows(
-    "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and objsubid = 2 limit 1",
-  )
+  await owner.rows(`select pg_terminate_backend(pid, 5000) ${locks} limit 1`)
   expect(words(await runtime.runPromise(storage.refresh(address, [one, two])))).toEqual(words([one, two]))
   expect(await held()).toEqual(words([one, two]))
 })

@@ -47,7 +47,8 @@ test("a worker that lost its part leaves the claims of the one that has it", asy
   const owner = database().session()
   const [first, second] = [await openWorker(1), await openWorker(2)]
   await first.acquire()
-  const locks = "select pid from pg_locks where locktype = 'advisory' and objsubid = 2"
+  const locks = `select pid from pg_locks where locktype = 'advisory' and objsubid = 2
+    and database = (select oid from pg_database where datname = current_database())`
   const [lock] = await owner.rows(locks)
   await owner.rows("select pg_terminate_backend($1, 5000)", [Number(lock?.["pid"])])
   await second.acquire()

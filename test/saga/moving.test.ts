@@ -22,7 +22,8 @@ test.each([
     await world.session.until("select 1 from ipam_engine.engine_runners where healthy having count(*) = 2")
     // As soon as the second one has a part of the flows, those of the other parts have been told to stop.
     await world.session.until(
-      "select 1 from pg_locks where locktype = 'advisory' and objsubid = 2 and objid > 1000000 having count(distinct pid) = 2",
+      `select 1 from pg_locks where locktype = 'advisory' and objsubid = 2 and objid > 1000000
+       and database = (select oid from pg_database where datname = current_database()) having count(distinct pid) = 2`,
     )
     held.open()
     await world.session.until("select 1 from ipam.operation where not pending having count(*) = $1", [FLOWS])
