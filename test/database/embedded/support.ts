@@ -99,15 +99,14 @@ export const uidOf = (pid: number): number => statSync(`/proc/${pid}`).uid
 export const processesNaming = (text: string): ReadonlyArray<number> =>
   readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)
-      } catch {
-        return false
-      }
-    })
     .map(Number)
+    .filter((pid) => commandLine(pid).some((word) => word.includes(text)))
 
-/** The words of a process's command line. Linux only. */
-export const commandLine = (pid: number): ReadonlyArray<string> =>
-  readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
+/** The words of a process's command line; none of one that has ended. Linux only. */
+export const commandLine = (pid: number): ReadonlyArray<string> => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
+  } catch {
+    return []
+  }
+}

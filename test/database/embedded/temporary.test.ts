@@ -61,15 +61,12 @@ describe("a throw-away server", () => {
     const initdb = () =>
       processesNaming(`.init-${child.pid}-`).length > 0 && processesNaming("saga-ipam-watchdog").length > 0
     await until("initdb is at work", initdb)
-    const folders = new Set(
-      processesNaming(`.init-${child.pid}-`).map((pid) =>
-        commandLine(pid).find((word) => word.includes(`.init-${child.pid}-`)),
-      ),
-    )
+    // Initdb starts the server by a shell, so the folder may stand within a word; and what was found may have ended by now.
+    const lines = processesNaming(`.init-${child.pid}-`).map((pid) => commandLine(pid).join(" "))
+    const [folder = ""] = lines.flatMap((line) => /[^\s"'=]+(?=\/\.init-)/.exec(line) ?? [])
     child.kill("SIGKILL")
     await expect(said).rejects.toThrow("said nothing")
-    expect(folders.size).toBe(1)
-    const folder = [...folders].join().replace(/\/\.init-.*/, "")
+    expect(folder).not.toBe("")
     await until("the folder is gone", () => !existsSync(folder))
     await until("no process is left", () => processesNaming(folder).length === 0)
     expect(existsSync(folder)).toBe(false)
