@@ -32,7 +32,10 @@ const toOrphan = (row: Row): Orphan => {
   return { allocation, owner: { vrf, ...owner }, ...readMark(row["detail"]) }
 }
 
-/** Of what is older than the grace period and nothing works on: what a pool holds for absent owners, and what is marked although its owner is there. */
+/**
+ * Of what is older than the grace period and nothing works on: what a pool holds for absent owners, and what is marked although
+ * its owner is there.
+ */
 export const findOrphans = Effect.fnUntraced(function* <E, R>(
   query: Query,
   ask: Ask<E, R>,

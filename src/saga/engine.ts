@@ -77,7 +77,8 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
 /** As `EngineOptions` says. */
 const TAKEOVER_SECONDS = 20
 
-const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
+/** Where the engine keeps its messages, who its workers are, and which of them has what. */
+export const storage = (shardingConfig: Config, takeoverSeconds = TAKEOVER_SECONDS) =>
   insistent(SqlMessageStorage.layerWith({ prefix: PREFIX }), takeoverSeconds).pipe(
     Layer.provideMerge(regaining(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: PREFIX })), takeoverSeconds)),
     Layer.provide(ShardingConfig.layerFromEnv(shardingConfig)),

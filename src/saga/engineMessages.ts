@@ -3,9 +3,8 @@
  *
  * By itself the engine gives up an answer that it could not write for a second. Whoever waits for the answer of an activity that
  * this worker may not record any more, as it lost the flow, waits on, and a flow that nobody waits for is then put aside for ever.
- * And a look for messages claims in one statement
- * those it finds: if its answer is lost with a connection, or who claimed them was a worker that hung and does not have their
- * flows any more, the engine looks at them again only ten minutes later.
+ * And a look for messages claims in one statement those it finds: if its answer is lost with a connection, or who claimed them was
+ * a worker that hung and does not have their flows any more, the engine looks at them again only ten minutes later.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

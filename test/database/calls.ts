@@ -11,9 +11,12 @@ export const put: Statement = { text: "select put($1) as key", repeatable: true 
 /** Gives a row while a call waits for that lock. */
 export const waiting =
   "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event = 'advisory'"
+const busy =
+  "select from pg_stat_activity where application_name = 'probe' and datname = current_database() and state = 'active'"
 /** Gives a row while no call is under way. */
-export const nobodyBusy = `select 1 where not exists (
-  select from pg_stat_activity where application_name = 'probe' and datname = current_database() and state = 'active')`
+export const nobodyBusy = `select 1 where not exists (${busy})`
+/** Gives a row while this statement is under way. */
+export const runs = ({ text }: Statement) => `${busy} and query = '${text}'`
 
 export interface Calls {
   readonly start: (statement: Statement, parameters: ReadonlyArray<string>) => Fiber.Fiber<unknown, unknown>

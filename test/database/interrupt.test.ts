@@ -5,10 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { connect, createServer, type AddressInfo, type Socket } from "node:net"
-import { setTimeout } from "node:timers/promises"
+import { setTimeout as pause } from "node:timers/promises"
 import { beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Statement } from "../../src/database/Database.ts"
-import { nobodyBusy, put, useCalls, waiting } from "./calls.ts"
+import { nobodyBusy, put, runs, useCalls, waiting } from "./calls.ts"
 
 const { database, owner, effects, withDatabase } = useCalls()
 const sleep = (seconds: number): Statement => ({ text: `select pg_sleep(${String(seconds)})`, repeatable: false })
@@ -39,7 +39,7 @@ describe("a caller that is interrupted", () => {
       for (let round = 1; round <= 200; round++) {
         const fiber = start(sleep(0.001), [])
         const next = call(count(0.002), [])
-        await setTimeout(round % 3)
+        await pause(round % 3)
         await Effect.runPromise(Fiber.interrupt(fiber))
         expect(await next).toEqual([{ run: String(round), slept: false }])
       }
@@ -65,9 +65,10 @@ describe("a caller that is interrupted", () => {
     try {
       await withDatabase({ host: "127.0.0.1", port: slow.port, ssl: false, max: 1 }, async ({ start, call }) => {
         await call(count(0), [])
-        const fiber = start(sleep(0.5), [])
+        const asleep = sleep(0.5)
+        const fiber = start(asleep, [])
         const next = call(count(1), [])
-        await owner().until(nobodyBusy.replace("not exists", "exists"))
+        await owner().until(runs(asleep))
         await Effect.runPromise(Fiber.interrupt(fiber))
         expect(await next).toEqual([{ run: "2", slept: false }])
       })
@@ -97,7 +98,7 @@ const proxyWithSlowCancels = async (delayMs: number) => {
     client.once("data", (first: Buffer) => {
       client.pause()
       const isCancel = first.readInt32BE(4) === cancelRequestCode
-      globalThis.setTimeout(passOn, isCancel ? delayMs : 0, first)
+      setTimeout(passOn, isCancel ? delayMs : 0, first)
     })
   })
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))

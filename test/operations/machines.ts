@@ -1,6 +1,6 @@
 /**
  * What the tests of the reconciler share: a pool for machines in a VRF of each test's own, and a doctor who finds nothing after
- * it. For the file that imports it; `ipam`, `owner`, `vrf` and `number` are those of the test that runs.
+ * it. For the file that imports it; `ipam`, `owner` and `vrf` are those of the test that runs.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
@@ -9,7 +9,7 @@ import { useDatabase, type Session } from "../support/database.ts"
 export const database = useDatabase()
 export let ipam: Ipam
 export let owner: Session
-export let number = 0
+let number = 0
 export let vrf: string
 
 beforeAll(async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest"
 import { waiting } from "../support/calls.ts"
 import type { Session } from "../support/database.ts"
-import { database, held, number, owner, take, vrf } from "./machines.ts"
+import { database, held, owner, take, vrf } from "./machines.ts"
 
 describe("the fence in the database", () => {
   const release = async (session: Session, requestId: string, generation: bigint) => {
@@ -19,7 +19,7 @@ describe("the fence in the database", () => {
       generation.toString(),
     ])
   /** The gate goes by kind and id alone, in every VRF, so each test has a machine of its own. */
-  const busy = () => `busy-${number}`
+  const busy = () => `busy-${vrf}`
   const begin = (session: Session, id: string) =>
     session.rows(
       "select outcome from ipam.begin_operation($1, $2, 'Move', null, array[$2], array['machine'], array[$3])",

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest"
 import { disagreements, holdRequests, TAKEOVER_SECONDS } from "./chaos.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, unwound } from "./support.ts"
+import { locks } from "./storages.ts"
 
 const FLOWS = 24
 
@@ -21,10 +22,7 @@ test.each([
     await second.ready
     await world.session.until("select 1 from ipam_engine.engine_runners where healthy having count(*) = 2")
     // As soon as the second one has a part of the flows, those of the other parts have been told to stop.
-    await world.session.until(
-      `select 1 from pg_locks where locktype = 'advisory' and objsubid = 2 and objid > 1000000
-       and database = (select oid from pg_database where datname = current_database()) having count(distinct pid) = 2`,
-    )
+    await world.session.until(`select 1 ${locks} having count(distinct pid) = 2`)
     held.open()
     await world.session.until("select 1 from ipam.operation where not pending having count(*) = $1", [FLOWS])
     const states = await world.states()

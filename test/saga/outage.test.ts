@@ -5,10 +5,13 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { startFlow } from "../../src/saga/reference/starter.ts"
 import { disagreements, holdRequests } from "./chaos.ts"
 import { openOwnWorld, type OwnWorld } from "./ownServer.ts"
-import { creating, freePort, idsOf, kill, startWorker } from "./support.ts"
+import { creating, freePort, idsOf, kill, startWorker, type Create } from "./support.ts"
 
 /** How long the server is away: long enough for calls to meet it so, and for the worker to look for messages. */
 const AWAY_MS = 1500
+
+/** Long enough for an outage, and for a flow that goes on after it. */
+const DETACHED = { timeout: 60_000 }
 
 let world: OwnWorld
 /** The same for all: a worker that is started again at its port goes on at once. */
@@ -78,85 +81,76 @@ test.each([forward, back])(
   },
 )
 
-test(
-  "a message that was claimed as the server went away, which nobody heard, is claimed again",
-  { timeout: 60_000 },
-  async () => {
+/** A worker, and flows that others start on it and do not wait for. */
+const withWorker = async (takeoverSeconds: number | undefined, work: () => Promise<void>): Promise<void> => {
+  const worker = startWorker(world, { port, start: [], ...(takeoverSeconds === undefined ? {} : { takeoverSeconds }) })
+  try {
+    await worker.ready
+    await work()
+  } finally {
+    await kill(worker)
+  }
+}
+const startDetached = (payload: Create, url = world.database.url()) =>
+  Effect.runPromise(startFlow({ url }, "InstanceCreate", payload, true))
+/** `until` looks for ten seconds; what follows an outage may take longer. */
+const untilSucceeded = async (payload: Create): Promise<void> => {
+  const look = async () =>
+    world.session.until("select from ipam.operation where operation_id = $1 and state = 'succeeded'", [
+      (await idsOf(payload)).operationId,
+    ])
+  await look().catch(look)
+}
+
+test("a message that was claimed as the server went away, which nobody heard, is claimed again", DETACHED, () =>
+  withWorker(undefined, async () => {
     const payload = creating("unheard")
-    const worker = startWorker(world, { port, start: [] })
-    try {
-      await worker.ready
-      // Commits wait for a standby that is not there: they are on disk, and nobody hears of it.
-      await world.session.run("alter system set synchronous_standby_names = 'nobody'")
-      await world.session.rows("select pg_reload_conf()")
-      await world.session.until(
-        "select from pg_settings where name = 'synchronous_standby_names' and setting = 'nobody'",
-      )
-      await world.session.run("alter system reset synchronous_standby_names")
-      const url = `${world.database.url()}&options=${encodeURIComponent("-c synchronous_commit=local")}`
-      await Effect.runPromise(startFlow({ url }, "InstanceCreate", payload, true))
-      await world.session.until(
-        "select from pg_stat_activity where wait_event = 'SyncRep' and query like '%SET last_read%'",
-      )
-      await world.cut()
-      await world.start()
-      const { operationId } = await idsOf(payload)
-      await world.session.until("select from ipam.operation where operation_id = $1 and state = 'succeeded'", [
-        operationId,
-      ])
-    } finally {
-      await kill(worker)
-    }
-  },
+    // Commits wait for a standby that is not there: they are on disk, and nobody hears of it.
+    await world.session.run("alter system set synchronous_standby_names = 'nobody'")
+    await world.session.rows("select pg_reload_conf()")
+    await world.session.until("select from pg_settings where name = 'synchronous_standby_names' and setting = 'nobody'")
+    await world.session.run("alter system reset synchronous_standby_names")
+    await startDetached(payload, `${world.database.url()}&options=${encodeURIComponent("-c synchronous_commit=local")}`)
+    await world.session.until(
+      "select from pg_stat_activity where wait_event = 'SyncRep' and query like '%SET last_read%'",
+    )
+    await world.cut()
+    await world.start()
+    await untilSucceeded(payload)
+  }),
 )
 
 test(
   "a message that somebody claimed who does not deal with it is claimed again after the time of a takeover",
-  { timeout: 60_000 },
-  async () => {
-    const payload = creating("unheeded")
-    const worker = startWorker(world, { port, start: [], takeoverSeconds: 3 })
-    try {
-      await worker.ready
+  DETACHED,
+  () =>
+    withWorker(3, async () => {
+      const payload = creating("unheeded")
       await world.session.run(`
-        create function claim() returns trigger language plpgsql as $$ begin new.last_read := now(); return new; end $$;
-        create trigger claim before insert on ipam_engine.engine_messages for each row execute function claim();
-      `)
-      const flow = startFlow({ url: world.database.url() }, "InstanceCreate", payload, true)
-      await Effect.runPromise(flow)
-      await world.session.run("drop trigger claim on ipam_engine.engine_messages")
-      const { operationId } = await idsOf(payload)
-      await world.session.until("select from ipam.operation where operation_id = $1 and state = 'succeeded'", [
-        operationId,
-      ])
-    } finally {
-      await kill(worker)
-    }
-  },
+      create function claim() returns trigger language plpgsql as $$ begin new.last_read := now(); return new; end $$;
+      create trigger claim before insert on ipam_engine.engine_messages for each row execute function claim();
+    `)
+      await startDetached(payload)
+      await world.session.run("drop function claim cascade")
+      await untilSucceeded(payload)
+    }),
 )
 
 test(
   "a flow that nobody waits for, whose step ended as the server went away for a while, has its end",
-  { timeout: 90_000 },
+  DETACHED,
   async () => {
     const payload = creating("unawaited")
     const held = holdRequests(world.devices, /^PUT ports/, "after")
-    const worker = startWorker(world, { port, start: [] })
-    try {
-      await worker.ready
-      await Effect.runPromise(startFlow({ url: world.database.url() }, "InstanceCreate", payload, true))
+    await withWorker(undefined, async () => {
+      await startDetached(payload)
       await held.reached
       await world.cut()
       held.open()
       await pause(8000)
       await world.start()
-      const { operationId } = await idsOf(payload)
-      const text = "select from ipam.operation where operation_id = $1 and state = 'succeeded'"
-      await world.session.until(text, [operationId]).catch(() => world.session.until(text, [operationId]))
-    } finally {
-      held.open()
-      await kill(worker)
-    }
+      await untilSucceeded(payload)
+    }).finally(held.open)
   },
 )
 
