@@ -5,6 +5,9 @@
  * pipelined statement is cancelled the answers of those behind it reach the wrong callers. A statement cancelled while its
  * connection opens takes that connection out of the pool for good. A cancel request that fails rejects a promise nobody can
  * catch, which ends the process. And it can neither drop one connection nor say which is free to be cancelled upon.
+ *
+ * Nor are its lists of rows: after a statement that failed, or was cancelled, between its first row and its end, the driver
+ * counts on from there, and puts as many holes before the rows of the next statement.
  */
 import { connect as connectSocket, Socket } from "node:net"
 import { checkServerIdentity as checkIdentity } from "node:tls"
@@ -60,7 +63,9 @@ export const makeConnection = (settings: DatabaseSettings): Connection => {
               prepare: settings.prepare,
               simple: false,
             } as postgres.UnsafeQueryOptions)
-      return { rows: query.then((rows) => rows), cancel: () => requestCancel(query as unknown as DriverQuery) }
+      const rows: Array<Row> = []
+      const ended = query.forEach((row: Row) => rows.push(row))
+      return { rows: ended.then(() => rows), cancel: () => requestCancel(query as unknown as DriverQuery) }
     },
     close: async () => {
       let timer: NodeJS.Timeout | undefined

@@ -107,6 +107,16 @@ test("more callers than connections are all served, one statement at a time on e
   })
 })
 
+test("a statement that fails after its first rows leaves none of them to the next one on its connection", async () => {
+  await withDatabase({ max: 1 }, async ({ call }) => {
+    const failsAtThird = { text: "select 1 / (3 - n) from generate_series(1, 3) as n", repeatable: false }
+    for (const time of ["while it is prepared", "when it is prepared"]) {
+      await expect(call(failsAtThird, []), time).rejects.toMatchObject({ _tag: "InvalidInput" })
+      expect(await call(one, []), time).toEqual([{ one: 1 }])
+    }
+  })
+})
+
 test("values come as they are: no loss in big numbers, times in UTC whatever the database says", async () => {
   await owner().run(`alter database ${database().name} set timezone = 'Asia/Tokyo'`)
   await owner().run(`alter database ${database().name} set datestyle = 'German'`)
