@@ -9,7 +9,7 @@ const FLOWS = 24
 test.each([
   ["while an undo of each is under way", "before"],
   ["when an undo of each has had its effect", "after"],
-] as const)("flows move %s, and all end", { timeout: 60_000 }, async (_, at) => {
+] as const)("flows move %s, and all end", async (_, at) => {
   const world = await openWorld()
   const payloads = Array.from({ length: FLOWS }, (_, number) => creating(`moved-${number}`, "fail"))
   const held = holdRequests(world.devices, /^DELETE ports/, at)

@@ -45,7 +45,7 @@ describe("the steps of this project are sound", () => {
     return answer
   }
 
-  test("addresses taken and given back as allocateStep does it", { timeout: 60_000 }, async () => {
+  test("addresses taken and given back as allocateStep does it", async () => {
     const broken = await onAllocator((allocator) =>
       checkStep({
         ...taking(allocator),
@@ -59,7 +59,7 @@ describe("the steps of this project are sound", () => {
     expect(await session.rows("select * from ipam.doctor()")).toEqual([])
   })
 
-  test("releaseAll is no undo: it bars no key that it has not seen", { timeout: 60_000 }, async () => {
+  test("releaseAll is no undo: it bars no key that it has not seen", async () => {
     const broken = await onAllocator((allocator) =>
       checkStep({ ...taking(allocator), undo: (requestId) => allocator.releaseAll({ requestId }) }),
     )
@@ -68,7 +68,7 @@ describe("the steps of this project are sound", () => {
     )
   })
 
-  test("an instance recorded and marked gone", { timeout: 60_000 }, async () => {
+  test("an instance recorded and marked gone", async () => {
     const runtime = ManagedRuntime.make(Layer.provideMerge(Instances.layer, layer({ url: database().url() })))
     const broken = await runtime.runPromise(
       Effect.flatMap(Instances, (instances) =>
@@ -87,7 +87,7 @@ describe("the steps of this project are sound", () => {
   const onDevices = <A>(work: (service: Devices["Service"]) => Effect.Effect<A>) =>
     Effect.runPromise(Effect.provide(Effect.flatMap(Devices, work), Devices.layer(devices.url)))
 
-  test("a switch connected and disconnected", { timeout: 60_000 }, async () => {
+  test("a switch connected and disconnected", async () => {
     const port = (key: string) => ({ vrf: key, address: "10.0.0.1", generation: 7n })
     const broken = await onDevices((service) =>
       checkStep({
@@ -99,7 +99,7 @@ describe("the steps of this project are sound", () => {
     expect(broken).toEqual([])
   })
 
-  test("a machine booted and removed", { timeout: 60_000 }, async () => {
+  test("a machine booted and removed", async () => {
     const broken = await onDevices((service) =>
       checkStep({
         do: (key) => service.boot(key, key, "ok"),

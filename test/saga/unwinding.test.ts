@@ -38,7 +38,7 @@ const turned = [
 
 const errors = { pool: "UnknownPool", machine: "DeviceUnavailable", cancel: "FlowCancelled" }
 
-test("a flow that turned back does not succeed when its cause is gone", { timeout: 60_000 }, async () => {
+test("a flow that turned back does not succeed when its cause is gone", async () => {
   const url = world.database.url()
   const starter = ManagedRuntime.make(Layer.merge(starterLayer({ url }), layer({ url })))
   await starter.context()

@@ -61,7 +61,7 @@ const ends = [
 
 test.each(ends)(
   "a worker that stands still in an allocate, and comes back when its flow ($temper) is ended by another, changes nothing",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async ({ temper, end }) => {
     const payload = creating(`frozen-${temper}`, temper)
     const blocker = world.database.session()
@@ -98,7 +98,7 @@ const untilTakenOver = async (payload: Create) => {
 
 test.each(ends)(
   "a request that a standing worker had sent to the switch, and that arrives after the end of its flow ($temper), changes nothing",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async ({ temper, end }) => {
     const payload = creating(`late-${temper}`, temper)
     const held = holdFirst(/^PUT ports/)
@@ -133,7 +133,7 @@ const holdFirst = (wanted: RegExp) => {
 
 test.each([1, 2, 3])(
   "two workers that start at one moment on a database without an engine both run (round %i)",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (round) => {
     const payloads = [0, 1].map((number) => creating(`both-${round}-${number}`))
     const ports = [await freePort(), await freePort()]
