@@ -32,6 +32,9 @@ const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spac
   Schedule.jittered,
 )
 
+/** After how many milliseconds a message that was given up can be read again: some turns of the event loop. */
+const RESET_MS = 100
+
 /**
  * Repeats what the flows wait for until the database has it. What asks again by itself anyway is left as it is. Claims are
  * forgotten after a look that failed, and every `claimSeconds`.
@@ -62,6 +65,8 @@ export const insistent = <E, R>(
         )
       let forgottenAt = -Infinity
       const activities = new Set<Snowflake>()
+      /** Activities that were given up here, and nobody waits for again yet. */
+      const left = new Set<Snowflake>()
       const own: MessageStorage["Service"] = MessageStorage.of({
         ...storage,
         registerReplyHandler: (message) =>
@@ -69,6 +74,7 @@ export const insistent = <E, R>(
             const { tag, requestId } = message.envelope
             if (tag !== "activity") return storage.registerReplyHandler(message)
             activities.add(requestId)
+            left.delete(requestId)
             return Effect.ensuring(
               storage.registerReplyHandler(message),
               Effect.sync(() => activities.delete(requestId)),
@@ -76,9 +82,11 @@ export const insistent = <E, R>(
           }),
         // The flow is left to the worker that has it next, which may be this one.
         unregisterReplyHandler: (requestId, options) =>
-          Effect.suspend(() =>
-            storage.unregisterReplyHandler(requestId, activities.has(requestId) ? { interrupt: true } : options),
-          ),
+          Effect.suspend(() => {
+            if (!activities.has(requestId)) return storage.unregisterReplyHandler(requestId, options)
+            left.add(requestId)
+            return storage.unregisterReplyHandler(requestId, { interrupt: true })
+          }),
         // What is read here is answered through the storage that it is read from. What is under way is passed over when it is
         // read again.
         unprocessedMessages: (shards, options) =>
@@ -96,7 +104,13 @@ export const insistent = <E, R>(
             )
           }),
         saveRequest: (envelope) => insist(storage.saveRequest(envelope)),
-        saveEnvelope: (envelope) => insist(storage.saveEnvelope(envelope)),
+        // Who waited is interrupted then, and hands that on to the activity: stored, it would interrupt the one of the next run,
+        // and the flow would turn back as if somebody had cancelled it.
+        saveEnvelope: (message) =>
+          Effect.suspend(() => {
+            const { _tag, requestId } = message.envelope
+            return _tag === "Interrupt" && left.delete(requestId) ? Effect.void : insist(storage.saveEnvelope(message))
+          }),
         saveReply: (reply) => {
           const save = storage.saveReply(reply)
           // A first try may have been committed, although nobody heard of it.
@@ -110,7 +124,15 @@ export const insistent = <E, R>(
         repliesFor: (requests) => insist(storage.repliesFor(requests)),
         repliesForUnfiltered: (requestIds) => insist(storage.repliesForUnfiltered(requestIds)),
         requestIdForPrimaryKey: (key) => insist(storage.requestIdForPrimaryKey(key)),
-        resetRequests: (requestIds) => insist(storage.resetRequests(requestIds)),
+        // The engine puts an activity back before it has let go of it: read in between, it would be taken for under way for ever.
+        // The next look forgets all claims where that fails.
+        resetRequests: (requestIds) =>
+          Effect.delay(storage.resetRequests(requestIds), RESET_MS).pipe(
+            Effect.onError(() => Effect.sync(() => (forgottenAt = -Infinity))),
+            Effect.ignore,
+            Effect.forkDetach,
+            Effect.asVoid,
+          ),
         unprocessedMessagesById: (messageIds) => insist(storage.unprocessedMessagesById.call(own, messageIds)),
       })
       return own

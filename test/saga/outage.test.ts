@@ -9,6 +9,8 @@ import { creating, freePort, idsOf, kill, startWorker, type Create } from "./sup
 
 /** How long the server is away: long enough for calls to meet it so, and for the worker to look for messages. */
 const AWAY_MS = 1500
+/** Longer than a third of the takeover time: a worker gives up flows whose answers it could not record, and takes them again. */
+const LONG_MS = 8000
 
 /** Long enough for an outage, and for a flow that goes on after it. */
 const DETACHED = { timeout: 120_000 }
@@ -143,23 +145,35 @@ test(
     const payload = creating("unawaited")
     const held = holdRequests(world.devices, /^PUT ports/, "after")
     await withWorker(undefined, async () => {
+      // A step that is interrupted would turn the flow back.
+      await world.session.run(`
+        create table public.interrupted (request_id bigint);
+        create function public.note() returns trigger language plpgsql as
+          $$ begin insert into public.interrupted values (new.request_id); return new; end $$;
+        create trigger note before insert on ipam_engine.engine_messages
+          for each row when (new.kind = 2) execute function public.note();
+      `)
       await startDetached(payload)
       await held.reached
       await world.cut()
       held.open()
-      await pause(8000)
+      await pause(LONG_MS)
       await world.start()
       await untilSucceeded(payload)
+      expect(await world.session.rows("select * from public.interrupted")).toEqual([])
     }).finally(held.open)
   },
 )
 
-test(
-  "a crowd of flows, which the outage meets anywhere, is ended by the same worker",
+test.each([
+  { workers: 1, awayMs: AWAY_MS },
+  { workers: 2, awayMs: LONG_MS },
+])(
+  "a crowd of flows on $workers workers, which an outage of $awayMs ms meets anywhere, is ended by them",
   { timeout: 120_000 },
-  async () => {
+  async ({ workers, awayMs }) => {
     const payloads = Array.from({ length: 32 }, (_, number) =>
-      creating(`crowd-${number}`, number % 3 === 0 ? "fail" : "ok"),
+      creating(`crowd-${workers}-${number}`, number % 3 === 0 ? "fail" : "ok"),
     )
     const amid = Promise.withResolvers<void>()
     let requests = 0
@@ -167,13 +181,18 @@ test(
       requests += 1
       if (requests === 60) amid.resolve()
     }
-    const worker = startWorker(world, { port, start: payloads })
+    const crowd = await Promise.all(
+      Array.from({ length: workers }, async (_, index) => {
+        const start = payloads.filter((_, number) => number % workers === index)
+        return { start, worker: startWorker(world, { port: index === 0 ? port : await freePort(), start }) }
+      }),
+    )
     try {
       await amid.promise
       await world.cut()
-      await pause(AWAY_MS)
+      await pause(awayMs)
       await world.start()
-      await Promise.all(payloads.map(({ request }) => worker.ended(request)))
+      await Promise.all(crowd.flatMap(({ start, worker }) => start.map(({ request }) => worker.ended(request))))
       const states = await world.states()
       for (const payload of payloads) {
         const { operationId } = await idsOf(payload)
@@ -184,7 +203,7 @@ test(
       expect(await disagreements(world)).toEqual([])
       expect(await world.doctor()).toEqual([])
     } finally {
-      await kill(worker)
+      await Promise.all(crowd.map(({ worker }) => kill(worker)))
     }
   },
 )
