@@ -65,8 +65,8 @@ export const insistent = <E, R>(
         )
       let forgottenAt = -Infinity
       const activities = new Set<Snowflake>()
-      /** Activities that were given up here, and nobody waits for again yet. */
-      const left = new Set<Snowflake>()
+      /** Activities that nobody waits for since they were given up here. */
+      const givenUp = new Set<Snowflake>()
       const own: MessageStorage["Service"] = MessageStorage.of({
         ...storage,
         registerReplyHandler: (message) =>
@@ -74,7 +74,7 @@ export const insistent = <E, R>(
             const { tag, requestId } = message.envelope
             if (tag !== "activity") return storage.registerReplyHandler(message)
             activities.add(requestId)
-            left.delete(requestId)
+            givenUp.delete(requestId)
             return Effect.ensuring(
               storage.registerReplyHandler(message),
               Effect.sync(() => activities.delete(requestId)),
@@ -84,7 +84,7 @@ export const insistent = <E, R>(
         unregisterReplyHandler: (requestId, options) =>
           Effect.suspend(() => {
             if (!activities.has(requestId)) return storage.unregisterReplyHandler(requestId, options)
-            left.add(requestId)
+            givenUp.add(requestId)
             return storage.unregisterReplyHandler(requestId, { interrupt: true })
           }),
         // What is read here is answered through the storage that it is read from. What is under way is passed over when it is
@@ -109,7 +109,7 @@ export const insistent = <E, R>(
         saveEnvelope: (message) =>
           Effect.suspend(() => {
             const { _tag, requestId } = message.envelope
-            return _tag === "Interrupt" && left.delete(requestId) ? Effect.void : insist(storage.saveEnvelope(message))
+            return _tag === "Interrupt" && givenUp.delete(requestId) ? Effect.void : insist(storage.saveEnvelope(message))
           }),
         saveReply: (reply) => {
           const save = storage.saveReply(reply)
@@ -125,9 +125,9 @@ export const insistent = <E, R>(
         repliesForUnfiltered: (requestIds) => insist(storage.repliesForUnfiltered(requestIds)),
         requestIdForPrimaryKey: (key) => insist(storage.requestIdForPrimaryKey(key)),
         // The engine puts an activity back before it has let go of it: read in between, it would be taken for under way for ever.
-        // The next look forgets all claims where that fails.
+        // The next look forgets all claims where that fails. A copy, since the engine empties its list once this has answered.
         resetRequests: (requestIds) =>
-          Effect.delay(storage.resetRequests(requestIds), RESET_MS).pipe(
+          Effect.delay(storage.resetRequests([...requestIds]), RESET_MS).pipe(
             Effect.onError(() => Effect.sync(() => (forgottenAt = -Infinity))),
             Effect.ignore,
             Effect.forkDetach,
