@@ -109,7 +109,9 @@ export const insistent = <E, R>(
         saveEnvelope: (message) =>
           Effect.suspend(() => {
             const { _tag, requestId } = message.envelope
-            return _tag === "Interrupt" && givenUp.delete(requestId) ? Effect.void : insist(storage.saveEnvelope(message))
+            return _tag === "Interrupt" && givenUp.delete(requestId)
+              ? Effect.void
+              : insist(storage.saveEnvelope(message))
           }),
         saveReply: (reply) => {
           const save = storage.saveReply(reply)
