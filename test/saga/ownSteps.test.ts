@@ -1,4 +1,5 @@
 /** The steps of this project, tried by `checkStep` on a real database and on the devices of the reference flows. */
+import { randomUUID } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -45,6 +46,13 @@ describe("the steps of this project are sound", () => {
     return answer
   }
 
+  const onInstances = async <A>(work: (service: Instances["Service"]) => Effect.Effect<A, unknown>) => {
+    const runtime = ManagedRuntime.make(Layer.provideMerge(Instances.layer, layer({ url: database().url() })))
+    const answer = await runtime.runPromise(Effect.flatMap(Instances, work))
+    await runtime.dispose()
+    return answer
+  }
+
   test("addresses taken and given back as allocateStep does it", async () => {
     const broken = await onAllocator((allocator) =>
       checkStep({
@@ -69,19 +77,29 @@ describe("the steps of this project are sound", () => {
   })
 
   test("an instance recorded and marked gone", async () => {
-    const runtime = ManagedRuntime.make(Layer.provideMerge(Instances.layer, layer({ url: database().url() })))
-    const broken = await runtime.runPromise(
-      Effect.flatMap(Instances, (instances) =>
-        checkStep({
-          do: (key) => instances.record("default", `vm ${key}`, key),
-          undo: (key) => instances.markGone("default", `vm ${key}`, key),
-          observe: (key) =>
-            Effect.map(instances.find("default", `vm ${key}`), (found) => found && { state: found.state }),
-        }),
-      ),
+    const broken = await onInstances((instances) =>
+      checkStep({
+        do: (key) => instances.record("default", `vm ${key}`, key),
+        undo: (key) => instances.markGone("default", `vm ${key}`, key),
+        observe: (key) =>
+          Effect.map(instances.find("default", `vm ${key}`), (found) => found && { state: found.state }),
+      }),
     )
-    await runtime.dispose()
     expect(broken).toEqual([])
+  })
+
+  test("of two operations that record an instance at once, the second waits, and is told that it is taken", async () => {
+    await onInstances((instances) => instances.all)
+    const first = database().session()
+    const record = "select reference.record('default', 'contested', $1) as recorded"
+    await first.run("begin")
+    expect(await first.rows(record, [randomUUID()])).toEqual([{ recorded: true }])
+    const second = onInstances((instances) => instances.record("default", "contested", randomUUID()))
+    await database()
+      .session()
+      .until("select from pg_stat_activity where wait_event_type = 'Lock' and query like '%reference.record%'")
+    await first.run("commit")
+    expect(await second).toBe(false)
   })
 
   const onDevices = <A>(work: (service: Devices["Service"]) => Effect.Effect<A>) =>

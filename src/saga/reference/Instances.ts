@@ -42,11 +42,9 @@ export class Instances extends Context.Service<
         )
       return Instances.of({
         record: (vrf, id, operationId) =>
-          Effect.flatMap(run("record", record, [vrf, id, operationId]), ({ length }) =>
-            // A statement of its own: it sees what the first one waited for.
-            length > 0
-              ? Effect.succeed(true)
-              : Effect.map(find(vrf, id), (instance) => instance?.operationId === operationId),
+          Effect.map(
+            run("record", "select reference.record($1, $2, $3) as recorded", [vrf, id, operationId]),
+            ([row]) => row?.["recorded"] === true,
           ),
         markRunning: (vrf, id, operationId) => Effect.asVoid(run("mark_running", markRunning, [vrf, id, operationId])),
         markGone: (vrf, id, operationId) => Effect.asVoid(run("mark_gone", markGone, [vrf, id, operationId])),
@@ -65,23 +63,35 @@ const repeatable = (text: string): Statement => ({ text, repeatable: true })
 const create = `do $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('saga-ipam reference.instance', 0));
-  if to_regclass('reference.instance') is null then
+  if to_regprocedure('reference.record(text, text, uuid)') is null then
     create schema if not exists reference;
-    create table reference.instance (
+    create table if not exists reference.instance (
       vrf text not null,
       id text not null,
       operation_id uuid not null,
       state text not null check (state in ('creating', 'running', 'gone')),
       primary key (vrf, id, operation_id)
     );
-    create unique index instance_id on reference.instance (vrf, id) where state <> 'gone';
+    create unique index if not exists instance_id on reference.instance (vrf, id) where state <> 'gone';
+    create function reference.record(_vrf text, _id text, _operation_id uuid) returns boolean language plpgsql as $record$
+    begin
+      -- One recording of an id at a time: the next one sees whose it is.
+      perform pg_advisory_xact_lock(hashtextextended(format('reference.record %L %L', _vrf, _id), 0));
+      if exists (
+        select from reference.instance
+        where vrf = _vrf and id = _id and state <> 'gone' and operation_id <> _operation_id
+      ) then
+        return false;
+      end if;
+      insert into reference.instance (vrf, id, operation_id, state) values (_vrf, _id, _operation_id, 'creating')
+      on conflict (vrf, id, operation_id) do nothing;
+      return (
+        select state <> 'gone' from reference.instance where vrf = _vrf and id = _id and operation_id = _operation_id
+      );
+    end $record$;
   end if;
 end $$`
 const select = `select vrf, id, operation_id as "operationId", state from reference.instance`
-// Either of two keys may stand against it, the operation's own row or another's instance; the look that follows tells which.
-const record = `insert into reference.instance (vrf, id, operation_id, state) values ($1, $2, $3, 'creating')
-on conflict do nothing
-returning id`
 const markRunning = `update reference.instance set state = 'running'
 where vrf = $1 and id = $2 and operation_id = $3 and state = 'creating'`
 const markGone = `insert into reference.instance (vrf, id, operation_id, state) values ($1, $2, $3, 'gone')
