@@ -2,6 +2,7 @@
  * What cannot go on by itself is marked as stuck and stays pending to every gate; once its cause is mended it goes on, by itself or
  * when it is resumed.
  */
+import { setTimeout as pause } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -53,17 +54,6 @@ const untilStuck = (operationId: string) =>
   world.session.until("select stuck_since from ipam.operation where operation_id = $1 and stuck_since is not null", [
     operationId,
   ])
-/** The mark comes first: to resume what the engine has not put aside yet would do nothing. */
-const untilSuspended = async (operationId: string) => {
-  await untilStuck(operationId)
-  await world.session.until(
-    `select from ipam_engine.engine_messages m
-       join ipam_engine.engine_replies r using (request_id)
-       join ipam.operation o on o.execution_id = m.entity_id
-     where o.operation_id = $1 and m.tag = 'run' and m.processed`,
-    [operationId],
-  )
-}
 const stuckOf = async (operationId: string) => {
   const [row] = await world.session.rows(
     "select state, stuck_since, stuck_step as step, stuck_error as error from ipam.operation where operation_id = $1",
@@ -122,7 +112,7 @@ test.each([
     const given = { request: breaks, breaks }
     const { operationId } = await Effect.runPromise(Brittle.ids(given))
     const answer = outcomeOf(Brittle.execute(given))
-    await untilSuspended(operationId)
+    await untilStuck(operationId)
     expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: at, error: `Error: ${error}` })
     expect(await isPending("brittle", breaks)).toBe(true)
     broken[breaks] = false
@@ -133,11 +123,31 @@ test.each([
   },
 )
 
+test("a flow that is resumed before the engine has put it aside goes on all the same", async () => {
+  broken.body = true
+  const given = { request: "early", breaks: "body" } as const
+  const { executionId, operationId } = await Effect.runPromise(Brittle.ids(given))
+  const hold = worker.hold(executionId, "second/do", "after")
+  const answer = outcomeOf(Brittle.execute(given))
+  await hold.reached
+  const other = world.database.session()
+  await other.run("begin; lock table ipam_engine.engine_replies in exclusive mode")
+  hold.open()
+  await untilStuck(operationId)
+  broken.body = false
+  const resumed = worker.run(Brittle.resume(given))
+  await Promise.race([resumed, pause(500)])
+  await other.run("commit")
+  await resumed
+  expect(await answer).toBe("succeeded")
+  expect(await stuckOf(operationId)).toEqual({ state: "succeeded", ...notStuck })
+})
+
 test("a step name used twice suspends its flow, which unwinds when it is cancelled", async () => {
   const given = { request: "names", breaks: "names" } as const
   const { operationId } = await Effect.runPromise(Brittle.ids(given))
   const answer = outcomeOf(Brittle.execute(given))
-  await untilSuspended(operationId)
+  await untilStuck(operationId)
   const error = `Error: The step name "first" is used twice in one flow`
   expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: "first", error })
   expect(undone).toEqual([])
@@ -152,7 +162,7 @@ test("a creation whose table is gone is stuck in its first step until it is resu
   const payload = creating("mislaid")
   const { operationId } = await idsOf(payload)
   const answer = worker.create(payload)
-  await untilSuspended(operationId)
+  await untilStuck(operationId)
   expect(await stuckOf(operationId)).toMatchObject({ state: "pending", step: "record" })
   await world.session.run("alter table reference.mislaid rename to instance")
   await worker.run(InstanceCreate.resume(payload))
