@@ -47,7 +47,12 @@ export interface WorkerOptions extends EngineOptions {
 type Failed = InvalidInput | DatabaseUnavailable
 type Config = Partial<ShardingConfig.ShardingConfig["Service"]>
 
-/** The engine of a worker. `SqlClient` is the engine's own connection, for activities in its transaction. */
+/**
+ * The engine of a worker. All workers of a database need all flows that are started in it: one without a flow leaves it lying until
+ * another worker takes over its part.
+ *
+ * `SqlClient` is the engine's own connection, for activities in its transaction.
+ */
 export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine | SqlClient, Failed> => {
   const { listen, takeoverSeconds, ...connect } = options
   const { host, port } = listen
@@ -117,6 +122,8 @@ const timesOf = (takeoverSeconds = TAKEOVER_SECONDS): Config => ({
   // What a starter could not announce, since it did not know of the worker yet, is found by looking.
   entityMessagePollInterval: Duration.seconds(1),
   entityTerminationTimeout: Duration.seconds(5),
+  // A flow that this worker does not have is another's. The engine would end it after a minute, for good, as a defect.
+  entityRegistrationTimeout: Duration.infinity,
   simulateRemoteSerialization: false,
   shardsPerGroup: SHARDS,
 })
