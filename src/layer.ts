@@ -26,10 +26,11 @@ export const layer = (
       return Layer.effectDiscard(prepare).pipe(Layer.provideMerge(Database.layer(location.database)))
     }),
   )
-  return Reconciler.layer.pipe(
+  const services = Reconciler.layer.pipe(
     Layer.provideMerge(Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer)),
-    Layer.provideMerge(database),
   )
+  // Else a program with two databases, or with `sqlAllocatorLayer`, would get for both what it builds first.
+  return Layer.fresh(services).pipe(Layer.provideMerge(database))
 }
 
 const checkSchema = Effect.flatMap(Database, (database) => database.checkSchema)

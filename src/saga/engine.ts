@@ -58,12 +58,14 @@ export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine 
   const { host, port } = listen
   const shardingConfig = { ...timesOf(takeoverSeconds), runnerAddress: Option.some(RunnerAddress.make(host, port)) }
   const taken = new InvalidInput({ field: "listen", message: `listen: ${host}:${port} cannot be listened on` })
-  return movable(ClusterWorkflowEngine.layer).pipe(
-    Layer.provideMerge(NodeClusterSocket.layer({ storage: "byo", shardingConfig })),
-    Layer.provide(storage(shardingConfig, takeoverSeconds)),
-    Layer.provideMerge(sqlLayer(connect)),
-    Layer.catchTag("SocketServerError", () => Layer.effectContext(Effect.fail(taken))),
-    Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
+  return apart(
+    movable(ClusterWorkflowEngine.layer).pipe(
+      Layer.provideMerge(NodeClusterSocket.layer({ storage: "byo", shardingConfig })),
+      Layer.provide(storage(shardingConfig, takeoverSeconds)),
+      Layer.provideMerge(sqlLayer(connect)),
+      Layer.catchTag("SocketServerError", () => Layer.effectContext(Effect.fail(taken))),
+      Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
+    ),
   )
 }
 
@@ -71,13 +73,18 @@ export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine 
 export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowEngine | SqlClient, Failed> => {
   const { takeoverSeconds, ...connect } = options
   const shardingConfig = timesOf(takeoverSeconds)
-  return ClusterWorkflowEngine.layer.pipe(
-    Layer.provideMerge(knowingRunners(NodeClusterSocket.layer({ storage: "byo", clientOnly: true, shardingConfig }))),
-    Layer.provide(storage(shardingConfig, takeoverSeconds)),
-    Layer.provideMerge(sqlLayer(connect)),
-    Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
+  return apart(
+    ClusterWorkflowEngine.layer.pipe(
+      Layer.provideMerge(knowingRunners(NodeClusterSocket.layer({ storage: "byo", clientOnly: true, shardingConfig }))),
+      Layer.provide(storage(shardingConfig, takeoverSeconds)),
+      Layer.provideMerge(sqlLayer(connect)),
+      Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.die(error))),
+    ),
   )
 }
+
+/** One engine for whoever is given this layer, and another than any other layer's in the program: a layer shares what it is made of. */
+const apart = <A, E, R>(engine: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => Layer.suspend(() => Layer.fresh(engine))
 
 /** As `EngineOptions` says. */
 const TAKEOVER_SECONDS = 20

@@ -103,10 +103,9 @@ const makeDatabase = Effect.gen(function* () {
  *
  * Fails when the schema does not fit. `Contended` within a transaction: the transaction is broken, and all of it is to be done again.
  */
-export const sqlAllocatorLayer: Layer.Layer<Allocator | Operations, CallError, SqlClient> = Layer.mergeAll(
-  Allocator.layer,
-  Operations.layer,
-).pipe(Layer.provide(Layer.effect(Database, makeDatabase)))
+export const sqlAllocatorLayer: Layer.Layer<Allocator | Operations, CallError, SqlClient> = Layer.fresh(
+  Layer.mergeAll(Allocator.layer, Operations.layer).pipe(Layer.provide(Layer.effect(Database, makeDatabase))),
+)
 
 /** As our own driver gives a row: int8 and times as text. */
 const asOurs = (row: Row): Row => {

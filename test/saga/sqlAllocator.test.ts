@@ -69,6 +69,41 @@ describe("the same calls", () => {
     }
   })
 
+  test("reach each what its layer was given, in one program", async () => {
+    const here = await open(overSql)
+    const there = await open((url) => layer({ url }))
+    const url = here.database.url()
+    const found = new Map<string, Allocator["Service"]>()
+    const keep = <E, R>(name: string, services: Layer.Layer<Allocator, E, R>) =>
+      Layer.effectDiscard(Effect.map(Allocator, (service) => found.set(name, service))).pipe(Layer.provide(services))
+    const runtime = ManagedRuntime.make(
+      Layer.mergeAll(
+        keep("here", layer({ url })),
+        keep("there", layer({ url: there.database.url() })),
+        keep("inTransaction", sqlAllocatorLayer),
+      ).pipe(Layer.provideMerge(sqlLayer({ url }))),
+    )
+    const allocate = (name: string) =>
+      Effect.flatMap(
+        Effect.sync(() => found.get(name) ?? expect.unreachable()),
+        (service) => service.allocate({ pool: "v4", requestId: crypto.randomUUID(), slot: name }),
+      )
+    try {
+      await runtime.runPromise(allocate("here"))
+      await runtime.runPromise(allocate("there"))
+      const inTransaction = Effect.andThen(allocate("inTransaction"), Effect.fail("rolled back"))
+      const sql = await runtime.runPromise(SqlClient)
+      expect(await runtime.runPromise(Effect.flip(sql.withTransaction(inTransaction)))).toBe("rolled back")
+      const slots = "select slot from ipam.allocation"
+      expect(await here.session.rows(slots)).toEqual([{ slot: "here" }])
+      expect(await there.session.rows(slots)).toEqual([{ slot: "there" }])
+    } finally {
+      await runtime.dispose()
+      await here.close()
+      await there.close()
+    }
+  })
+
   test("are not made where the schema does not fit", async () => {
     const empty = await createDatabase("empty")
     const built = Effect.scoped(Layer.build(overSql(empty.url())))
