@@ -64,6 +64,7 @@ export class OperationEnded extends Schema.TaggedError<OperationEnded>()("Operat
   status: maybeText,
 }) {
   override get message(): string {
+    if (this.status === "unwinding") return `The operation unwinds${where(this)}; it can no longer succeed`
     const status = this.status === undefined ? "" : ` (${this.status})`
     return `The operation has ended${status}${where(this)}; that is final, and nothing is allocated under it any more`
   }

@@ -18,7 +18,7 @@ export class UnknownPool extends Schema.TaggedError<UnknownPool>()("UnknownPool"
 }) {
   override get message(): string {
     const elsewhere =
-      this.vrfs.length === 0 ? "no other VRF has one" : `it is in VRF ${this.vrfs.map(quoted).join(", ")}`
+      this.vrfs.length === 0 ? "no other VRF has one" : `it is in VRF ${this.vrfs.map((vrf) => quoted(vrf)).join(", ")}`
     return `There is no pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)}; ${elsewhere}${where({ slot: this.slot })}`
   }
 }

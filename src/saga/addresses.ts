@@ -13,7 +13,8 @@ import { Allocator } from "../allocator/Allocator.ts"
 import { Allocation } from "../domain/allocation.ts"
 import { IpamError } from "../domain/errors.ts"
 import { DEFAULT, type Owner } from "../domain/identity.ts"
-import { MAX_SLOTS } from "../domain/requests.ts"
+import { decodeInput } from "../domain/input.ts"
+import { KeysRequest, MAX_SLOTS } from "../domain/requests.ts"
 import { currentRun } from "./run.ts"
 import { step } from "./step.ts"
 
@@ -39,6 +40,8 @@ export interface AllocateStepOptions {
 
 const DAY_SECONDS = 86_400
 
+const checkKeys = decodeInput(KeysRequest)
+
 /**
  * Allocates all slots of a request in one call, in the order asked. The flow's operation id is the request id.
  *
@@ -50,11 +53,12 @@ export const allocateStep = (name: string, options: AllocateStepOptions) =>
     const { operationId: requestId, taken } = yield* currentRun
     const { vrf = DEFAULT, slots, ttlSeconds = DAY_SECONDS, ...rest } = options
     const keys = slots.map(({ slot, pool, address }) => ({ slot: `${name}/${slot}`, pool, address }))
+    const undone = { vrf, requestId, slots: keys.map(({ slot }) => slot) }
+    // What no release accepts, either, must not get as far as to be undone.
+    yield* checkKeys(undone)
     const allocations = yield* step(name, {
       do: Allocator.use((allocator) => allocator.allocateMany({ vrf, requestId, slots: keys, ttlSeconds, ...rest })),
-      undo: Allocator.use((allocator) =>
-        allocator.releaseMany({ vrf, requestId, slots: keys.map(({ slot }) => slot) }),
-      ),
+      undo: Allocator.use((allocator) => allocator.releaseMany(undone)),
       success: Schema.Array(Allocation),
       error: IpamError,
     })

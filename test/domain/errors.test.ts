@@ -195,6 +195,15 @@ describe("an error", () => {
     )
   })
 
+  it("OperationEnded does not say of an operation that unwinds that it has ended", () => {
+    expect(new Errors.OperationEnded({ ...key, status: "unwinding" }).message).toMatch(/^The operation unwinds \(/)
+  })
+
+  it("UnknownPool names every VRF that has one", () => {
+    const { message } = new Errors.UnknownPool({ ...pool, vrfs: ["green", "red", "yellow"] })
+    expect(message).toContain('it is in VRF "green", "red", "yellow"')
+  })
+
   it("keeps a caller's names on one line, and short", () => {
     const error = new Errors.UnknownPool({ vrf: "a\nb", pool: "x".repeat(5000), vrfs: ["\u001b[2J"] })
     expect(error.message).toMatch(/^[\x20-\x7e]{1,600}$/)

@@ -4,8 +4,10 @@
  */
 import { setTimeout as pause } from "node:timers/promises"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { allocateStep } from "../../src/saga/addresses.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import * as Saga from "../../src/saga/Saga.ts"
 import { step } from "../../src/saga/step.ts"
@@ -34,12 +36,22 @@ const BrittleLive = Brittle.toLayer(
   }),
 )
 
+/** Its payload decides what it asks for. */
+const Asking = Saga.make("Asking", {
+  payload: { request: Schema.String, slots: Schema.Array(Schema.String), ttlSeconds: Schema.Number },
+  idempotencyKey: ({ request }) => request,
+  targets: ({ request }) => [{ kind: "asking", id: request }],
+})
+const AskingLive = Asking.toLayer(({ slots, ttlSeconds }) =>
+  Effect.asVoid(allocateStep("nic", { slots: slots.map((slot) => ({ slot, pool: "v4" })), ttlSeconds })),
+)
+
 let world: World
 let worker: InProcess
 
 beforeAll(async () => {
   world = await openWorld()
-  worker = await startInProcess(world, { flows: BrittleLive })
+  worker = await startInProcess(world, { flows: Layer.merge(BrittleLive, AskingLive) })
 })
 afterAll(async () => {
   await worker?.close()
@@ -169,4 +181,17 @@ test("a creation whose table is gone is stuck in its first step until it is resu
   expect(await answer).toBe("succeeded")
   expect((await world.states()).get(operationId)).toBe(succeeded)
   expect(await world.doctor()).toEqual([])
+})
+
+test.each([
+  ["no slots", [], 60],
+  ["a slot twice", ["a", "a"], 60],
+  ["too many slots", Array.from({ length: 257 }, (_, number) => `${number}`), 60],
+  ["a slot too long with its step", ["x".repeat(199)], 60],
+  ["a ttl of none", ["a"], 0],
+])("a flow that asks for %s unwinds with that as its error", async (request, slots, ttlSeconds) => {
+  const asked = worker.run(Effect.flip(Asking.execute({ request, slots, ttlSeconds })))
+  expect(await asked).toMatchObject({ _tag: "InvalidInput" })
+  const { operationId } = await Effect.runPromise(Asking.ids({ request, slots, ttlSeconds }))
+  expect(await stuckOf(operationId)).toEqual({ state: "unwound", ...notStuck })
 })
