@@ -9,8 +9,6 @@ import { isDeepStrictEqual } from "node:util"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Workflow from "effect/workflow/Workflow"
 import { IpamError } from "../domain/errors.ts"
@@ -19,6 +17,7 @@ import { type Beginning, defineOperation, type PlainSchema, type TargetOf } from
 import { Operations } from "../operations/Operations.ts"
 import { bracket } from "./bracket.ts"
 import { operationIdOf } from "./operationId.ts"
+import { resumeExecution } from "./resume.ts"
 
 /** The flow unwound for another reason than an error of one of its steps: it was cancelled. */
 export class FlowCancelled extends Schema.TaggedError<FlowCancelled>()("FlowCancelled", {
@@ -116,14 +115,9 @@ export const make = <
       ),
     /** The same for a flow that stopped as stuck: it does again what stopped it. */
     resume: (stored: unknown) =>
-      Effect.gen(function* () {
-        const given = yield* operation.readPayload(stored)
-        const executionId = yield* workflow.executionId(given as never)
-        const known = yield* Operations.use(({ get }) => get({ operationId: operationIdOf(executionId) }))
-        // The mark comes first, and to resume what the engine has not put aside yet would do nothing.
-        if (known?.stuck) yield* untilPutAside(workflow.poll(executionId))
-        yield* workflow.resume(executionId)
-      }),
+      Effect.flatMap(operation.readPayload(stored), (given) =>
+        Effect.flatMap(workflow.executionId(given as never), (executionId) => resumeExecution(workflow, executionId)),
+      ),
     /** Starts the flow and does not wait. */
     start: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {
@@ -134,13 +128,6 @@ export const make = <
       }),
   }
 }
-
-/** For at most five seconds: an undo that is stuck is repeated, and never put aside. */
-const untilPutAside = <A, R>(poll: Effect.Effect<Option.Option<A>, never, R>) =>
-  Effect.catchDefect(poll, () => Effect.succeedNone).pipe(
-    Effect.repeat({ until: Option.isSome, schedule: Schedule.spaced("50 millis") }),
-    Effect.timeoutOption("5 seconds"),
-  )
 
 /** A flow of the same key that began with another payload would answer for that one, without a word. */
 const checkPayload = Effect.fnUntraced(function* (beginning: Beginning) {

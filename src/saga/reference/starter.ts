@@ -1,6 +1,9 @@
 /** Starts, cancels and resumes reference flows from a process that runs none. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Workflow from "effect/workflow/Workflow"
+import { Database } from "../../database/Database.ts"
 import { layer } from "../../layer.ts"
 import type { ConnectOptions } from "../../database/locate.ts"
 import { InvalidInput, NotFound } from "../../domain/errors.ts"
@@ -8,6 +11,8 @@ import { parseInput } from "../../domain/input.ts"
 import type { Operation } from "../../domain/operation.ts"
 import { Operations } from "../../operations/Operations.ts"
 import { starterLayer } from "../engine.ts"
+import { MESSAGES } from "../engineTables.ts"
+import { resumeExecution } from "../resume.ts"
 import { referenceFlows } from "./flows.ts"
 import { InstanceCreate } from "./InstanceCreate.ts"
 import { InstanceDelete } from "./InstanceDelete.ts"
@@ -73,13 +78,34 @@ export const startFlow = Effect.fnUntraced(function* (
 const isOutcome = (error: { readonly _tag: string }): boolean =>
   error._tag !== "KeyReused" && error._tag !== "Contended" && error._tag !== "DatabaseUnavailable"
 
-const onStored = (verb: "cancel" | "resume") =>
-  Effect.fnUntraced(function* (options: ConnectOptions, { operationId, kind, payload }: Operation) {
-    const flow = referenceFlows[yield* known(kind)]
-    return yield* connected(options, Effect.andThen(flow[verb](payload), recordOf(operationId)))
+/** A flow that was started, whatever program defined it: to cancel and to resume it, its name and its execution are enough. */
+const workflowOf = (name: string) =>
+  Workflow.make(name, { payload: {}, success: Schema.Any, error: Schema.Any, idempotencyKey: () => "" })
+
+const nameOf = Effect.fnUntraced(function* (executionId: string) {
+  const { query } = yield* Database
+  const [run] = yield* query(findRun, [executionId], { call: "find_flow" })
+  if (run !== undefined) return String(run["name"])
+  return yield* new InvalidInput({ field: "operation", message: "operation: has no flow in this engine" })
+})
+const findRun = {
+  text: `select substr(entity_type, 10) as name from ${MESSAGES} where entity_id = $1 and tag = 'run' and entity_type like 'Workflow/%'`,
+  repeatable: true,
+}
+
+const acts = {
+  cancel: (workflow: ReturnType<typeof workflowOf>, executionId: string) => workflow.interrupt(executionId),
+  resume: (workflow: ReturnType<typeof workflowOf>, executionId: string) => resumeExecution(workflow, executionId),
+}
+
+/** What has ended stays as it is. */
+const onFlow = (verb: keyof typeof acts) =>
+  Effect.fnUntraced(function* (options: ConnectOptions, { operationId, executionId, finishedAt }: Operation) {
+    const act = Effect.flatMap(nameOf(executionId ?? ""), (name) => acts[verb](workflowOf(name), executionId ?? ""))
+    return yield* connected(options, Effect.andThen(finishedAt === null ? act : Effect.void, recordOf(operationId)))
   })
 
 /** Cancels the flow of an operation, and answers how far it is right after. */
-export const cancelFlow = onStored("cancel")
+export const cancelFlow = onFlow("cancel")
 /** Lets the flow of an operation go on where it stopped. */
-export const resumeFlow = onStored("resume")
+export const resumeFlow = onFlow("resume")
