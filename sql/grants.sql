@@ -14,8 +14,8 @@ declare
     'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs', 'identity_vrfs'
   ];
   v_operator text[] := array[
-    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'merge_extents', 'doctor', 'repair',
-    'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
+    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'count_expired', 'merge_extents',
+    'doctor', 'repair', 'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
   ];
 begin
   for v_function in select p.oid::regprocedure from pg_proc p where p.pronamespace = 'ipam'::regnamespace and p.prokind = 'f' loop

@@ -229,6 +229,7 @@ create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) r
 create function clear_stuck(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c3bf2c35eb15b2dc
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5173b568e2cbc980
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 819ed6b4d25fb946
+create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 926d35dcd1a9d8ca
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8d408e4d6ff44523
 create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 8b92bd7bbd84c875
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3e4e2cb9d17f36c1
@@ -273,7 +274,7 @@ create function number_address(number numeric) returns inet language sql immutab
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b2ba45fa0732f69
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
-create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 3c975229e994bb3e
+create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 3387c5e78159d8eb
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pending_operations(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- e53041c940c99859
@@ -282,7 +283,7 @@ create function prunable_operations(horizon_seconds double precision, after_sequ
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 733bf1e571868517
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 0716454fee6ed85a
 create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0f14701bc1ad562a
-create function reclaim_expired(max_rows integer DEFAULT 100) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4684b849349c8b68
+create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b58ac58ca66cad96
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3bf34c81a2773a7a
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
@@ -322,6 +323,7 @@ grant execute on function ipam.confirm(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_operator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_operator;
+grant execute on function ipam.count_expired(text) to ipam_operator;
 grant execute on function ipam.create_pool(text,text,text[],text[],text,double precision,boolean) to ipam_operator;
 grant execute on function ipam.delete_pool(text,text) to ipam_operator;
 grant execute on function ipam.doctor() to ipam_operator;
@@ -383,7 +385,7 @@ grant execute on function ipam.pending_operations(text,text,text) to ipam_reader
 grant execute on function ipam.prunable_operations(double precision,bigint,integer) to ipam_operator;
 grant execute on function ipam.prune_keys(double precision,integer) to ipam_operator;
 grant execute on function ipam.prune_operations(double precision,uuid[]) to ipam_operator;
-grant execute on function ipam.reclaim_expired(integer) to ipam_operator;
+grant execute on function ipam.reclaim_expired(integer,text) to ipam_operator;
 grant execute on function ipam.release(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.release(text,uuid,text) to ipam_operator;
 grant execute on function ipam.release_all(text,uuid) to ipam_allocator;

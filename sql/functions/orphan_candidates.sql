@@ -1,5 +1,6 @@
 -- What a pool holds for an owner since longer ago than the grace period, in address order: what may be an orphan, if its owner is gone.
--- What an operation that has not ended holds, or whose owner one works on, is left out.
+-- What an operation that has not ended holds, or whose owner one works on, is left out, and what ran past its ttl: that is
+-- reclaim_expired's, whoever its owner is.
 --
 -- pool: a name or an id. after_address: null to begin with. Comes back: `held`, no more rows than page_size, with detail markedSeconds:
 -- how long ago this generation was marked as an orphan, null when it is not; of an unknown pool none.
@@ -26,6 +27,7 @@ begin
         where a.vrf = orphan_candidates.vrf and a.released_at is null
           and a.unit between r.first and r.last and (after_address is null or a.unit > after_address)
           and a.owner_kind is not null
+          and (a.confirmed_at is not null or a.expires_at > clock_timestamp())
           and greatest(a.allocated_at, a.confirmed_at) < clock_timestamp() - make_interval(secs => grace_seconds)
           and not exists (select from ipam.operation o where o.operation_id = a.request_id and o.pending)
           and not exists (select from ipam.operation_target t where t.kind = a.owner_kind and t.id = a.owner_id and t.pending)

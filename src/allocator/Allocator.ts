@@ -59,7 +59,10 @@ export class Allocator extends Context.Service<
     readonly releaseMany: (request: typeof KeysRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** Every slot of the request that exists. It bars no slot that it has not seen: name those in `releaseMany`. */
     readonly releaseAll: (request: typeof ReleaseAllRequest.Encoded) => Answer<ReadonlyArray<Released>>
-    /** Releases provisional allocations past their ttl, the oldest first. What was released is the answer; fewer than `maxRows`: none are left. */
+    /**
+     * Releases provisional allocations past their ttl, in all VRFs or in one, the oldest of each first. What was released is the
+     * answer; fewer than `maxRows`: none are left.
+     */
     readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** What the key is now. `null`: never seen, which is not final, since an allocate may be under way. */
     readonly get: (request: typeof KeyRequest.Encoded) => Answer<KeyRecord | null>
@@ -236,9 +239,10 @@ const make = Effect.gen(function* () {
   const reclaimExpired = method(
     "Allocator.reclaimExpired",
     Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
-      const { maxRows } = yield* decode.reclaim(input)
-      const rows = yield* query(statements.reclaimExpired, [maxRows], { call: "reclaim_expired" })
-      // The quiet end of a round: what releases left in pieces becomes whole again. It can wait for the next round.
+      const { maxRows, vrf } = yield* decode.reclaim(input)
+      const rows = yield* query(statements.reclaimExpired, [maxRows, vrf ?? null], { call: "reclaim_expired", vrf })
+      // The quiet end of a round: what releases left in pieces becomes whole again, in every VRF, since it changes nothing that
+      // anyone holds. It can wait for the next round.
       if (rows.length < maxRows)
         yield* Effect.ignore(query(statements.mergeExtents, [10_000], { call: "merge_extents" }))
       return rows.map(readRelease)

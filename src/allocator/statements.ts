@@ -24,7 +24,7 @@ export const extendMany = keyed("extend_many", "vrf", "request_id", "slots", "tt
 export const release = keyed("release", "vrf", "request_id", "slot")
 export const releaseMany = keyed("release_many", "vrf", "request_id", "slots")
 export const releaseAll = keyed("release_all", "vrf", "request_id")
-export const reclaimExpired = once("reclaim_expired", "max_rows")
+export const reclaimExpired = once("reclaim_expired", "max_rows", "vrf")
 export const mergeExtents = keyed("merge_extents", "max_rows")
 
 export const get = keyed("get", "vrf", "request_id", "slot")

@@ -157,14 +157,14 @@ const reclaimRows = 1000
 
 const reclaim = Command.make(
   "reclaim",
-  { limit: flags.limit },
-  Effect.fnUntraced(function* ({ limit }) {
+  { vrf: flags.anyVrf, limit: flags.limit },
+  Effect.fnUntraced(function* ({ vrf, limit }) {
     const all = yield* withServices(
       Effect.fnUntraced(function* ({ allocator }) {
-        if (limit !== undefined) return yield* allocator.reclaimExpired({ maxRows: limit })
+        if (limit !== undefined) return yield* allocator.reclaimExpired({ vrf, maxRows: limit })
         const found: Array<Released> = []
         for (;;) {
-          const some = yield* allocator.reclaimExpired({ maxRows: reclaimRows })
+          const some = yield* allocator.reclaimExpired({ vrf, maxRows: reclaimRows })
           found.push(...some)
           if (some.length < reclaimRows) return found
         }

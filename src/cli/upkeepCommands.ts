@@ -50,7 +50,10 @@ const sourceOf = Effect.fnUntraced(function* (typed: {
 const reconciledText = ({ expired, orphans, marked, released }: Reconciled, dryRun: boolean): string => {
   const shown = dryRun ? orphans : released
   const summary: ReadonlyArray<readonly [string, string]> = dryRun
-    ? [["orphans", `${orphans.length}; nothing was marked or released`]]
+    ? [
+        ["expired", `${expired} would be released`],
+        ["orphans", `${orphans.length}; nothing was marked or released`],
+      ]
     : [
         ["expired", `${expired} released`],
         ["orphans", `${orphans.length}: ${marked} marked now, ${released.length} released`],
@@ -71,7 +74,7 @@ const reconcile = Command.make(
     rate: number("rate", "N", "Release at most N a second; default 50"),
     timeout: number("owners-timeout", "SECONDS", "How long one question about owners may take; default 30"),
     by: text("by", "NAME", "Who does it, for the tombstones; default USER@HOST"),
-    dryRun: flags.toggle("dry-run", "Show what looks orphaned, and change nothing"),
+    dryRun: flags.toggle("dry-run", "Count what has expired, show what looks orphaned, and change nothing"),
   },
   Effect.fnUntraced(function* ({ owners, query, url, maxShare, rate, grace, settle, timeout, by, ...typed }) {
     const source = yield* sourceOf({ owners, query, url })

@@ -79,8 +79,8 @@ const between = (minimum: number, maximum: number) =>
 export const MAX_ROWS = 10_000
 export const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
 
-/** How many expired allocations one call reclaims at most. */
-export const ReclaimRequest = Schema.Struct({ maxRows: Rows })
+/** How many expired allocations one call reclaims at most. All VRFs without `vrf`. */
+export const ReclaimRequest = Schema.Struct({ vrf: Schema.optional(Name), maxRows: Rows })
 
 const filters = ["pool", "requestId", "owner", "address", "prefix"] as const
 

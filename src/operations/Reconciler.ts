@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Allocator, type CallError } from "../allocator/Allocator.ts"
 import { Pools } from "../allocator/Pools.ts"
+import { onlyRow } from "../allocator/rows.ts"
 import { Database } from "../database/Database.ts"
 import type { Allocation, Released } from "../domain/allocation.ts"
 import { type OwnersUnreadable, TooManyOrphans } from "../domain/errors.ts"
@@ -19,8 +20,12 @@ import type { Pool } from "../domain/pool.ts"
 import { findOrphans, inPages, markings, type Orphan } from "./orphans.ts"
 import { asker, type OwnerSource } from "./owners.ts"
 import { releaser } from "./releasing.ts"
+import * as statements from "./statements.ts"
 
-/** What a run did. `orphans`: what looks orphaned; of these `marked` for the first time, `released` now, the others later or, if anything spoke for them, not at all. */
+/**
+ * What a run did. `expired`: how many that were past their ttl it released, or, of a dry run, would have. `orphans`: what else
+ * looks orphaned; of these `marked` for the first time, `released` now, the others later or, if anything spoke for them, not at all.
+ */
 export interface Reconciled {
   readonly expired: number
   readonly orphans: ReadonlyArray<Allocation>
@@ -58,10 +63,14 @@ const make = Effect.gen(function* () {
   const { clear, mark } = markings(query)
   const release = releaser(query)
 
-  const reclaimAll = Effect.gen(function* () {
+  const countExpired = (vrf: string | undefined) =>
+    Effect.map(query(statements.countExpired, [vrf ?? null], { call: "count_expired", vrf }), (rows) =>
+      Number(onlyRow(rows)["count"]),
+    )
+  const reclaimAll = Effect.fnUntraced(function* (vrf: string | undefined) {
     let expired = 0
     for (;;) {
-      const { length } = yield* allocator.reclaimExpired({ maxRows: RECLAIMED })
+      const { length } = yield* allocator.reclaimExpired({ vrf, maxRows: RECLAIMED })
       expired += length
       if (length < RECLAIMED) return expired
     }
@@ -73,7 +82,7 @@ const make = Effect.gen(function* () {
   ) {
     const request = yield* decode(input)
     const ask = asker(owners, request.sourceTimeoutSeconds)
-    const expired = request.dryRun ? 0 : yield* reclaimAll
+    const expired = yield* request.dryRun ? countExpired(request.vrf) : reclaimAll(request.vrf)
 
     const found: Array<{ readonly orphans: ReadonlyArray<Orphan>; readonly revived: ReadonlyArray<Orphan> }> = []
     for (const pool of yield* pools.listPools({ vrf: request.vrf })) {

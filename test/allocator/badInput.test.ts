@@ -181,7 +181,7 @@ const doors: { readonly [call: string]: Door } = {
     slots: slotNames,
   },
   releaseAll: { call: (i) => i.releaseAll, good: { requestId }, fields: ["vrf", "requestId"] },
-  reclaimExpired: { call: (i) => i.reclaimExpired, good: {}, fields: ["maxRows"] },
+  reclaimExpired: { call: (i) => i.reclaimExpired, good: {}, fields: ["vrf", "maxRows"] },
   get: { call: (i) => i.get, good: { requestId }, fields: key },
   list: { call: (i) => i.list, good: { pool: "web" }, fields: ["vrf", "pool", "pageSize", "after"] },
   createPool: {

@@ -47,7 +47,8 @@ describe("an allocation", () => {
   test("that has expired is reclaimed", async () => {
     const request = key()
     await answer("allocate", "--pool", "web", ...request, "--ttl", "0.000001")
-    expect(await answer("reclaim")).toMatchObject([
+    expect(await answer("reclaim", "--vrf", "other")).toEqual([])
+    expect(await answer("reclaim", "--vrf", "default")).toMatchObject([
       { outcome: "released", requestId: request[1], releaseReason: "expired" },
     ])
     expect(await answer("reclaim")).toEqual([])

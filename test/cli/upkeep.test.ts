@@ -42,6 +42,18 @@ const take = async (...ids: ReadonlyArray<string>): Promise<ReadonlyArray<string
       return requestId
     }),
   )
+/** The same, provisional, and past its ttl. */
+const takeExpired = async (id: string, of: string): Promise<string> => {
+  const requestId = crypto.randomUUID()
+  await session.rows(
+    "select from ipam.allocate($1, 'web', $2::uuid, owner_kind => 'instance', owner_id => $3, ttl_seconds => 0.001)",
+    [of, requestId, id],
+  )
+  await session.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
+    requestId,
+  ])
+  return requestId
+}
 const holds = async (): Promise<ReadonlyArray<unknown>> => {
   const rows = await session.rows(
     "select owner_id from ipam.allocation where released_at is null and vrf = $1 order by owner_id",
@@ -87,6 +99,23 @@ describe("reconcile", () => {
     expect(await holds()).toEqual([])
   })
 
+  test("releases what has expired in the VRF that is named, and no other; a dry run counts it", async () => {
+    const other = `${vrf}-other`
+    await session.rows("select from ipam.create_pool($1, 'web', array['10.0.0.0/24'])", [other])
+    const elsewhere = await takeExpired("here", other)
+    await takeExpired("here", vrf)
+    await there("here")
+    const run = [...reconcile(), "--owners", file] as const
+    expect(await answer(...run, "--dry-run")).toMatchObject({ expired: 1, orphans: [] })
+    expect((await cli(...run, "--dry-run")).out).toBe(
+      "expired  1 would be released\norphans  0; nothing was marked or released\n",
+    )
+    expect(await holds()).toEqual(["here"])
+    expect(await answer(...run)).toMatchObject({ expired: 1 })
+    expect(await holds()).toEqual([])
+    expect(await answer("get", "--vrf", other, "--request", elsewhere)).toMatchObject({ state: "provisional" })
+  })
+
   test("reads as a summary and a table without --json", async () => {
     await take("gone", "here")
     await there("here")
@@ -94,7 +123,9 @@ describe("reconcile", () => {
     expect(dry).toMatchObject({ code: 0, err: "" })
     const table = "ADDRESS +STATE +POOL +VRF +REQUEST +SLOT +OWNER +EXPIRES\n10\\.0\\.0\\.\\d+/24 +"
     expect(dry.out).toMatch(
-      new RegExp(`^orphans  1; nothing was marked or released\n\n${table}confirmed +[^\n]* instance/gone +-\n$`),
+      new RegExp(
+        `^expired  0 would be released\norphans  1; nothing was marked or released\n\n${table}confirmed +[^\n]* instance/gone +-\n$`,
+      ),
     )
     const done = await cli(...reconcile(), "--owners", file)
     expect(done.out).toMatch(

@@ -40,6 +40,22 @@ export const now = () => ({
 export const take = async (id: string, fields: { readonly requestId?: string; readonly ttlSeconds?: number } = {}) =>
   ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID(), owner: { kind: "machine", id }, ...fields })
 
+/** The same, of this VRF or of another, provisional, and past its ttl. */
+export const takeExpired = async (id: string, of = vrf) => {
+  const requestId = crypto.randomUUID()
+  const taken = await ipam.allocate({
+    vrf: of,
+    pool: "web",
+    requestId,
+    owner: { kind: "machine", id },
+    ttlSeconds: 0.001,
+  })
+  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
+    requestId,
+  ])
+  return taken
+}
+
 /** The machines that hold an address, in order. */
 export const held = async () => {
   const owners = (await ipam.list({ vrf, pool: "web" })).map((one) => one.owner?.id ?? "nobody")

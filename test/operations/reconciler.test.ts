@@ -1,7 +1,7 @@
 /** What the reconciler releases, and above all what it does not. */
 import { describe, expect, test } from "vitest"
 import { OwnersUnreadable, TooManyOrphans, type Ipam } from "../../src/promise.ts"
-import { held, ipam, now, owner, take, vrf } from "./machines.ts"
+import { held, ipam, now, owner, take, takeExpired, vrf } from "./machines.ts"
 
 const keyOf = ({ requestId }: { readonly requestId: string }) => ({ vrf, requestId })
 /** A source that knows exactly these. */
@@ -68,10 +68,9 @@ describe("an orphan", () => {
 
   test("is shown by a dry run, which changes nothing", async () => {
     await take("gone")
-    await take("gone", { ttlSeconds: 0.001 })
     const done = await ipam.reconcile(only(), { ...now(), dryRun: true })
-    expect(done).toMatchObject({ expired: 0, orphans: [{}, {}], marked: 0, released: [] })
-    expect(await held()).toEqual(["gone", "gone"])
+    expect(done).toMatchObject({ expired: 0, orphans: [{}], marked: 0, released: [] })
+    expect(await held()).toEqual(["gone"])
     expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
   })
 
@@ -90,13 +89,46 @@ describe("an orphan", () => {
   })
 })
 
-test("what ran past its ttl is released with the run", async () => {
-  const { requestId } = await take("here", { ttlSeconds: 0.001 })
-  await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
-    requestId,
-  ])
-  expect((await ipam.reconcile(only("here"), now())).expired).toBeGreaterThan(0)
-  expect(await held()).toEqual([])
+describe("what ran past its ttl", () => {
+  const createOther = async () => {
+    const other = `${vrf}-other`
+    await ipam.createPool({ vrf: other, name: "web", ranges: ["10.0.0.0-10.0.0.31"] })
+    return other
+  }
+  const states = async (...taken: ReadonlyArray<{ readonly vrf: string; readonly requestId: string }>) =>
+    Promise.all(taken.map(async ({ vrf, requestId }) => (await ipam.get({ vrf, requestId }))?.state))
+
+  test("is released with the run, in the VRF that it is for and no other", async () => {
+    const other = await createOther()
+    const expired = [await takeExpired("here"), await takeExpired("here", other)]
+    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 1, orphans: [] })
+    expect(await states(...expired)).toEqual(["released", "provisional"])
+    expect(await ipam.reconcile(only("here"), { ...now(), vrf: undefined })).toMatchObject({ expired: 1 })
+    expect(await states(...expired)).toEqual(["released", "released"])
+  })
+
+  test("is reclaimed in the VRF that is named and no other", async () => {
+    const other = await createOther()
+    const expired = [await takeExpired("here"), await takeExpired("here", other)]
+    expect(await ipam.reclaimExpired({ vrf: "nowhere" })).toEqual([])
+    expect(await ipam.reclaimExpired({ vrf: other })).toMatchObject([{ vrf: other, releaseReason: "expired" }])
+    expect(await states(...expired)).toEqual(["provisional", "released"])
+    expect(await ipam.reclaimExpired()).toMatchObject([{ vrf, releaseReason: "expired" }])
+  })
+
+  test("is counted by a dry run as the run then releases it, apart from the orphans", async () => {
+    const other = await createOther()
+    const expired = [await takeExpired("gone"), await takeExpired("gone", other), await takeExpired("gone")]
+    await take("here", { ttlSeconds: 600 })
+    await take("gone", { ttlSeconds: 600 })
+    const look = async (of: string | undefined) => ipam.reconcile(only("here"), { ...now(), vrf: of, dryRun: true })
+    expect(await look(undefined)).toMatchObject({ expired: 3 })
+    expect(await look(vrf)).toMatchObject({ expired: 2, orphans: [{}], marked: 0, released: [] })
+    expect(await states(...expired)).toEqual(["provisional", "provisional", "provisional"])
+    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 2, orphans: [{}], released: [{}] })
+    expect(await look(vrf)).toMatchObject({ expired: 0, orphans: [] })
+    expect(await ipam.reclaimExpired()).toMatchObject([{ vrf: other }])
+  })
 })
 
 describe("nothing is released", () => {

@@ -1,5 +1,5 @@
 /**
- * I8: no call on a key reads free extents or allocations but by an index, whatever the statistics say.
+ * I8: no call on a key, nor one on what has expired, reads free extents or allocations but by an index, whatever the statistics say.
  *
  * Plans are those that really ran, nested statements too, as auto_explain sends them to the client. `plans.json` holds the way
  * each call goes to each table; `SAGA_IPAM_TEST_WRITE_PLANS=1` writes it anew.
@@ -97,6 +97,9 @@ const look = async (state: "empty" | "full" | "never analysed") => {
       await seen("release", "select ipam.release('default', $1)", [a])
       await seen("release_many", "select ipam.release_many('default', $1, array['a', 'b'])", [c])
       await seen("release, b", "select ipam.release('default', $1)", [b])
+      await client.unsafe("select ipam.allocate('default', 'pool', $1, ttl_seconds => 0.000001)", [randomUUID()])
+      await seen("count_expired", "select ipam.count_expired(vrf => $1)", ["default"])
+      await seen("reclaim_expired", "select ipam.reclaim_expired(vrf => $1)", ["default"])
     }
     await calls()
     if (state === "empty") await many()
