@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
 import * as Activity from "effect/workflow/Activity"
 import type { WorkflowInstance } from "effect/workflow/WorkflowEngine"
 import { factsOf, isRepeatable } from "../domain/errorFacts.ts"
@@ -52,7 +53,8 @@ export const step = <
       return yield* suspendUntilResumed(twice)
     }
     run.names.add(name)
-    if (options.undo !== undefined) yield* registerUndo(run, name, options.undo)
+    // Among the arguments of `Effect.all`, an R2 without an undo to be read from would else be inferred as the `any` asked for there.
+    if (options.undo !== undefined) yield* registerUndo<Types.NoInfer<R2>>(run, name, options.undo)
     return yield* Activity.make({
       name: `${name}/do`,
       success: options.success ?? (Schema.Void as unknown as Success),
