@@ -106,7 +106,11 @@ export interface Ipam {
   readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
   /** Resolves when the database answers and its schema fits this library. */
   readonly ping: (options?: CallOptions) => Promise<void>
-  /** Lets calls under way end for five seconds, cancels the rest, and leaves nothing open that keeps a process alive. */
+  /**
+   * Serves the calls made before it for five seconds more, those that wait for a connection too, cancels the rest, and leaves
+   * nothing open that keeps a process alive. A call made after it rejects at once with `DatabaseUnavailable`, and so does, at
+   * its next statement, one that takes several: `list` and `pools` over many pages, `reconcile`, `prune`.
+   */
   readonly close: () => Promise<void>
 }
 

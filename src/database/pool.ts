@@ -16,7 +16,7 @@ export class DeadlinePassed extends Error {
   }
 }
 
-/** The pool was closed before the statement was sent. */
+/** The pool was closed before the statement was sent: then it surely did nothing. */
 export class PoolClosed extends Error {
   constructor() {
     super("the connections were closed")
@@ -34,7 +34,10 @@ export interface Pool {
     timeoutMs: number,
     done: (error: unknown, rows: ReadonlyArray<Row>) => void,
   ) => () => Promise<void>
-  /** Lets statements under way end for five seconds, stops the rest, and leaves no socket and no timer behind. */
+  /**
+   * Refuses new statements at once, serves the others for five seconds, those that wait for a connection too, stops the rest,
+   * and leaves no socket and no timer behind.
+   */
   readonly close: () => Promise<void>
 }
 
@@ -52,7 +55,7 @@ interface Job {
 
 /** How long the server may take to end a statement that it was told to cancel. */
 const stopBoundMs = 2000
-/** How long `close` waits for statements under way. */
+/** How long `close` goes on serving what was submitted before. */
 const closeBoundMs = 5000
 const noRows: ReadonlyArray<Row> = []
 
@@ -62,6 +65,8 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   const waiting = new Set<Job>()
   const busy = new Set<Job>()
   let closed = false
+  /** Called whenever nobody waits and nothing runs. */
+  let onDrained = ignore
 
   const open = (): Connection => {
     const connection = makeConnection(settings)
@@ -105,7 +110,10 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     job.settled = true
     clearTimeout(job.timer)
     job.done(error, rows)
+    if (isDrained()) onDrained()
   }
+
+  const isDrained = () => waiting.size === 0 && busy.size === 0
 
   const stop = (job: Job): Promise<void> => {
     if (job.settled) return Promise.resolve()
@@ -172,16 +180,15 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     },
     close: async () => {
       closed = true
-      await Promise.all([...waiting].map(stop))
-      const ends = [...busy].map(async (job) => job.running?.rows.then(ignore, ignore))
-      await within(closeBoundMs, Promise.all(ends))
-      await Promise.all([...busy].map(stop))
+      if (!isDrained()) await within(closeBoundMs, new Promise<void>((resolve) => (onDrained = resolve)))
+      // Those who wait come first, so that no connection that is freed starts one of them.
+      await Promise.all([...waiting, ...busy].map(stop))
       await Promise.all([...connections].map((connection) => connection.close()))
     },
   }
 }
 
-const ignore = () => undefined
+const ignore = (): void => undefined
 
 /** What the promise gives, or undefined when it takes longer. */
 const within = async <A>(ms: number, promise: Promise<A>): Promise<A | undefined> => {

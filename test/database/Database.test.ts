@@ -176,13 +176,45 @@ test("a password that the server refuses is shown nowhere", async () => {
   refusing.close()
 })
 
-test("a closed pool refuses, and its connections are gone from the server", async () => {
-  await withDatabase({}, async ({ call, close }) => {
-    await call(one, [])
-    await close()
-    await owner().until(
-      "select 1 where not exists (select from pg_stat_activity where application_name = 'probe' and datname = current_database())",
-    )
+describe("a pool that is closed", () => {
+  const nobodyConnected =
+    "select 1 where not exists (select from pg_stat_activity where application_name = 'probe' and datname = current_database())"
+
+  test("serves everybody who came before, also those who wait for a connection, and nobody who comes after", async () => {
+    await withDatabase({ max: 2 }, async ({ call, close }) => {
+      const keys = Array.from({ length: 50 }, (_, index) => `k${String(index).padStart(2, "0")}`)
+      await call(one, [])
+      await owner().run("select pg_advisory_lock(7)")
+      const answers = Promise.all(keys.map((key) => call(put, [key])))
+      await owner().until(waiting)
+      const closed = close()
+      await expect(call(put, ["late"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
+      await owner().run("select pg_advisory_unlock_all()")
+      expect(await answers).toEqual(keys.map((key) => [{ key }]))
+      await closed
+      expect(await effects()).toEqual(keys)
+      await owner().until(nobodyConnected)
+    })
+  })
+
+  test("fails after five seconds those who are not served by then, and leaves nothing of them", async () => {
+    await withDatabase({ max: 2, timeoutSeconds: 60 }, async ({ call, close }) => {
+      await owner().run("select pg_advisory_lock(7)")
+      const answers = ["a", "b", "c", "d"].map((key) => call(put, [key]))
+      const failed = Promise.all(
+        answers.map((answer) => expect(answer).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })),
+      )
+      await owner().until(waiting)
+      const before = performance.now()
+      await close()
+      const tookMs = performance.now() - before
+      await failed
+      expect(tookMs).toBeGreaterThan(4900)
+      expect(tookMs).toBeLessThan(9000)
+      await owner().until(nobodyConnected)
+      await owner().run("select pg_advisory_unlock_all()")
+      expect(await effects()).toEqual([])
+    })
   })
 })
 

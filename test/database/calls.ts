@@ -66,9 +66,10 @@ export const useCalls = (): CalledDatabase => {
       const runtime = ManagedRuntime.make(Database.layer({ ...place, applicationName: "probe", ...options }))
       try {
         const service = await runtime.runPromise(Effect.service(Database))
+        // Not in the runtime, which interrupts what runs in it before it closes the pool.
         return await work({
-          start: (statement, parameters) => runtime.runFork(service.queryAnySchema(statement, parameters, context)),
-          call: (statement, parameters) => runtime.runPromise(service.queryAnySchema(statement, parameters, context)),
+          start: (statement, parameters) => Effect.runFork(service.queryAnySchema(statement, parameters, context)),
+          call: (statement, parameters) => Effect.runPromise(service.queryAnySchema(statement, parameters, context)),
           close: () => runtime.dispose(),
         })
       } finally {
