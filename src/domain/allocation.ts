@@ -15,8 +15,7 @@ const PrefixLength = Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 
 
 /**
  * A live allocation: what a DHCP server or a hypervisor needs. `outcome` says how the call went: `allocated` now, `replayed`
- * from an earlier call with this key, `confirmed`, `extended`, or only read (`held`). `generation` grows with every allocation of the address: the fencing token.
- * `expiresAt` is `null` once confirmed.
+ * from an earlier call with this key, `confirmed`, `extended`, or only read (`held`).
  */
 export const Allocation = Schema.Struct({
   outcome: Schema.Literals(["allocated", "replayed", "confirmed", "extended", "held"]),
@@ -27,8 +26,10 @@ export const Allocation = Schema.Struct({
   address: Unit,
   prefixLength: PrefixLength,
   gateway: Schema.NullOr(Address),
+  /** The fencing token: it grows with every allocation of the address. A bigint, which `JSON.stringify` refuses: use `String()`. */
   generation: Schema.BigIntFromString,
   state: Schema.Literals(["provisional", "confirmed"]),
+  /** `null` once confirmed. */
   expiresAt: Schema.NullOr(Time),
   owner: Schema.NullOr(Owner),
 })
@@ -52,7 +53,7 @@ const tombstone = {
   /** Who released an orphan, and why; `null` otherwise. */
   releasedBy: Schema.NullOr(Schema.String),
   releaseNote: Schema.NullOr(Schema.String),
-}
+} as const
 
 /** A released key as reads show it. Where the key was released before it was ever seen, what was never known is `null`. */
 export const Tombstone = Schema.Struct({ outcome: Schema.Literal("released"), ...tombstone })

@@ -12,7 +12,7 @@ const keyFields = { vrf: text, requestId: text, slot: text }
 const requestFields = { vrf: text, requestId: text, slot: maybeText }
 
 /**
- * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`); or the operation was begun with others
+ * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`; a ttl is none); or the operation was begun with others
  * (`vrf`, `kind`, `payload`, `targets`). Use a new request id for a new request.
  */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {

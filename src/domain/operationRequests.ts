@@ -8,7 +8,20 @@ import { Flag, Rows } from "./requests.ts"
 /** The most targets of one operation. */
 const MAX_TARGETS = 256
 
-const targets = Schema.Array(Schema.Struct({ vrf: Schema.optional(Name), kind: Name, id: Name })).check(
+const ofObject = {
+  /** e.g. `instance`: 1 to 200 characters. */
+  kind: Name,
+  /** 1 to 200 characters. */
+  id: Name,
+} as const
+
+const targets = Schema.Array(
+  Schema.Struct({
+    /** Left out: the operation's. */
+    vrf: Schema.optional(Name),
+    ...ofObject,
+  }),
+).check(
   Schema.makeFilter((all: ReadonlyArray<unknown>) =>
     all.length > 0 && all.length <= MAX_TARGETS ? undefined : `must be 1 to ${MAX_TARGETS}, not ${all.length}`,
   ),
@@ -17,46 +30,65 @@ const targets = Schema.Array(Schema.Struct({ vrf: Schema.optional(Name), kind: N
 /** Whatever JSON can say; `null` when left out. Stored: nothing secret belongs into it. */
 const Json = Schema.Json.pipe(Schema.withDecodingDefault(Effect.succeed(null)))
 
-/**
- * A beginning. `operationId`: chosen before the first try. `targets`: everything that it works on, each of the vrf of the
- * operation unless it names another. `executionId`: what a workflow engine calls it.
- */
-export const BeginRequest = Schema.Struct({
+const ofOperation = {
+  /** A UUID, not the nil one, chosen before the first try; the request id of every key of the operation. */
   operationId: RequestId,
+} as const
+
+/** A beginning. */
+export const BeginRequest = Schema.Struct({
+  ...ofOperation,
+  /** The home of the operation; `default` when left out. */
   vrf: Vrf,
+  /** What it does, e.g. `InstanceCreate`: 1 to 200 characters. */
   kind: Name,
+  /** What it was asked for; `null` when left out. Stored: nothing secret. */
   payload: Json,
+  /** Everything that it works on: 1 to 256. */
   targets,
+  /** What a workflow engine calls it: 1 to 200 characters. */
   executionId: Schema.optional(Name),
 })
 
 /** An end: `succeeded` with a result, or `unwound` with the error that led there. */
 export const FinishRequest = Schema.Struct({
-  operationId: RequestId,
+  ...ofOperation,
   state: Schema.Literals(["succeeded", "unwound"]),
+  /** What it came to; `null` when left out. Stored: nothing secret. */
   result: Json,
+  /** Why it unwound; `null` when left out. Stored: nothing secret. */
   error: Json,
 })
 
 /** One operation. */
-export const OperationRequest = Schema.Struct({ operationId: RequestId })
+export const OperationRequest = Schema.Struct(ofOperation)
 
 /** Which step of an operation cannot go on, and its last error. */
-export const StuckRequest = Schema.Struct({ operationId: RequestId, step: Name, error: Schema.String })
+export const StuckRequest = Schema.Struct({ ...ofOperation, step: Name, error: Schema.String })
 
-/** A target; without a vrf, one of that kind and id in any. */
-export const TargetRequest = Schema.Struct({ vrf: Schema.optional(Name), kind: Name, id: Name })
+/** A target. */
+export const TargetRequest = Schema.Struct({
+  /** Left out: the target of that kind and id in any VRF. */
+  vrf: Schema.optional(Name),
+  ...ofObject,
+})
 
 /** An object by kind and id alone. */
-export const IdentityRequest = Schema.Struct({ kind: Name, id: Name })
+export const IdentityRequest = Schema.Struct(ofObject)
 
-const page = { before: Schema.optional(Schema.BigInt), pageSize: Rows }
+const page = {
+  /** The sequence of the last of the page before. */
+  before: Schema.optional(Schema.BigInt),
+  /** At most so many, 1 to 10000; a thousand when left out. */
+  pageSize: Rows,
+} as const
 
-/** The history of a target, newest first. `before` is the sequence of the last of the page before. */
+/** The history of a target, newest first. */
 export const HistoryRequest = Schema.Struct({ ...TargetRequest.fields, ...page })
 
-/** Operations newest first: all, those of one state, or those that are stuck. */
+/** Operations newest first. */
 export const OperationsRequest = Schema.Struct({
+  /** Those of one state, or those that are stuck in whatever state; all when left out. */
   state: Schema.optional(Schema.Literals([...OperationState.literals, "stuck"])),
   ...page,
 })
@@ -66,27 +98,31 @@ const within = (least: number, most: number, fallback: number) =>
     Schema.withDecodingDefault(Effect.succeed(fallback)),
   )
 
-/**
- * A run of the reconciler. `graceSeconds`: what was taken or confirmed since then is left alone (default an hour).
- * `settleSeconds`: how long a mark must stand before the release (default ten minutes). `maxShare`: of what a pool holds, more
- * than this may not look orphaned (0 to 1, default 0.25). `perSecond`: releases, at most (default 50). `sourceTimeoutSeconds`: for
- * one question about owners (default 30). `by`: who says so, for the tombstones. `dryRun`: nothing is changed. All VRFs without `vrf`.
- */
+/** A run of the reconciler. */
 export const ReconcileRequest = Schema.Struct({
+  /** Left out: all VRFs. */
   vrf: Schema.optional(Name),
+  /** What was taken or confirmed in the last so many seconds is left alone: 0 to 3155760000; an hour when left out. */
   graceSeconds: within(0, MAX_SECONDS, 3600),
+  /** How many seconds a mark must stand before the release: 0 to 3155760000; ten minutes when left out. */
   settleSeconds: within(0, MAX_SECONDS, 600),
+  /** Of what a pool holds, no more than this may look orphaned: 0 to 1; 0.25 when left out. */
   maxShare: within(0, 1, 0.25),
+  /** Releases a second, at most: 0.01 to 10000; 50 when left out. */
   perSecond: within(0.01, 10_000, 50),
+  /** For one question about owners, in seconds: 0.01 to 3600; 30 when left out. */
   sourceTimeoutSeconds: within(0.01, 3600, 30),
+  /** Who says so, for the tombstones: 1 to 200 characters; `reconciler` when left out. */
   by: Name.pipe(Schema.withDecodingDefault(Effect.succeed("reconciler"))),
+  /** Changes nothing, and answers what it would do; `false` when left out. */
   dryRun: Flag,
 })
 
 const DAY_SECONDS = 86_400
 
-/** How old what ended must be to be pruned, in seconds: at least a day, 90 days when left out. */
+/** What is to be pruned. */
 export const PruneRequest = Schema.Struct({
+  /** How many seconds ago it must have ended: 86400 (a day) to 3155760000; 90 days when left out. */
   horizonSeconds: Schema.Number.check(
     Schema.makeFilter((value: number) =>
       value >= DAY_SECONDS && value <= MAX_SECONDS ? undefined : `must be ${DAY_SECONDS} to ${MAX_SECONDS} seconds`,

@@ -45,34 +45,57 @@ const oneFamily = ({ ranges, reserve, gateway }: Definition): Schema.FilterOutpu
     : undefined
 }
 
-/**
- * A pool of one family. `reserve` is never handed out automatically; network, broadcast and subnet-router anycast addresses
- * are reserved too unless `includeNetworkAddresses`. `gateway` is `none` when left out, the cooldown 0.
- */
-export const CreatePoolRequest = Schema.Struct({
+const inVrf = {
+  /** The vrf of the pool; `default` when left out. */
   vrf: Vrf,
+} as const
+
+const ofPool = {
+  ...inVrf,
+  /** Its name, or its id: digits alone. */
+  pool: PoolRef,
+} as const
+
+/** A pool of one family. */
+export const CreatePoolRequest = Schema.Struct({
+  ...inVrf,
+  /** 1 to 200 characters, not digits alone, which would read as an id. */
   name: PoolName,
+  /** 1 to 10000, each a prefix `10.0.0.0/24`, both ends `10.0.0.10-10.0.0.20`, or one address `10.0.0.5`. */
   ranges: Ranges,
+  /** What is never handed out automatically, written like the ranges; nothing when left out. */
   reserve: Ranges.pipe(Schema.withDecodingDefault(Effect.succeed([]))),
+  /** The `first` or the `last` address of each range, one address, or `none`, as when left out; reserved where a range holds it. */
   gateway: Gateway.pipe(Schema.withDecodingDefault(Effect.succeed("none"))),
+  /** For how many seconds a released address is not handed out: 0, as when left out, to 3155760000; fractions count. */
   cooldownSeconds: CooldownSeconds.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
+  /** Hands out network, broadcast and subnet-router anycast addresses too; left out or `false`, they are reserved. */
   includeNetworkAddresses: Flag,
 }).check(Schema.makeFilter(oneFamily))
 
 /** One pool, by name or id: for `pool` and `deletePool`. */
-export const PoolRequest = Schema.Struct({ vrf: Vrf, pool: PoolRef })
+export const PoolRequest = Schema.Struct(ofPool)
 
-/** A range for a pool; the gateway and the treatment of network addresses are the pool's when left out. */
-export const AddRangeRequest = Schema.Struct({
-  vrf: Vrf,
-  pool: PoolRef,
+const ofRange = {
+  ...ofPool,
+  /** A prefix `10.0.0.0/24`, both ends `10.0.0.10-10.0.0.20`, or one address `10.0.0.5`. */
   range: RangeText,
+} as const
+
+/** A range for a pool. */
+export const AddRangeRequest = Schema.Struct({
+  ...ofRange,
+  /** As in `createPool`; as the pool was created when left out. */
   includeNetworkAddresses: Schema.optional(Schema.Boolean),
+  /** As in `createPool`; the pool's when left out. */
   gateway: Schema.optional(Gateway),
 })
 
 /** A range of a pool: for `removeRange`, `reserve` and `unreserve`. */
-export const PoolRangeRequest = Schema.Struct({ vrf: Vrf, pool: PoolRef, range: RangeText })
+export const PoolRangeRequest = Schema.Struct(ofRange)
 
 /** All pools of a vrf, of all VRFs when it is left out. */
-export const ListPoolsRequest = Schema.Struct({ vrf: Schema.optional(Name) })
+export const ListPoolsRequest = Schema.Struct({
+  /** Left out: all VRFs. */
+  vrf: Schema.optional(Name),
+})

@@ -15,17 +15,50 @@ export const MAX_SLOTS = 256
 /** A flag, `false` when left out. */
 export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false)))
 
-const key = { vrf: Vrf, requestId: RequestId, slot: Slot }
+// What an editor shows at a call are the comments of these fields. Declarations keep them for fields of the same file, and where
+// fields are spread only if these are readonly.
+
+const ofRequest = {
+  /** The scope of uniqueness, 1 to 200 characters; `default` when left out, never a search. */
+  vrf: Vrf,
+  /** A UUID, not the nil one, chosen before the first try and kept for every other; in a saga the operation's id. */
+  requestId: RequestId,
+} as const
+
+const ofKey = {
+  ...ofRequest,
+  /** Which address of the request, e.g. `eth0/v4`: 1 to 200 characters; `default` when left out. */
+  slot: Slot,
+} as const
+
+const wanted = {
+  /** The name of the pool to draw from, or its id: digits alone. */
+  pool: PoolRef,
+  /** This address and no other, e.g. `10.0.0.5` or `2001:db8::5`; the pool chooses when it is left out. */
+  address: Schema.optional(Address),
+} as const
 
 const takes = {
+  /** Who holds it, in the caller's words: each part 1 to 200 characters, and no slash in the kind. */
   owner: Schema.optional(Owner),
+  /**
+   * For how many seconds it is held unless it is confirmed: more than 0, fractions count, at most 3155760000 (a hundred years).
+   * Left out, it is confirmed at once.
+   */
   ttlSeconds: Schema.optional(TtlSeconds),
+  /** Takes `address` even where it is reserved; `false` when left out. */
   allowReserved: Flag,
+  /** Takes `address` even where its cooldown has not passed; `false` when left out. */
   allowCooling: Flag,
-}
+} as const
+
+const extension = {
+  /** The new ttl in seconds, from the server's now on; bounds as in `allocate`. */
+  ttlSeconds: TtlSeconds,
+} as const
 
 /** One address of a pool: the next one, or `address`. Provisional when it has a ttl. */
-export const AllocateRequest = Schema.Struct({ ...key, pool: PoolRef, address: Schema.optional(Address), ...takes })
+export const AllocateRequest = Schema.Struct({ ...ofKey, ...wanted, ...takes })
 
 const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
   if (slots.length === 0) return "must name at least one slot"
@@ -36,35 +69,40 @@ const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
 
 /** Several addresses, all or none, of one or several pools and families; 1 to 256 slots, each once. */
 export const AllocateManyRequest = Schema.Struct({
-  vrf: Vrf,
-  requestId: RequestId,
-  slots: Schema.Array(Schema.Struct({ slot: Name, pool: PoolRef, address: Schema.optional(Address) })).check(
+  ...ofRequest,
+  /** 1 to 256 slots, each once. */
+  slots: Schema.Array(
+    Schema.Struct({
+      /** e.g. `eth0/v4`: 1 to 200 characters. */
+      slot: Name,
+      ...wanted,
+    }),
+  ).check(
     Schema.makeFilter((slots: ReadonlyArray<{ readonly slot: string }>) => slotsRule(slots.map(({ slot }) => slot))),
   ),
   ...takes,
 })
 
-const SlotNames = Schema.Array(Name).check(Schema.makeFilter(slotsRule))
+const ofSlots = {
+  ...ofRequest,
+  /** The names of 1 to 256 slots, each once. */
+  slots: Schema.Array(Name).check(Schema.makeFilter(slotsRule)),
+} as const
 
 /** One key: for confirm, release and get. */
-export const KeyRequest = Schema.Struct(key)
+export const KeyRequest = Schema.Struct(ofKey)
 
 /** Several slots of one request, 1 to 256, each once: for `confirmMany` and `releaseMany`. */
-export const KeysRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId, slots: SlotNames })
+export const KeysRequest = Schema.Struct(ofSlots)
 
 /** A key and its new ttl, from the server's now on. */
-export const ExtendRequest = Schema.Struct({ ...key, ttlSeconds: TtlSeconds })
+export const ExtendRequest = Schema.Struct({ ...ofKey, ...extension })
 
 /** Several slots and their new ttl. */
-export const ExtendManyRequest = Schema.Struct({
-  vrf: Vrf,
-  requestId: RequestId,
-  slots: SlotNames,
-  ttlSeconds: TtlSeconds,
-})
+export const ExtendManyRequest = Schema.Struct({ ...ofSlots, ...extension })
 
 /** All slots of a request: for `releaseAll`. */
-export const ReleaseAllRequest = Schema.Struct({ vrf: Vrf, requestId: RequestId })
+export const ReleaseAllRequest = Schema.Struct(ofRequest)
 
 const between = (minimum: number, maximum: number) =>
   Schema.Number.check(
@@ -79,25 +117,35 @@ const between = (minimum: number, maximum: number) =>
 export const MAX_ROWS = 10_000
 export const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
 
-/** How many expired allocations one call reclaims at most. All VRFs without `vrf`. */
-export const ReclaimRequest = Schema.Struct({ vrf: Schema.optional(Name), maxRows: Rows })
+/** What one call reclaims at most, and where. */
+export const ReclaimRequest = Schema.Struct({
+  /** Only of this VRF; of all when left out. */
+  vrf: Schema.optional(Name),
+  /** 1 to 10000; a thousand when left out. */
+  maxRows: Rows,
+})
 
 const filters = ["pool", "requestId", "owner", "address", "prefix"] as const
 
-/**
- * Allocations by exactly one of pool, request, owner, address or prefix. Without a vrf, owner and address look in all VRFs,
- * the others in `default`. `after` is the last of the page before: its vrf, address and slot.
- */
+/** Allocations by exactly one of pool, request, owner, address or prefix. */
 export const ListRequest = Schema.Struct({
+  /** Left out: all VRFs for an owner or an address, else `default`. */
   vrf: Schema.optional(Name),
+  /** What the pool of this name or id holds. */
   pool: Schema.optional(PoolRef),
+  /** The keys of this UUID, tombstones too. */
   requestId: Schema.optional(RequestId),
+  /** What this owner holds. */
   owner: Schema.optional(Owner),
+  /** Who holds this address, e.g. `10.0.0.5`. */
   address: Schema.optional(Address),
+  /** What is held inside a prefix without host bits, e.g. `10.0.0.0/24`. */
   prefix: Schema.optional(Prefix),
+  /** The last of the page before: its vrf, address and slot. */
   after: Schema.optional(
     Schema.Struct({ vrf: Schema.optional(Name), address: Schema.optional(Unit), slot: Schema.optional(Name) }),
   ),
+  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
   pageSize: Rows,
 }).check(
   Schema.makeFilter((request: { readonly [Filter in (typeof filters)[number]]?: unknown }) =>

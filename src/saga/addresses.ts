@@ -12,30 +12,21 @@ import * as Schema from "effect/Schema"
 import { Allocator } from "../allocator/Allocator.ts"
 import { Allocation } from "../domain/allocation.ts"
 import { IpamError } from "../domain/errors.ts"
-import { DEFAULT, type Owner } from "../domain/identity.ts"
+import { DEFAULT } from "../domain/identity.ts"
 import { decodeInput } from "../domain/input.ts"
-import { KeysRequest, MAX_SLOTS } from "../domain/requests.ts"
+import { type AllocateManyRequest, KeysRequest, MAX_SLOTS } from "../domain/requests.ts"
 import { currentRun } from "./run.ts"
 import { step } from "./step.ts"
 
 /** What one step allocates: all of it, or nothing. */
-export interface AllocateStepOptions {
-  /** Left out: `default`. */
-  readonly vrf?: string | undefined
+export interface AllocateStepOptions extends Omit<typeof AllocateManyRequest.Encoded, "requestId"> {
   /** 1 to 256 slots, each named once; in the database they are `step/slot`. The families may differ. */
-  readonly slots: ReadonlyArray<{
-    readonly slot: string
-    readonly pool: string
-    readonly address?: string | undefined
-  }>
-  readonly owner?: Owner | undefined
+  readonly slots: (typeof AllocateManyRequest.Encoded)["slots"]
   /**
    * How long the addresses are held should the flow be lost without a trace, in seconds; default a day. A flow that takes
    * longer fails at its confirmation.
    */
   readonly ttlSeconds?: number | undefined
-  readonly allowReserved?: boolean | undefined
-  readonly allowCooling?: boolean | undefined
 }
 
 const DAY_SECONDS = 86_400
