@@ -35,9 +35,11 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
 }) {
   override get message(): string {
     const next = this.nextFreeAt === null ? "" : `; the next comes free at ${this.nextFreeAt}`
+    const free = this.size - this.held - this.cooling - this.reserved
+    const fewer = free > 0n ? `, ${free} free, fewer than the slots asked of it` : ""
     return (
       `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is exhausted: of ${this.size}, ${this.held} held, ` +
-      `${this.cooling} cooling, ${this.reserved} reserved at ${this.at}${next}${where({ slot: this.slot })}`
+      `${this.cooling} cooling, ${this.reserved} reserved${fewer} at ${this.at}${next}${where({ slot: this.slot })}`
     )
   }
   /** JSON has no bigint: the counts become decimal strings. */

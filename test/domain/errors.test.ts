@@ -199,6 +199,14 @@ describe("an error", () => {
     expect(new Errors.OperationEnded({ ...key, status: "unwinding" }).message).toMatch(/^The operation unwinds \(/)
   })
 
+  it("PoolExhausted says so where several slots asked for more than there is", () => {
+    const counts = { held: 1n, cooling: 0n, reserved: 2n, at, nextFreeAt: null }
+    expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 5n }).message).toContain(
+      "2 reserved, 2 free, fewer than the slots asked of it at",
+    )
+    expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 3n }).message).toContain("2 reserved at")
+  })
+
   it("UnknownPool names every VRF that has one", () => {
     const { message } = new Errors.UnknownPool({ ...pool, vrfs: ["green", "red", "yellow"] })
     expect(message).toContain('it is in VRF "green", "red", "yellow"')
