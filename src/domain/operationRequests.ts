@@ -30,6 +30,14 @@ const targets = Schema.Array(
 /** Whatever JSON can say; `null` when left out. Stored: nothing secret belongs into it. */
 const Json = Schema.Json.pipe(Schema.withDecodingDefault(Effect.succeed(null)))
 
+/** What jsonb can keep: no U+0000, and no half of a surrogate pair, both of which `JSON.stringify` escapes. */
+const unkept = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i
+const Payload = Json.check(
+  Schema.makeFilter((value: Schema.Json) =>
+    unkept.test(JSON.stringify(value)) ? "must not contain U+0000 or half of a surrogate pair" : undefined,
+  ),
+)
+
 const ofOperation = {
   /** A UUID, not the nil one, chosen before the first try; the request id of every key of the operation. */
   operationId: RequestId,
@@ -43,7 +51,7 @@ export const BeginRequest = Schema.Struct({
   /** What it does, e.g. `InstanceCreate`: 1 to 200 characters. */
   kind: Name,
   /** What it was asked for; `null` when left out. Stored: nothing secret. */
-  payload: Json,
+  payload: Payload,
   /** Everything that it works on: 1 to 256. */
   targets,
   /** What a workflow engine calls it: 1 to 200 characters. */

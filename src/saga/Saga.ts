@@ -12,7 +12,9 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Workflow from "effect/workflow/Workflow"
 import { IpamError } from "../domain/errors.ts"
+import { decodeInput } from "../domain/input.ts"
 import type { Operation } from "../domain/operation.ts"
+import { BeginRequest } from "../domain/operationRequests.ts"
 import { type Beginning, defineOperation, type PlainSchema, type TargetOf } from "../operations/defineOperation.ts"
 import { Operations } from "../operations/Operations.ts"
 import { bracket } from "./bracket.ts"
@@ -101,8 +103,10 @@ export const make = <
     execute: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {
         const executionId = yield* workflow.executionId(given as never)
+        const beginning = yield* beginningOf(given, executionId)
+        yield* checkBeginning(beginning)
         const exit = yield* Effect.exit(workflow.execute(given as never))
-        yield* checkPayload(yield* beginningOf(given, executionId))
+        yield* checkPayload(beginning)
         if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) {
           return yield* new FlowCancelled({ operationId: operationIdOf(executionId) })
         }
@@ -122,12 +126,17 @@ export const make = <
     start: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {
         const executionId = yield* workflow.executionId(given as never)
-        yield* checkPayload(yield* beginningOf(given, executionId))
+        const beginning = yield* beginningOf(given, executionId)
+        yield* checkBeginning(beginning)
+        yield* checkPayload(beginning)
         yield* workflow.execute(given as never, { discard: true })
         return { executionId, operationId: operationIdOf(executionId) }
       }),
   }
 }
+
+/** What the ledger would refuse is told before a worker is asked. */
+const checkBeginning = decodeInput(BeginRequest)
 
 /** A flow of the same key that began with another payload would answer for that one, without a word. */
 const checkPayload = Effect.fnUntraced(function* (beginning: Beginning) {

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Activity from "effect/workflow/Activity"
 import { WorkflowInstance } from "effect/workflow/WorkflowEngine"
-import { isRepeatable } from "../domain/errorFacts.ts"
+import { factsOf, isRepeatable } from "../domain/errorFacts.ts"
 import { IpamError, OperationEnded } from "../domain/errors.ts"
 import { OperationState, type Operation } from "../domain/operation.ts"
 import type { Beginning, PlainSchema } from "../operations/defineOperation.ts"
@@ -37,7 +37,8 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     const { operationId } = flow.beginning
     const operation = { operationId }
     const errorJson = Schema.toCodecJson(flow.error)
-    let rerun = false
+    /** Nothing of this run is to be undone: the operation has ended before, or could not begin. */
+    let nothing = false
     let decided: Decision | undefined
 
     const decide = Effect.fnUntraced(function* (exit: Exit.Exit<unknown, unknown>) {
@@ -68,7 +69,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     })
 
     yield* onFailure((exit) =>
-      rerun
+      nothing
         ? Effect.void
         : Effect.flatMap(decide(exit), ({ unwinds, failure }) =>
             unwinds
@@ -95,9 +96,15 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
         fresh = true
         return whileRepeatable(stateOf(operations.begin(flow.beginning)))
       }),
-    })
+    }).pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          nothing = factsOf(error).saga === "unwind"
+        }),
+      ),
+    )
     if (isEnded(begun)) {
-      rerun = true
+      nothing = true
       return yield* new OperationEnded({
         vrf: flow.beginning.vrf,
         requestId: operationId,

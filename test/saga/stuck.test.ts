@@ -217,3 +217,17 @@ test.each([
   const { operationId } = await Effect.runPromise(Asking.ids({ request, slots, ttlSeconds }))
   expect(await stuckOf(operationId)).toEqual({ state: "unwound", ...notStuck })
 })
+
+test.each([
+  ["no id", ""],
+  ["an id too long", "x".repeat(201)],
+  ["an id with U+0000", "a\u0000b"],
+  ["an id with half of a surrogate pair", "a\ud800"],
+])("a flow whose target has %s is refused before a worker is asked, and ends at one that is", async (_, instance) => {
+  const payload = creating(instance)
+  const refused = { _tag: "InvalidInput" }
+  expect(await worker.run(Effect.flip(InstanceCreate.start(payload)))).toMatchObject(refused)
+  expect(await worker.run(Effect.flip(InstanceCreate.execute(payload)))).toMatchObject(refused)
+  // As a starter of another version would.
+  expect(await worker.run(Effect.flip(InstanceCreate.workflow.execute(payload)))).toMatchObject(refused)
+})
