@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { Database } from "./Database.ts"
 import { startTemporaryServer } from "./embedded/temporary.ts"
 import { migrate } from "./migrate.ts"
+import { failWith } from "./outcome.ts"
 
 export interface ScratchDatabase {
   /** Where it is, as its owner. */
@@ -46,6 +47,7 @@ const ownDatabase = async (url: string, purpose: string): Promise<ScratchDatabas
   const run = (text: string) =>
     Effect.runPromise(
       Effect.flatMap(Database, (database) => database.script(text, 60_000)).pipe(
+        Effect.catch((failure) => failWith(failure, { call: text.slice(0, text.indexOf(" saga_ipam")) })),
         Effect.provide(Database.layer({ url })),
       ),
     )

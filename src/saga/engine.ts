@@ -7,6 +7,7 @@
  * it is for a trusted network, or for this machine alone, as by default.
  */
 import * as NodeClusterSocket from "@effect/platform-node/NodeClusterSocket"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,10 +21,11 @@ import * as SqlMessageStorage from "effect/cluster/SqlMessageStorage"
 import * as SqlRunnerStorage from "effect/cluster/SqlRunnerStorage"
 import * as Digest from "effect/crypto/Digest"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { SqlError } from "effect/sql/SqlError"
 import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
-import { sqlLayer } from "./engineDatabase.ts"
+import { sqlLayer, unavailable } from "./engineDatabase.ts"
 import { movable } from "./engineFlows.ts"
 import { regaining } from "./engineLocks.ts"
 import { insistent } from "./engineMessages.ts"
@@ -83,8 +85,19 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
   )
 }
 
-/** One engine for whoever is given this layer, and another than any other layer's in the program: a layer shares what it is made of. */
-const apart = <A, E, R>(engine: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => Layer.suspend(() => Layer.fresh(engine))
+/**
+ * One engine for whoever is given this layer, and another than any other layer's in the program: a layer shares what it is made of.
+ * Where the database does not let the engine in, the engine calls that a defect.
+ */
+const apart = <A, E, R>(engine: Layer.Layer<A, E, R>): Layer.Layer<A, E | DatabaseUnavailable, R> =>
+  Layer.suspend(() => Layer.fresh(engine)).pipe(
+    Layer.catchCause((cause) => {
+      const error = Cause.squash(cause)
+      const failed: Effect.Effect<never, E | DatabaseUnavailable> =
+        error instanceof SqlError ? Effect.fail(unavailable(error)) : Effect.failCause(cause)
+      return Layer.effectContext(failed)
+    }),
+  )
 
 /** As `EngineOptions` says. */
 const TAKEOVER_SECONDS = 20

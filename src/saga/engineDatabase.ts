@@ -60,11 +60,16 @@ const prepareSchema = Effect.gen(function* () {
   if (found.length === 0) yield* sql.unsafe(create)
 })
 
-const unavailable = (error: SqlError) => {
+/** Why the engine cannot use the database. */
+export const unavailable = (error: SqlError) => {
   // What the server said is the innermost cause.
   let innermost: Error = error
   while (innermost.cause instanceof Error) innermost = innermost.cause
-  return new DatabaseUnavailable({ call: "connect", reason: innermost.message, outcomeUnknown: false })
+  const mayNot = "code" in innermost && (innermost.code === "42501" || innermost.code === "3F000")
+  const reason = mayNot
+    ? `${innermost.message}; the role needs the schema ${SCHEMA} and its tables, which the role of the first worker owns`
+    : innermost.message
+  return new DatabaseUnavailable({ call: "connect", reason, outcomeUnknown: false })
 }
 
 /** `SqlClient` on the database of the options, with the engine's schema made where it is missing. */

@@ -157,13 +157,16 @@ describe("an exit code", () => {
     expect(people.err).toMatch(/^saga-ipam: PoolInUse: [^\n]+\n$/)
   })
 
-  test("6: a server that does not answer, without its password", async () => {
-    const { code, out, err } = await start(["pool", "list", "--json", "--url", "postgres://me:sesame@127.0.0.1:1/none"])
-      .ended
-    expect({ code, out }).toEqual({ code: 6, out: "" })
-    expect(JSON.parse(err)).toMatchObject({ error: "DatabaseUnavailable" })
-    expect(err).not.toContain("sesame")
-  })
+  test.each([["pool", "list"], ["demo"]])(
+    "6: a server that does not answer, without its password: %s",
+    async (...words) => {
+      const { code, out, err } = await start([...words, "--json", "--url", "postgres://me:sesame@127.0.0.1:1/none"])
+        .ended
+      expect({ code, out }).toEqual({ code: 6, out: "" })
+      expect(JSON.parse(err)).toMatchObject({ error: "DatabaseUnavailable" })
+      expect(err).not.toContain("sesame")
+    },
+  )
 
   test("130: Ctrl-C while a call waits, and the call wrote nothing", async () => {
     await answer("pool", "create", "held", "--range", "10.3.0.1")
