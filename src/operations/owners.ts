@@ -18,8 +18,9 @@ export interface OwnerAnswer extends OwnerAsked {
 }
 
 /**
- * Asks the caller's system whether these owners are there, at most 1,000 at a time, each named once. It must answer for each of
- * them, in any order; an owner that it does not know does not exist. Whatever it cannot tell it must fail for.
+ * Asks the caller's system whether these owners are there, at most 1,000 at a time, each named once; none at all, where nothing is
+ * old enough and it has only to show that it answers. It must answer for each of them, in any order; an owner that it does not
+ * know does not exist. Whatever it cannot tell it must fail for.
  */
 export type OwnerSource<E = unknown, R = never> = (
   owners: ReadonlyArray<OwnerAsked>,
@@ -27,17 +28,22 @@ export type OwnerSource<E = unknown, R = never> = (
 
 const nameOf = ({ vrf, kind, id }: OwnerAsked): string => JSON.stringify([vrf, kind, id])
 
-/** Parts allocations by whether their owner is there. Any doubt about the source is an `OwnersUnreadable`. */
-export const asker = <E, R>(source: OwnerSource<E, R>, timeoutSeconds: number) =>
-  Effect.fnUntraced(function* (held: ReadonlyArray<Orphan>) {
+/**
+ * Parts allocations by whether their owner is there. Any doubt about the source is an `OwnersUnreadable`, also where there is
+ * nobody to ask about: a source that cannot answer is told before it matters.
+ */
+export const asker = <E, R>(source: OwnerSource<E, R>, timeoutSeconds: number) => {
+  let answered = false
+  return Effect.fnUntraced(function* (held: ReadonlyArray<Orphan>) {
     const asked = new Map(held.map(({ owner }) => [nameOf(owner), owner]))
-    if (asked.size === 0) return { absent: [], present: [] }
+    if (asked.size === 0 && answered) return { absent: [], present: [] }
     const answers = yield* Effect.suspend(() => source([...asked.values()])).pipe(
       Effect.timeout(Duration.seconds(timeoutSeconds)),
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unreadable(cause, timeoutSeconds)),
       ),
     )
+    answered = true
     const known = new Map<string, boolean>()
     for (const answer of answers) {
       const name = nameOf(answer)
@@ -53,6 +59,7 @@ export const asker = <E, R>(source: OwnerSource<E, R>, timeoutSeconds: number) =
     const isThere = ({ owner }: Orphan) => known.get(nameOf(owner)) === true
     return { absent: held.filter((one) => !isThere(one)), present: held.filter(isThere) }
   })
+}
 
 const unreadable = (cause: Cause.Cause<unknown>, timeoutSeconds: number): OwnersUnreadable => {
   const error = Cause.squash(cause)

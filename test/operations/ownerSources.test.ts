@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import type { Database } from "../../src/database/Database.ts"
 import { layer } from "../../src/layer.ts"
 import { ownersByFile, ownersByQuery } from "../../src/operations/ownerSources.ts"
 import type { OwnerSource } from "../../src/operations/owners.ts"
@@ -43,6 +44,20 @@ describe("a source", () => {
   ])("that is a query which %s releases nothing", async (_, text) => {
     await take("a")
     await expect(byQuery(text)).rejects.toBeInstanceOf(OwnersUnreadable)
+    expect(await held()).toEqual(["a"])
+  })
+
+  test("that fails is told also while nothing is old enough to be asked about", async () => {
+    const young = (source: OwnerSource<unknown, Database>, dryRun: boolean) =>
+      runtime.runPromise(
+        Reconciler.use((reconciler) => reconciler.reconcile(source, { ...now(), graceSeconds: 3600, dryRun })),
+      )
+    await take("a")
+    for (const dryRun of [true, false]) {
+      await expect(young(ownersByQuery("selekt"), dryRun)).rejects.toBeInstanceOf(OwnersUnreadable)
+      await expect(young(ownersByFile("/nonexistent"), dryRun)).rejects.toBeInstanceOf(OwnersUnreadable)
+      expect(await young(ownersByQuery("select 'machine' as kind, 'a' as id"), dryRun)).toMatchObject({ orphans: [] })
+    }
     expect(await held()).toEqual(["a"])
   })
 
