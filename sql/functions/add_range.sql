@@ -33,6 +33,12 @@ begin
     add_range.vrf, v_pool_id, add_range.range, coalesce(add_range.gateway, v_pool.gateway),
     coalesce(add_range.include_network_addresses, v_pool.include_network_addresses)
   );
+  if v_in_way is null and add_range.gateway not in ('first', 'last', 'none') and not exists (
+    select from ipam.range r
+    where r.vrf = add_range.vrf and r.pool_id = v_pool_id and r.first = v_span.first and r.gateway = add_range.gateway::inet
+  ) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('gateway: %s does not lie in the range', add_range.gateway);
+  end if;
   perform ipam.set_spread(add_range.vrf, v_pool_id);
   return ipam.pool_answer_for(case when v_in_way is null then 'added' else 'range_overlaps' end, add_range.vrf, v_pool_id, v_pool.name, v_in_way);
 end

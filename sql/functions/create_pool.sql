@@ -1,7 +1,8 @@
 -- Makes a pool, and its VRF if it is the first one there.
 --
 -- ranges, reserve: texts as ipam.parse_range reads them, of one family; what is reserved must lie in one of the ranges.
--- gateway: `first`, `last`, `none` or an address; reserved where a range holds it. cooldown_seconds: 0 for none.
+-- gateway: `first`, `last`, `none` or an address, which must lie in one of the ranges unless one is no prefix; reserved where a
+-- range holds it. cooldown_seconds: 0 for none.
 -- Comes back: `created`; `exists` for the same definition again; `pool_exists` for another one of that name; `range_overlaps`.
 -- Safe: changes of pools in one VRF wait for each other on its row.
 create or replace function ipam.create_pool(
@@ -66,6 +67,12 @@ begin
         raise exception using errcode = 'IP004', message = 'overlap', detail = v_in_way;
       end if;
     end loop;
+    if create_pool.gateway not in ('first', 'last', 'none') and not exists (
+      select from ipam.range r
+      where r.vrf = create_pool.vrf and r.pool_id = v_pool.pool_id and r.gateway = create_pool.gateway::inet
+    ) then
+      raise exception using errcode = 'invalid_parameter_value', message = format('gateway: %s lies in no range of the pool', create_pool.gateway);
+    end if;
     foreach v_range in array coalesce(reserve, '{}') loop
       if not ipam.reserve_in_pool(create_pool.vrf, v_pool.pool_id, v_range) then
         raise exception using errcode = 'invalid_parameter_value', message = format('reserve: %s lies in no range of the pool', v_range);

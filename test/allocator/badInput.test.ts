@@ -98,7 +98,7 @@ const bad: { readonly [field: string]: ReadonlyArray<unknown> } = {
   allowReserved: ["yes", 1, null],
   allowCooling: ["yes", 1, null],
   includeNetworkAddresses: ["yes", 1, null],
-  gateway: ["", "middle", "10.0.0.1/24", 1, null],
+  gateway: ["", "middle", "10.0.0.1/24", "10.9.0.1", 1, null],
   ranges: [[], "10.0.0.0/24", [""], ["10.0.0.1/24"], ["10.0.0.0/24", "2001:db8::/64"], [5], null, undefined],
   reserve: ["10.0.0.1", ["10.0.0.1/24"], ["2001:db8::1"], [5], null],
   range: [...range, undefined],
