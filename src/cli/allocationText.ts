@@ -13,6 +13,7 @@ const ownerText = ({ owner }: Shown): string | null => (owner === null ? null : 
 export const allocationText = (one: Shown): string =>
   details([
     ["outcome", one.outcome],
+    ...("freed" in one ? ([["freed", one.freed ? "yes" : "no, the key held nothing"]] as const) : []),
     ["address", withLength(one)],
     ["gateway", one.gateway],
     ["pool", one.pool],

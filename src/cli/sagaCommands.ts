@@ -85,7 +85,7 @@ const list = Command.make(
         Flag.withDescription("The history of one target, e.g. instance/i-1"),
       ),
     ),
-    vrf: flags.anyVrf,
+    vrf: flags.anyVrf.pipe(Flag.withDescription("With --target: only this VRF; all when left out")),
     limit: flags.limit,
   },
   Effect.fnUntraced(function* ({ state, target: typed, vrf, limit }) {

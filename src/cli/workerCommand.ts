@@ -14,7 +14,9 @@ const MOST_TAKEOVER = 86_400
 
 const listen = Flag.String("listen").pipe(
   Flag.withMetavar("HOST:PORT"),
-  Flag.withDescription(`Where starters and other workers reach this one; no password, so a trusted network only`),
+  Flag.withDescription(
+    `Where starters and other workers reach this one; no password, so a trusted network only; default ${DEFAULT_LISTEN}`,
+  ),
   Flag.withDefault(DEFAULT_LISTEN),
 )
 

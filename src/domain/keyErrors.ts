@@ -12,16 +12,16 @@ const keyFields = { vrf: text, requestId: text, slot: text }
 const requestFields = { vrf: text, requestId: text, slot: maybeText }
 
 /**
- * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`; a ttl is none); or the operation was begun with others
- * (`vrf`, `kind`, `payload`, `targets`). Use a new request id for a new request.
+ * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`; a ttl is none); or the operation was begun
+ * with others (`vrf`, `kind`, `payload`, `targets`). Use a new request id for a new request.
  */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   ...requestFields,
   differs: Schema.Array(text),
 }) {
   override get message(): string {
-    const what = this.differs.length === 0 ? "arguments" : this.differs.join(", ")
-    return `The key was used before with another ${what}${where(this)}; a new request needs a new request id`
+    const what = this.differs.length === 0 ? "other arguments" : `another ${this.differs.join(", ")}`
+    return `The key was used before with ${what}${where(this)}; a new request needs a new request id`
   }
 }
 
