@@ -51,7 +51,7 @@ export const cooldown = maybe(
     Flag.withDescription("How long a released address rests; default 0"),
   ),
 )
-export const gateway = maybe(text("gateway", "WHICH", "first, last, none or an address; default none"))
+export const gateway = maybe(text("gateway", "WHICH", "first, last, none or an address of a range; default none"))
 /** Off, a new pool reserves them, and a new range is treated as its pool. */
 export const includeNetworkAddresses = toggle(
   "include-network-addresses",

@@ -44,18 +44,18 @@ const ownServer = async ({ purpose, durable }: ScratchOptions): Promise<ScratchD
 
 const ownDatabase = async (url: string, purpose: string): Promise<ScratchDatabase> => {
   const name = `saga_ipam_${purpose}_${randomBytes(5).toString("hex")}`
-  const run = (text: string) =>
+  const run = (call: string, options = "") =>
     Effect.runPromise(
-      Effect.flatMap(Database, (database) => database.script(text, 60_000)).pipe(
-        Effect.catch((failure) => failWith(failure, { call: text.slice(0, text.indexOf(" saga_ipam")) })),
+      Effect.flatMap(Database, (database) => database.script(`${call} ${name}${options}`, 60_000)).pipe(
+        Effect.catch((failure) => failWith(failure, { call })),
         Effect.provide(Database.layer({ url })),
       ),
     )
-  await run(`create database ${name}`)
+  await run("create database")
   return {
     url: toDatabase(url, name),
     remove: once(async () => {
-      await run(`drop database if exists ${name} with (force)`)
+      await run("drop database if exists", " with (force)")
     }),
   }
 }

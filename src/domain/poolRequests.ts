@@ -65,7 +65,7 @@ export const CreatePoolRequest = Schema.Struct({
   ranges: Ranges,
   /** What is never handed out automatically, written like the ranges; nothing when left out. */
   reserve: Ranges.pipe(Schema.withDecodingDefault(Effect.succeed([]))),
-  /** The `first` or the `last` address of each range, one address, or `none`, as when left out; reserved where a range holds it. */
+  /** The `first` or the `last` address of each range, an address of one of them, or `none`, as when left out; reserved where a range holds it. */
   gateway: Gateway.pipe(Schema.withDecodingDefault(Effect.succeed("none"))),
   /** For how many seconds a released address is not handed out: 0, as when left out, to 3155760000; fractions count. */
   cooldownSeconds: CooldownSeconds.pipe(Schema.withDecodingDefault(Effect.succeed(0))),

@@ -75,6 +75,16 @@ export const make = <
   const beginningOf = (given: Schema.Struct.Type<Payload>, executionId: string) =>
     operation.beginning(operationIdOf(executionId), given, executionId)
 
+  /** The execution that a payload asks for, once the ledger would not refuse it. */
+  const asked = Effect.fnUntraced(function* (given: Schema.Struct.Type<Payload>) {
+    const executionId = yield* workflow.executionId(given as never)
+    const beginning = yield* beginningOf(given, executionId)
+    yield* checkBeginning(beginning)
+    return { executionId, beginning }
+  })
+  const executionOf = (stored: unknown) =>
+    Effect.flatMap(operation.readPayload(stored), (given) => workflow.executionId(given as never))
+
   return {
     name,
     workflow,
@@ -102,9 +112,7 @@ export const make = <
     /** Runs the flow and waits for its end; one that ran before answers as it did. `KeyReused`: with another payload. */
     execute: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {
-        const executionId = yield* workflow.executionId(given as never)
-        const beginning = yield* beginningOf(given, executionId)
-        yield* checkBeginning(beginning)
+        const { executionId, beginning } = yield* asked(given)
         const exit = yield* Effect.exit(workflow.execute(given as never))
         yield* checkPayload(beginning)
         if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) {
@@ -113,21 +121,14 @@ export const make = <
         return yield* exit
       }),
     /** Cancels the flow of a payload as the ledger keeps it: it unwinds from its next step on, unless it ends before that. */
-    cancel: (stored: unknown) =>
-      Effect.flatMap(operation.readPayload(stored), (given) =>
-        Effect.flatMap(workflow.executionId(given as never), (executionId) => workflow.interrupt(executionId)),
-      ),
+    cancel: (stored: unknown) => Effect.flatMap(executionOf(stored), (executionId) => workflow.interrupt(executionId)),
     /** The same for a flow that stopped as stuck: it does again what stopped it. */
     resume: (stored: unknown) =>
-      Effect.flatMap(operation.readPayload(stored), (given) =>
-        Effect.flatMap(workflow.executionId(given as never), (executionId) => resumeExecution(workflow, executionId)),
-      ),
+      Effect.flatMap(executionOf(stored), (executionId) => resumeExecution(workflow, executionId)),
     /** Starts the flow and does not wait. */
     start: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {
-        const executionId = yield* workflow.executionId(given as never)
-        const beginning = yield* beginningOf(given, executionId)
-        yield* checkBeginning(beginning)
+        const { executionId, beginning } = yield* asked(given)
         yield* checkPayload(beginning)
         yield* workflow.execute(given as never, { discard: true })
         return { executionId, operationId: operationIdOf(executionId) }

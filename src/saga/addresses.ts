@@ -58,8 +58,8 @@ export const allocateStep = (name: string, options: AllocateStepOptions) =>
   })
 
 /**
- * Confirms everything that the flow allocated so far by `allocateStep`. The last step: what was reclaimed or released meanwhile fails it, as
- * `Allocator.confirmMany` does, and then the flow unwinds and does not report success.
+ * Confirms everything that the flow allocated so far by `allocateStep`. The last step: what was reclaimed or released meanwhile
+ * fails it, as `Allocator.confirmMany` does, and then the flow unwinds and does not report success.
  */
 export const confirmStep = (name = "confirm") =>
   Effect.gen(function* () {

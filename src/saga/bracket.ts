@@ -37,8 +37,8 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     const { operationId } = flow.beginning
     const operation = { operationId }
     const errorJson = Schema.toCodecJson(flow.error)
-    /** Nothing of this run is to be undone: the operation has ended before, or could not begin. */
-    let nothing = false
+    /** The operation has ended before this run, or could not begin. */
+    let nothingToUndo = false
     let decided: Decision | undefined
 
     const decide = Effect.fnUntraced(function* (exit: Exit.Exit<unknown, unknown>) {
@@ -69,7 +69,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     })
 
     yield* onFailure((exit) =>
-      nothing
+      nothingToUndo
         ? Effect.void
         : Effect.flatMap(decide(exit), ({ unwinds, failure }) =>
             unwinds
@@ -99,12 +99,12 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     }).pipe(
       Effect.tapError((error) =>
         Effect.sync(() => {
-          nothing = factsOf(error).saga === "unwind"
+          nothingToUndo = factsOf(error).saga === "unwind"
         }),
       ),
     )
     if (isEnded(begun)) {
-      nothing = true
+      nothingToUndo = true
       return yield* new OperationEnded({
         vrf: flow.beginning.vrf,
         requestId: operationId,

@@ -97,7 +97,9 @@ describe("the steps of this project are sound", () => {
     const second = onInstances((instances) => instances.record("default", "contested", randomUUID()))
     await database()
       .session()
-      .until("select from pg_stat_activity where wait_event_type = 'Lock' and query like '%reference.record%'")
+      .until(
+        "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%reference.record%' and datname = current_database()",
+      )
     await first.run("commit")
     expect(await second).toBe(false)
   })

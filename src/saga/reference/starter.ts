@@ -1,4 +1,4 @@
-/** Starts, cancels and resumes reference flows from a process that runs none. */
+/** Starts the reference flows, and cancels and resumes any flow, from a process that runs none. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
