@@ -24,6 +24,7 @@ create type ipam.wanted_slot as (slot text, pool_id bigint, address inet, finger
 -- Tables and columns
 alter sequence ipam.free_extent_extent_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter sequence ipam.operation_sequence_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
+alter sequence ipam.parked_extent_parked_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter sequence ipam.pool_pool_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter sequence ipam.range_range_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
 alter table ipam.allocation add column 01 vrf ipam.name not null;
@@ -44,6 +45,7 @@ alter table ipam.allocation add column 15 released_at timestamp with time zone;
 alter table ipam.allocation add column 16 release_reason text;
 alter table ipam.allocation add column 17 released_by text;
 alter table ipam.allocation add column 18 release_note text;
+alter table ipam.allocation add column 19 draining boolean not null default false;
 alter table ipam.free_extent add column 01 vrf ipam.name not null;
 alter table ipam.free_extent add column 02 extent_id bigint not null generated always as identity;
 alter table ipam.free_extent add column 03 pool_id bigint not null;
@@ -54,6 +56,7 @@ alter table ipam.free_extent add column 07 last inet not null;
 alter table ipam.free_extent add column 08 generation bigint not null;
 alter table ipam.free_extent add column 09 last_owner_kind text;
 alter table ipam.free_extent add column 10 last_owner_id text;
+alter table ipam.free_extent add column 11 draining boolean not null default false;
 alter table ipam.migration add column 01 file text not null;
 alter table ipam.migration add column 02 checksum text not null;
 alter table ipam.migration add column 03 applied_at timestamp with time zone not null default now();
@@ -87,6 +90,13 @@ alter table ipam.orphan_mark add column 03 slot ipam.name not null;
 alter table ipam.orphan_mark add column 04 generation bigint not null;
 alter table ipam.orphan_mark add column 05 marked_at timestamp with time zone not null;
 alter table ipam.orphan_mark add column 06 marked_by text not null;
+alter table ipam.parked_extent add column 01 vrf ipam.name not null;
+alter table ipam.parked_extent add column 02 parked_id bigint not null generated always as identity;
+alter table ipam.parked_extent add column 03 first inet not null;
+alter table ipam.parked_extent add column 04 last inet not null;
+alter table ipam.parked_extent add column 05 available_at timestamp with time zone not null;
+alter table ipam.parked_extent add column 06 last_owner_kind text;
+alter table ipam.parked_extent add column 07 last_owner_id text;
 alter table ipam.pool add column 01 vrf ipam.name not null;
 alter table ipam.pool add column 02 pool_id bigint not null generated always as identity;
 alter table ipam.pool add column 03 name ipam.name not null;
@@ -99,6 +109,9 @@ alter table ipam.pool add column 09 definition jsonb not null;
 alter table ipam.pool add column 10 spread inet[] not null default '{}'::inet[];
 alter table ipam.pool add column 11 created_at timestamp with time zone not null default clock_timestamp();
 alter table ipam.pool add column 12 deleted_at timestamp with time zone;
+alter table ipam.pool add column 13 revision bigint not null default 1;
+alter table ipam.pool add column 14 draining boolean not null default false;
+alter table ipam.pool add column 15 description text;
 alter table ipam.pool_counter add column 01 vrf ipam.name not null;
 alter table ipam.pool_counter add column 02 pool_id bigint not null;
 alter table ipam.pool_counter add column 03 shard smallint not null;
@@ -111,11 +124,14 @@ alter table ipam.range add column 04 first ipam.address not null;
 alter table ipam.range add column 05 last ipam.address not null;
 alter table ipam.range add column 06 prefix_length smallint;
 alter table ipam.range add column 07 gateway ipam.address;
+alter table ipam.range add column 08 revision bigint not null default 1;
+alter table ipam.range add column 09 draining boolean not null default false;
 alter table ipam.reservation add column 01 vrf ipam.name not null;
-alter table ipam.reservation add column 02 range_id bigint not null;
+alter table ipam.reservation add column 02 pool_id bigint not null;
 alter table ipam.reservation add column 03 first ipam.address not null;
 alter table ipam.reservation add column 04 last ipam.address not null;
-alter table ipam.reservation add column 05 reason text not null;
+alter table ipam.reservation add column 05 kind text not null;
+alter table ipam.reservation add column 06 reason text;
 alter table ipam.retention add column 01 horizon interval not null default '90 days'::interval;
 alter table ipam.retention add column 02 pruned_before timestamp with time zone not null default '-infinity'::timestamp with time zone;
 alter table ipam.schema_version add column 01 version integer not null;
@@ -129,6 +145,7 @@ create table ipam.migration;
 create table ipam.operation;
 create table ipam.operation_target;
 create table ipam.orphan_mark;
+create table ipam.parked_extent;
 create table ipam.pool;
 create table ipam.pool_counter with (fillfactor=50);
 create table ipam.range;
@@ -139,7 +156,7 @@ create table ipam.vrf;
 
 -- Constraints
 alter table ipam.allocation add constraint allocation_owner CHECK (num_nulls(owner_kind, owner_id) = ANY (ARRAY[0, 2]));
-alter table ipam.allocation add constraint allocation_pkey PRIMARY KEY (vrf, request_id, slot);
+alter table ipam.allocation add constraint allocation_pkey PRIMARY KEY (request_id, vrf, slot);
 alter table ipam.allocation add constraint allocation_release_note CHECK (release_note IS NULL OR released_by IS NOT NULL);
 alter table ipam.allocation add constraint allocation_released CHECK ((num_nulls(released_at, release_reason) = ANY (ARRAY[0, 2])) AND (release_reason = ANY (ARRAY['released'::text, 'expired'::text, 'orphaned'::text])));
 alter table ipam.allocation add constraint allocation_released_by CHECK (released_by IS NULL OR released_at IS NOT NULL);
@@ -162,6 +179,8 @@ alter table ipam.operation add constraint operation_unwound CHECK ((state = 'unw
 alter table ipam.operation_target add constraint operation_target_operation_fkey FOREIGN KEY (operation_id, pending) REFERENCES ipam.operation(operation_id, pending) ON UPDATE CASCADE ON DELETE CASCADE;
 alter table ipam.operation_target add constraint operation_target_pkey PRIMARY KEY (operation_id, vrf, kind, id);
 alter table ipam.orphan_mark add constraint orphan_mark_pkey PRIMARY KEY (vrf, request_id, slot);
+alter table ipam.parked_extent add constraint parked_extent_order CHECK (first <= last);
+alter table ipam.parked_extent add constraint parked_extent_pkey PRIMARY KEY (vrf, parked_id);
 alter table ipam.pool add constraint pool_cooldown CHECK (cooldown >= '00:00:00'::interval);
 alter table ipam.pool add constraint pool_family CHECK (family = ANY (ARRAY[4, 6]));
 alter table ipam.pool add constraint pool_name_is_no_id CHECK (name::text !~ '^[0-9]+$'::text);
@@ -173,10 +192,10 @@ alter table ipam.range add constraint range_order CHECK (first::inet <= last::in
 alter table ipam.range add constraint range_overlap EXCLUDE USING gist (vrf WITH =, ipam.inet_range(first::inet, last::inet, '[]'::text) WITH &&);
 alter table ipam.range add constraint range_pkey PRIMARY KEY (vrf, range_id);
 alter table ipam.range add constraint range_pool_fkey FOREIGN KEY (vrf, pool_id) REFERENCES ipam.pool(vrf, pool_id);
+alter table ipam.reservation add constraint reservation_kind CHECK (kind = ANY (ARRAY['network'::text, 'gateway'::text, 'requested'::text]));
 alter table ipam.reservation add constraint reservation_order CHECK (first::inet <= last::inet);
-alter table ipam.reservation add constraint reservation_pkey PRIMARY KEY (vrf, range_id, first, last);
-alter table ipam.reservation add constraint reservation_range_fkey FOREIGN KEY (vrf, range_id) REFERENCES ipam.range(vrf, range_id) ON DELETE CASCADE;
-alter table ipam.reservation add constraint reservation_reason CHECK (reason = ANY (ARRAY['network'::text, 'gateway'::text, 'asked'::text]));
+alter table ipam.reservation add constraint reservation_pkey PRIMARY KEY (vrf, pool_id, first, last, kind);
+alter table ipam.reservation add constraint reservation_pool_fkey FOREIGN KEY (vrf, pool_id) REFERENCES ipam.pool(vrf, pool_id);
 alter table ipam.retention add constraint retention_horizon CHECK (horizon >= '1 day'::interval);
 alter table ipam.schema_version add constraint schema_version_span CHECK (compatible_from >= 1 AND compatible_from <= version);
 alter table ipam.vrf add constraint vrf_pkey PRIMARY KEY (vrf);
@@ -185,14 +204,16 @@ alter table ipam.vrf add constraint vrf_pkey PRIMARY KEY (vrf);
 CREATE INDEX allocation_expiry ON ipam.allocation USING btree (vrf, expires_at) WHERE ((released_at IS NULL) AND (confirmed_at IS NULL));
 CREATE INDEX allocation_owner ON ipam.allocation USING btree (owner_kind, owner_id, vrf, unit) WHERE ((released_at IS NULL) AND (owner_kind IS NOT NULL));
 CREATE INDEX allocation_prunable ON ipam.allocation USING btree (released_at) WHERE ((released_at IS NOT NULL) AND ((get_byte(uuid_send(request_id), 6) >> 4) = 7));
-CREATE INDEX free_extent_pick ON ipam.free_extent USING btree (vrf, pool_id, available_at, last);
+CREATE INDEX free_extent_draining ON ipam.free_extent USING btree (vrf, pool_id) WHERE draining;
+CREATE INDEX free_extent_pick ON ipam.free_extent USING btree (vrf, pool_id, available_at, last) WHERE (NOT draining);
 CREATE INDEX operation_pending ON ipam.operation USING btree (sequence) WHERE pending;
 CREATE INDEX operation_prunable ON ipam.operation USING btree (sequence) WHERE ((pruned_at IS NULL) AND (finished_at IS NOT NULL));
 CREATE INDEX operation_target_history ON ipam.operation_target USING btree (kind, id, vrf, sequence);
 CREATE INDEX operation_target_pending ON ipam.operation_target USING btree (kind, id, vrf, sequence) WHERE pending;
+CREATE INDEX parked_extent_last ON ipam.parked_extent USING btree (vrf, last);
 CREATE INDEX range_overlap ON ipam.range USING gist (vrf, ipam.inet_range((first)::inet, (last)::inet, '[]'::text));
 CREATE INDEX range_pool ON ipam.range USING btree (vrf, pool_id, first);
-CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (vrf, request_id, slot);
+CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (request_id, vrf, slot);
 CREATE UNIQUE INDEX allocation_unit ON ipam.allocation USING btree (vrf, unit) WHERE (released_at IS NULL);
 CREATE UNIQUE INDEX free_extent_last ON ipam.free_extent USING btree (vrf, pool_id, last);
 CREATE UNIQUE INDEX free_extent_pkey ON ipam.free_extent USING btree (extent_id, vrf);
@@ -202,11 +223,12 @@ CREATE UNIQUE INDEX operation_pkey ON ipam.operation USING btree (operation_id);
 CREATE UNIQUE INDEX operation_sequence ON ipam.operation USING btree (sequence);
 CREATE UNIQUE INDEX operation_target_pkey ON ipam.operation_target USING btree (operation_id, vrf, kind, id);
 CREATE UNIQUE INDEX orphan_mark_pkey ON ipam.orphan_mark USING btree (vrf, request_id, slot);
+CREATE UNIQUE INDEX parked_extent_pkey ON ipam.parked_extent USING btree (vrf, parked_id);
 CREATE UNIQUE INDEX pool_counter_pkey ON ipam.pool_counter USING btree (vrf, pool_id, shard);
 CREATE UNIQUE INDEX pool_name ON ipam.pool USING btree (vrf, name) WHERE (deleted_at IS NULL);
 CREATE UNIQUE INDEX pool_pkey ON ipam.pool USING btree (vrf, pool_id);
 CREATE UNIQUE INDEX range_pkey ON ipam.range USING btree (vrf, range_id);
-CREATE UNIQUE INDEX reservation_pkey ON ipam.reservation USING btree (vrf, range_id, first, last);
+CREATE UNIQUE INDEX reservation_pkey ON ipam.reservation USING btree (vrf, pool_id, first, last, kind);
 CREATE UNIQUE INDEX retention_one ON ipam.retention USING btree ((true));
 CREATE UNIQUE INDEX schema_version_one ON ipam.schema_version USING btree ((true));
 CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
@@ -215,11 +237,11 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 74bde2f57847a240
 create function address_after(address inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- af62c0f00d4441aa
 create function address_number(address inet) returns numeric language sql immutable parallel safe cost 100; -- 32ad705affb5c846
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d53f5eb77f1f0be1
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1c7a259b6897d70f
 create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b141f05f02ec4c81
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fd5cb9bef1fe2b17
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
-create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- cbbcb3d2edf595a9
+create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 946113f94fb5686e
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
 create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5f947a45c4f3a9ca
@@ -235,15 +257,15 @@ create function create_pool(vrf text, name text, ranges text[], reserve text[] D
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3e4e2cb9d17f36c1
 create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 7d5d48f0b947a5d4
 create function differing_arguments(previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text) returns text[] language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf7a6dc229fade1
-create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- bc18f844bd037c86
-create function drop_range(vrf text, pool_id bigint, range_id bigint, first inet, last inet) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3ad77185db28adc6
-create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- d4bd3b55408b6cd0
+create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 93f6aaefb2aedfc0
+create function drop_range(vrf text, pool_id bigint, range_id bigint, first inet, last inet) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 05a0b0d0c291fa6a
+create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- beaeb9ff44dfc4b3
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e047edbe650d2044
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
 create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1ef39bd439ad2cb1
-create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 367dfd6cccd651ac
+create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ccf6a70253794b54
 create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2df457786996671e
 create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
 create function get_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 19ec77c628531671
@@ -251,7 +273,7 @@ create function has_pending_operation(vrf text, kind text, id text) returns bool
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50dda514494ba52c
 create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e8c9f0d20e07b457
 create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
-create function insert_range(vrf text, pool_id bigint, range text, gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6cffab6835931af2
+create function insert_range(vrf text, pool_id bigint, range text, gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cc93a7df9fd42ff
 create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 37be00a915afbff4
 create function lacks_counter(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fe020df114aa4f87
 create function latest_operation(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- f1435084f247d426
@@ -269,7 +291,7 @@ create function lock_operation(operation_id uuid) returns ipam.operation languag
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62cd360b8d25d439
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- be4457c91edece72
 create function mark_stuck(operation_id uuid, step text, error text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e67e148c23dbbcfa
-create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 9cae5b2aeffa8dd1
+create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- b164f36143c1a960
 create function number_address(number numeric) returns inet language sql immutable parallel safe cost 100; -- 84f5f7b3985904ae
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b2ba45fa0732f69
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
@@ -278,32 +300,32 @@ create function orphan_candidates(vrf text, pool text, grace_seconds double prec
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pending_operations(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- e53041c940c99859
-create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 670fd8cb8fded0d2
+create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 96b62aa5c62c4266
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 733bf1e571868517
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 0716454fee6ed85a
-create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0f14701bc1ad562a
+create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- d2aa519dd6f3c742
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b58ac58ca66cad96
-create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3bf34c81a2773a7a
+create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b4a3824fb37ac2b0
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 016f48caf9e667f0
 create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0259c521d9eead6e
 create function reserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 96eb44ec1ac8a3d8
-create function reserve_in_pool(vrf text, pool_id bigint, range text) returns boolean language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 27a314324a71474d
-create function reserve_span(vrf text, pool_id bigint, range_id bigint, first inet, last inet, reason text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 689913e7e5df2064
-create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 50177d3465de6779
-create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1cb2ad0f7c702738
+create function reserve_in_pool(vrf text, pool_id bigint, range text) returns boolean language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4d8b3a952876befb
+create function reserve_span(vrf text, pool_id bigint, first inet, last inet, kind text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 64a038cd5b7a205f
+create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
+create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 54f957a7c93f4617
 create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
 create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
 create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- 24dc74c0b9e19bf8
 create function unit_count(first inet, last inet) returns numeric language sql immutable parallel safe cost 100; -- db4677537ca1c181
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
-create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- a83670aca9970181
+create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 896156c315eb89af
 create function unwind_operation(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d92c2ac21163b269
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 62e4c18e06729cb1
+create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7fd7f2e4879362e4
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 
 -- Triggers, rules and policies
@@ -414,6 +436,7 @@ comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional one
 comment on index ipam.allocation_owner is 'list_by_owner, with or without a VRF.';
 comment on index ipam.allocation_prunable is 'prune_keys: tombstones of UUIDv7 keys, the oldest first.';
 comment on index ipam.allocation_unit is 'One live allocation a unit; the guard of every take; the live ones of a span: list_by_pool, list_by_prefix, reserve, remove_range.';
+comment on index ipam.free_extent_draining is 'get_pool, exhaustion: how many units are draining or cooling there.';
 comment on index ipam.free_extent_last is 'allocate with an address, reserve, remove_range: the extent that holds an address has the smallest last at or above it.';
 comment on index ipam.free_extent_pick is 'allocate: the lowest free extent, then the longest released; exhaustion: the next to come free.';
 comment on index ipam.operation_pending is 'list_operations_by_state: pending or stuck ones; prune: the longest pending.';
@@ -421,8 +444,10 @@ comment on index ipam.operation_prunable is 'prunable_operations: those that hav
 comment on index ipam.operation_sequence is 'list_operations_by_state: all of them, newest first.';
 comment on index ipam.operation_target_history is 'list_operations, latest_operation, target_vrfs: of one target, with or without a VRF.';
 comment on index ipam.operation_target_pending is 'has_pending_operation, pending_operations, release_orphan: the gate.';
+comment on index ipam.parked_extent_last is 'add_range: the parked extents of a span.';
 comment on index ipam.pool_name is 'allocate, get_pool: a pool by its name.';
 comment on index ipam.range_pool is 'get_pool: the ranges of a pool in address order.';
+comment on table column ipam.allocation.draining is 'Its unit goes back to a draining range.';
 comment on table column ipam.allocation.release_note is 'Why it was released, where its key does not say: what the reconciler found.';
 comment on table column ipam.allocation.released_by is 'Of an orphan: who ran the reconciler that released it; release_note says why.';
 comment on table column ipam.allocation.reserved is 'Its unit goes back to reserved, not to free.';
@@ -434,7 +459,13 @@ comment on table column ipam.operation.pruned_at is 'Since then only its end is 
 comment on table column ipam.operation.sequence is 'The order of beginnings on any one target; times may lie.';
 comment on table column ipam.operation.vrf is 'Its home; its targets say what it works on, there or elsewhere.';
 comment on table column ipam.pool.definition is 'The arguments it was created with, to tell a repeated create from another pool.';
+comment on table column ipam.pool.draining is 'Every range of it is draining, and a range added later is so from the start.';
+comment on table column ipam.pool.revision is 'Grows with each change of the pool, of its ranges or of its reservations.';
 comment on table column ipam.pool.spread is 'Where callers who compete begin to look, in address order; a caller alone begins at the lowest.';
+comment on table column ipam.range.draining is 'Nothing is allocated from it automatically. Its extents and live rows carry the flag as well.';
+comment on table column ipam.range.prefix_length is 'Of its network, which may be larger than the range: a range keeps it when a part of it is removed.';
+comment on table column ipam.reservation.kind is 'network and gateway come with a range and go with it; requested ones are made and lifted by people.';
+comment on table column ipam.reservation.reason is 'In the words of whoever reserved it.';
 comment on table column ipam.vrf.generation_floor is 'No extent made from now on starts below it: the largest generation that any removed extent had.';
 comment on table constraint free_extent_pkey on ipam.free_extent is 'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on table ipam.allocation is 'One row a key, for ever: live while released_at is null, then its tombstone. provisional: expires_at and no confirmed_at.';
@@ -442,6 +473,7 @@ comment on table ipam.migration is 'What was applied to this schema, by file, wi
 comment on table ipam.operation is 'One execution of a saga. Its id is the request id of every key that it allocates.';
 comment on table ipam.operation_target is 'What an operation works on. The whole identity is the key: two networks may both have a machine 7.';
 comment on table ipam.orphan_mark is 'The first pass of the reconciler: these looked orphaned. The second releases those that still do.';
+comment on table ipam.parked_extent is 'What was still cooling when its range was removed: a range that holds it later goes on cooling there.';
 comment on table ipam.pool_counter is '64 shards a pool, of which only the sums mean something.';
 comment on table ipam.reservation is 'What is never handed out automatically. Rows may overlap: each is what somebody asked for.';
 comment on table ipam.retention is 'One row: how long tombstones of UUIDv7 keys stay, and up to which time they may be gone.';

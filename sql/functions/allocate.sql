@@ -82,7 +82,7 @@ begin
       picked as materialized (
         select e.extent_id, e.range_id, e.next, e.last, e.generation
         from ipam.free_extent e
-        where e.vrf = allocate.vrf and e.pool_id = v_pool_id
+        where e.vrf = allocate.vrf and e.pool_id = v_pool_id and not e.draining
           and e.available_at <= v_now and (e.available_at, e.last) >= ('-infinity', v_from)
           and not exists (select from previous)
         order by e.available_at, e.last
@@ -90,8 +90,9 @@ begin
         for update skip locked
       ),
 
-      -- Its head, unless a live allocation holds that against all rules. By LATERAL with LIMIT 1: as NOT EXISTS it became, planned
-      -- on empty tables, a join on the VRF alone that read every held address.
+      -- Its head, unless a live allocation holds that against all rules. The first live unit from there on, in order: only the
+      -- index on units can give that, whatever the planner believes. Asked for by equality, it was looked for, with a plan made
+      -- on empty tables, through the key's index, which read every row.
       inserted as (
         insert into ipam.allocation (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
@@ -103,12 +104,13 @@ begin
           case when allocate.ttl_seconds is null then v_now end
         from picked
           left join lateral (
-            select true as held
+            select a.unit
             from ipam.allocation a
-            where a.vrf = allocate.vrf and a.unit = picked.next and a.released_at is null
+            where a.vrf = allocate.vrf and a.unit >= picked.next and a.released_at is null
+            order by a.unit
             limit 1
-          ) holder on true
-        where holder.held is null
+          ) holder on holder.unit = picked.next
+        where holder.unit is null
         on conflict (vrf, request_id, slot) do nothing
         returning vrf
       ),

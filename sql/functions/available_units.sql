@@ -15,7 +15,8 @@ begin
   from (
     select f.next, f.last
     from ipam.free_extent f
-    where f.vrf = available_units.vrf and f.pool_id = available_units.pool_id and f.available_at <= available_units.at
+    where f.vrf = available_units.vrf and f.pool_id = available_units.pool_id and not f.draining
+      and f.available_at <= available_units.at
     order by f.available_at, f.last
     limit available_units.needed
   ) e;

@@ -79,7 +79,7 @@ begin atomic
     select 'reserved but free', e.vrf, e.pool_id, format('%s-%s', host(e.next), host(e.last))
     from extent e
     where e.available_at < 'infinity' and exists (
-      select from ipam.reservation s where s.vrf = e.vrf and s.range_id = e.range_id and s.first <= e.last and s.last >= e.next
+      select from ipam.reservation s where s.vrf = e.vrf and s.pool_id = e.pool_id and s.first <= e.last and s.last >= e.next
     )
     union all
     select 'generation would repeat', a.vrf, a.pool_id, format('%s had %s, its extent has %s', host(a.unit), max(a.generation), min(e.generation))

@@ -30,6 +30,8 @@ begin
       return v_held;
     end if;
   end loop;
+  delete from ipam.reservation s
+  where s.vrf = drop_range.vrf and s.pool_id = drop_range.pool_id and s.first >= drop_range.first and s.last <= drop_range.last;
   delete from ipam.range r where r.vrf = drop_range.vrf and r.range_id = drop_range.range_id;
   update ipam.pool p
   set size = p.size - ipam.unit_count(drop_range.first, drop_range.last)

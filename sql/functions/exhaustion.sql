@@ -14,7 +14,7 @@ begin atomic
       select e.available_at
       from ipam.free_extent e
       where e.vrf = exhaustion.vrf and e.pool_id = exhaustion.pool_id
-        and e.available_at > exhaustion.at and e.available_at < 'infinity'
+        and not e.draining and e.available_at > exhaustion.at and e.available_at < 'infinity'
       order by e.available_at, e.last
       limit 1
     )

@@ -48,13 +48,13 @@ begin
   select v.generation_floor into v_floor from ipam.vrf v where v.vrf = insert_range.vrf;
   perform ipam.cut_free(insert_range.vrf, insert_range.pool_id, v_range_id, v_range.first, v_range.last, v_floor, 64);
   if v_bounded and not include_network_addresses then
-    perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_range_id, v_range.first, v_range.first, 'network');
+    perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_range.first, v_range.first, 'network');
     if family(v_range.first) = 4 then
-      perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_range_id, v_range.last, v_range.last, 'network');
+      perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_range.last, v_range.last, 'network');
     end if;
   end if;
   if v_gateway between v_range.first and v_range.last then
-    perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_range_id, v_gateway, v_gateway, 'gateway');
+    perform ipam.reserve_span(insert_range.vrf, insert_range.pool_id, v_gateway, v_gateway, 'gateway');
   end if;
   return null;
 end

@@ -24,7 +24,7 @@ begin
     with locked as materialized (
       select e.extent_id, e.range_id, e.next, e.last, e.generation
       from ipam.free_extent e
-      where e.vrf = v_pool.vrf and e.pool_id = v_pool.pool_id and e.available_at = '-infinity'
+      where e.vrf = v_pool.vrf and e.pool_id = v_pool.pool_id and not e.draining and e.available_at = '-infinity'
       order by e.last
       limit max_rows
       for update skip locked

@@ -18,7 +18,7 @@ as $function$
     left join lateral (
       select coalesce(sum(ipam.unit_count(e.next, e.last)), 0) as cooling
       from ipam.free_extent e
-      where e.vrf = p.vrf and e.pool_id = p.pool_id and e.available_at > clock_timestamp() and e.available_at < 'infinity'
+      where e.vrf = p.vrf and e.pool_id = p.pool_id and e.available_at > clock_timestamp() and e.available_at < 'infinity' and not e.draining
     ) k on p.pool_id is not null
     left join lateral (
       select coalesce(

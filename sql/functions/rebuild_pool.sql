@@ -55,11 +55,13 @@ begin
     update ipam.allocation a
     set reserved = false
     where a.vrf = v_range.vrf and a.released_at is null and a.reserved and a.unit >= v_range.first and a.unit <= v_range.last;
-    for v_reservation in select s.* from ipam.reservation s where s.vrf = v_range.vrf and s.range_id = v_range.range_id loop
-      perform ipam.reserve_span(
-        v_range.vrf, v_range.pool_id, v_range.range_id, v_reservation.first, v_reservation.last, v_reservation.reason
-      );
-    end loop;
+  end loop;
+  for v_reservation in
+    select s.* from ipam.reservation s where s.vrf = rebuild_pool.vrf and s.pool_id = rebuild_pool.pool_id
+  loop
+    perform ipam.reserve_span(
+      rebuild_pool.vrf, rebuild_pool.pool_id, v_reservation.first, v_reservation.last, v_reservation.kind
+    );
   end loop;
 
   perform ipam.count_units(

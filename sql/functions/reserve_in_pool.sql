@@ -13,7 +13,7 @@ begin
   from ipam.range r
   where r.vrf = reserve_in_pool.vrf and r.pool_id = reserve_in_pool.pool_id and r.first <= v_span.first and r.last >= v_span.last;
   if found then
-    perform ipam.reserve_span(reserve_in_pool.vrf, reserve_in_pool.pool_id, v_range_id, v_span.first, v_span.last, 'asked');
+    perform ipam.reserve_span(reserve_in_pool.vrf, reserve_in_pool.pool_id, v_span.first, v_span.last, 'requested');
   end if;
   return v_range_id is not null;
 end

@@ -3,7 +3,7 @@
 -- Safe: waits for the extents, then for the live rows of the span, and looks again until a look with a fresh snapshot changes
 -- nothing: a release that was under way may have added an extent, an allocate a live row.
 create or replace function ipam.reserve_span(
-  vrf text, pool_id bigint, range_id bigint, first inet, last inet, reason text
+  vrf text, pool_id bigint, first inet, last inet, kind text
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -15,9 +15,9 @@ declare
   v_reserved numeric := 0;
   v_part record;
 begin
-  insert into ipam.reservation (vrf, range_id, first, last, reason)
-  values (reserve_span.vrf, reserve_span.range_id, reserve_span.first, reserve_span.last, reserve_span.reason)
-  on conflict (vrf, range_id, first, last) do nothing;
+  insert into ipam.reservation (vrf, pool_id, first, last, kind)
+  values (reserve_span.vrf, reserve_span.pool_id, reserve_span.first, reserve_span.last, reserve_span.kind)
+  on conflict (vrf, pool_id, first, last, kind) do nothing;
   loop
     v_changed := false;
     for v_extent in

@@ -11,7 +11,7 @@ begin
     from (
       select array_agg(e.next order by e.last) as starts
       from ipam.free_extent e
-      where e.vrf = set_spread.vrf and e.pool_id = set_spread.pool_id and e.available_at = '-infinity'
+      where e.vrf = set_spread.vrf and e.pool_id = set_spread.pool_id and not e.draining and e.available_at = '-infinity'
     ) free, generate_series(0, 63) n
     where cardinality(free.starts) > 0
   ), '{}')

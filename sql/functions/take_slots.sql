@@ -21,6 +21,7 @@ declare
   v_extent_id bigint;
   v_extent ipam.free_extent;
   v_unit inet;
+  v_new ipam.allocation;
   v_taken ipam.allocation[] := '{}';
   v_detail text;
   v_count int;
@@ -33,7 +34,7 @@ begin
     if v_wanted.address is null then
       select e.* into v_extent
       from ipam.free_extent e
-      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.available_at <= take_slots.at
+      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and not e.draining and e.available_at <= take_slots.at
       order by e.available_at, e.last
       limit 1
       for update skip locked;
@@ -41,7 +42,7 @@ begin
       if v_unit is null then
         select e.extent_id into v_extent_id
         from ipam.free_extent e
-        where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.available_at <= take_slots.at
+        where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and not e.draining and e.available_at <= take_slots.at
         order by e.available_at, e.last
         limit 1;
       end if;
@@ -67,10 +68,12 @@ begin
 
     -- The extent gives its head, or is split in two; the row that stays keeps its last and only moves its next.
     if v_extent.next < v_unit then
-      insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id)
+      insert into ipam.free_extent (
+        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining
+      )
       values (
         take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, v_unit - 1, v_extent.generation,
-        v_extent.last_owner_kind, v_extent.last_owner_id
+        v_extent.last_owner_kind, v_extent.last_owner_id, v_extent.draining
       );
     end if;
     if v_unit < v_extent.last then
@@ -79,18 +82,34 @@ begin
       delete from ipam.free_extent e where e.extent_id = v_extent.extent_id;
     end if;
 
-    v_taken := v_taken || row(
-      take_slots.vrf, take_slots.request_id, v_wanted.slot, v_extent.pool_id, v_extent.range_id, v_unit, v_extent.generation + 1,
-      v_wanted.fingerprint, take_slots.owner_kind, take_slots.owner_id, v_extent.available_at = 'infinity', take_slots.at,
-      take_slots.expires_at, case when take_slots.expires_at is null then take_slots.at end, null, null, null, null
-    )::ipam.allocation;
+    v_new.vrf := take_slots.vrf;
+    v_new.request_id := take_slots.request_id;
+    v_new.slot := v_wanted.slot;
+    v_new.pool_id := v_extent.pool_id;
+    v_new.range_id := v_extent.range_id;
+    v_new.unit := v_unit;
+    v_new.generation := v_extent.generation + 1;
+    v_new.fingerprint := v_wanted.fingerprint;
+    v_new.owner_kind := take_slots.owner_kind;
+    v_new.owner_id := take_slots.owner_id;
+    v_new.reserved := v_extent.available_at = 'infinity';
+    v_new.draining := v_extent.draining;
+    v_new.allocated_at := take_slots.at;
+    v_new.expires_at := take_slots.expires_at;
+    v_new.confirmed_at := case when take_slots.expires_at is null then take_slots.at end;
+    v_taken := v_taken || v_new;
   end loop;
 
   select jsonb_build_object('slot', t.slot, 'address', host(t.unit)) into v_detail
   from unnest(v_taken) t
     cross join lateral (
-      select from ipam.allocation a where a.vrf = take_slots.vrf and a.unit = t.unit and a.released_at is null limit 1
+      select a.unit
+      from ipam.allocation a
+      where a.vrf = take_slots.vrf and a.unit >= t.unit and a.released_at is null
+      order by a.unit
+      limit 1
     ) holder
+  where holder.unit = t.unit
   limit 1;
   if v_detail is not null then
     raise exception using errcode = 'IP002', message = 'a free address has a live holder', detail = v_detail;

@@ -10,7 +10,6 @@ as $function$
 declare
   v_pool_id bigint := ipam.lock_pool(unreserve.vrf, unreserve.pool);
   v_span record;
-  v_range_id bigint;
   v_extent ipam.free_extent;
   v_freed numeric := 0;
   v_other record;
@@ -20,11 +19,8 @@ begin
   end if;
   select * into v_span from ipam.parse_range(unreserve.range);
   delete from ipam.reservation s
-  using ipam.range r
-  where s.vrf = unreserve.vrf and s.first = v_span.first and s.last = v_span.last and s.reason = 'asked'
-    and r.vrf = s.vrf and r.range_id = s.range_id and r.pool_id = v_pool_id
-  returning s.range_id into v_range_id;
-  if v_range_id is not null then
+  where s.vrf = unreserve.vrf and s.pool_id = v_pool_id and s.first = v_span.first and s.last = v_span.last and s.kind = 'requested';
+  if found then
     for v_extent in
       select e.*
       from ipam.free_extent e
@@ -40,11 +36,11 @@ begin
     where a.vrf = unreserve.vrf and a.released_at is null and a.reserved and a.unit >= v_span.first and a.unit <= v_span.last;
     perform ipam.count_units(unreserve.vrf, v_pool_id, 0, -v_freed);
     for v_other in
-      select s.first, s.last, s.reason
+      select s.first, s.last, s.kind
       from ipam.reservation s
-      where s.vrf = unreserve.vrf and s.range_id = v_range_id and s.first <= v_span.last and s.last >= v_span.first
+      where s.vrf = unreserve.vrf and s.pool_id = v_pool_id and s.first <= v_span.last and s.last >= v_span.first
     loop
-      perform ipam.reserve_span(unreserve.vrf, v_pool_id, v_range_id, v_other.first, v_other.last, v_other.reason);
+      perform ipam.reserve_span(unreserve.vrf, v_pool_id, v_other.first, v_other.last, v_other.kind);
     end loop;
   end if;
   return ipam.pool_answer_for('unreserved', unreserve.vrf, v_pool_id, unreserve.pool);

@@ -58,9 +58,10 @@ begin
       left join lateral (
         select a
         from ipam.allocation a
-        where a.vrf = verdict.vrf and a.unit = asked.address and a.released_at is null and not asked.known
+        where a.vrf = verdict.vrf and a.unit >= asked.address and a.released_at is null and not asked.known
+        order by a.unit
         limit 1
-      ) holder on true
+      ) holder on (holder.a).unit = asked.address
       left join lateral (
         select e.extent_id, e.next, e.available_at, e.last_owner_kind, e.last_owner_id
         from ipam.free_extent e

@@ -55,7 +55,7 @@ describe("damage to extents and counters is found, and repaired from the allocat
     ],
     [
       "reserved but free",
-      "insert into ipam.reservation select vrf, range_id, first + 3, first + 3, 'asked' from ipam.range where pool_id = $1",
+      "insert into ipam.reservation select vrf, pool_id, first + 3, first + 3, 'requested' from ipam.range where pool_id = $1",
     ],
     ["size", "update ipam.pool set size = size + 1 where pool_id = $1"],
   ])("%s", async (check, damage) => {

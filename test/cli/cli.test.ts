@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest"
+import { SCHEMA_VERSION } from "../../src/database/version.ts"
 import { createDatabase, useDatabase, type TestDatabase } from "../support/database.ts"
 import { start, useCommand } from "./command.ts"
 
@@ -213,7 +214,7 @@ describe("the schema", () => {
       expect(JSON.parse(before.err)).toMatchObject({ error: "SchemaTooOld", version: null })
       const migrated = await start(["migrate", "--json"], env).ended
       expect(JSON.parse(migrated.out)).toMatchObject({
-        version: 2,
+        version: SCHEMA_VERSION,
         applied: expect.arrayContaining([expect.any(String)]),
       })
       expect(await start(["pool", "list", "--json"], env).ended).toEqual({ code: 0, out: "[]\n", err: "" })
