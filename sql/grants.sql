@@ -10,11 +10,12 @@ declare
     'begin_operation', 'unwind_operation', 'finish_operation', 'mark_stuck', 'clear_stuck', 'has_pending_operation'
   ];
   v_reader text[] := array[
-    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools',
+    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools', 'list_reservations',
     'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs', 'identity_vrfs'
   ];
   v_operator text[] := array[
-    'create_pool', 'add_range', 'remove_range', 'reserve', 'unreserve', 'delete_pool', 'reclaim_expired', 'count_expired', 'merge_extents',
+    'create_pool', 'update_pool', 'delete_pool', 'add_range', 'remove_range', 'set_draining', 'reserve', 'unreserve',
+     'reclaim_expired', 'count_expired', 'merge_extents',
     'doctor', 'repair', 'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
   ];
 begin

@@ -18,7 +18,7 @@ create domain ipam.name as text collate "C";
 create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
 create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb);
-create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb);
+create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
 create type ipam.wanted_slot as (slot text, pool_id bigint, address inet, fingerprint bytea, available_at timestamp with time zone);
 
 -- Tables and columns
@@ -57,6 +57,7 @@ alter table ipam.free_extent add column 08 generation bigint not null;
 alter table ipam.free_extent add column 09 last_owner_kind text;
 alter table ipam.free_extent add column 10 last_owner_id text;
 alter table ipam.free_extent add column 11 draining boolean not null default false;
+alter table ipam.free_extent add column 12 cooling_until timestamp with time zone;
 alter table ipam.migration add column 01 file text not null;
 alter table ipam.migration add column 02 checksum text not null;
 alter table ipam.migration add column 03 applied_at timestamp with time zone not null default now();
@@ -234,7 +235,7 @@ CREATE UNIQUE INDEX schema_version_one ON ipam.schema_version USING btree ((true
 CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 
 -- Functions, each with the hash of its body
-create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 74bde2f57847a240
+create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- e6bbe037f60d7b9c
 create function address_after(address inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- af62c0f00d4441aa
 create function address_number(address inet) returns numeric language sql immutable parallel safe cost 100; -- 32ad705affb5c846
 create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1c7a259b6897d70f
@@ -245,27 +246,31 @@ create function available_units(vrf text, pool_id bigint, at timestamp with time
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 946113f94fb5686e
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
 create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5f947a45c4f3a9ca
+create function check_pool(name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- adf0f7a7a74aae37
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62b6ee35893d16bd
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 564eacc23a12b33b
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- adf671f9e8df599d
 create function clear_stuck(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c3bf2c35eb15b2dc
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5173b568e2cbc980
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 819ed6b4d25fb946
+create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 139ced7231f2c9a6
 create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 926d35dcd1a9d8ca
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8d408e4d6ff44523
-create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- f4485371a65a40f4
+create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b7cb68c01b76832f
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3e4e2cb9d17f36c1
-create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 7d5d48f0b947a5d4
+create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f82dcd2ba4950263
+create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- fd9347cf6043d247
 create function differing_arguments(previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text) returns text[] language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf7a6dc229fade1
 create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 93f6aaefb2aedfc0
-create function drop_range(vrf text, pool_id bigint, range_id bigint, first inet, last inet) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 05a0b0d0c291fa6a
 create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- beaeb9ff44dfc4b3
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e047edbe650d2044
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
+create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
 create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1ef39bd439ad2cb1
-create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ccf6a70253794b54
+create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 152fd0fdfe420cb1
+create function gateway_of(gateway text, first inet, last inet, prefix_length integer, alone boolean) returns inet language sql immutable parallel safe cost 100; -- ccebd710630786b1
 create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2df457786996671e
 create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
 create function get_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 19ec77c628531671
@@ -273,7 +278,9 @@ create function has_pending_operation(vrf text, kind text, id text) returns bool
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50dda514494ba52c
 create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e8c9f0d20e07b457
 create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
-create function insert_range(vrf text, pool_id bigint, range text, gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cc93a7df9fd42ff
+create function insert_ranges(vrf text, pool_id bigint, ranges text[], gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2c6ab2f983195ae9
+create function insert_reservations(vrf text, pool_id bigint, ranges text[], reason text DEFAULT NULL::text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2f181d5b8cd0f77b
+create function is_bounded(first inet, prefix_length integer) returns boolean language sql immutable parallel safe cost 100; -- d50fa3f94d425fd1
 create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 37be00a915afbff4
 create function lacks_counter(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fe020df114aa4f87
 create function latest_operation(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- f1435084f247d426
@@ -285,14 +292,16 @@ create function list_by_request(vrf text, request_id uuid, after_slot text DEFAU
 create function list_operations(vrf text, kind text, id text, before_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50f484a94ff8579a
 create function list_operations_by_state(state text DEFAULT NULL::text, before_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- b20e79a362757c0a
 create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT NULL::text, after_name text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.pool_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 7b738de099bf04d7
+create function list_reservations(vrf text, pool text, after_first inet DEFAULT NULL::inet, after_last inet DEFAULT NULL::inet, after_kind text DEFAULT NULL::text, page_size integer DEFAULT 100) returns TABLE(outcome text, first inet, last inet, kind text, reason text, detail jsonb) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2a8fa9327d365f89
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
 create function lock_for_change(vrf text, request_id uuid, slots text[]) returns ipam.answer[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c3b98d66e742e868
 create function lock_operation(operation_id uuid) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 907fd8dfa27a3b6d
-create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62cd360b8d25d439
+create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c3589020b398dc33
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- be4457c91edece72
 create function mark_stuck(operation_id uuid, step text, error text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e67e148c23dbbcfa
 create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- b164f36143c1a960
 create function number_address(number numeric) returns inet language sql immutable parallel safe cost 100; -- 84f5f7b3985904ae
+create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- d09996b7ff2e4db8
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b2ba45fa0732f69
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
@@ -300,33 +309,41 @@ create function orphan_candidates(vrf text, pool text, grace_seconds double prec
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pending_operations(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- e53041c940c99859
-create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 96b62aa5c62c4266
+create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bcce45d27beb9c04
+create function pool_changed(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b51039052eb73e49
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 733bf1e571868517
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 0716454fee6ed85a
-create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- d2aa519dd6f3c742
+create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 58b8f9fdb5cc9b14
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b58ac58ca66cad96
-create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b4a3824fb37ac2b0
+create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e9ad1cd51d6aa739
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
-create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 016f48caf9e667f0
+create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 92f3f4fc0ed39cc0
 create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0259c521d9eead6e
-create function reserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 96eb44ec1ac8a3d8
-create function reserve_in_pool(vrf text, pool_id bigint, range text) returns boolean language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4d8b3a952876befb
-create function reserve_span(vrf text, pool_id bigint, first inet, last inet, kind text) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 64a038cd5b7a205f
+create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
+create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
-create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 54f957a7c93f4617
+create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- c8ba6227dfda16cb
+create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
+create function span_of(first inet, last inet) returns ipam.inet_range language sql immutable parallel safe cost 100; -- 715aa8a6f0449402
+create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 26b7f35dff20020e
 create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
 create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
 create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- 24dc74c0b9e19bf8
 create function unit_count(first inet, last inet) returns numeric language sql immutable parallel safe cost 100; -- db4677537ca1c181
+create function unit_next(unit inet) returns inet language sql immutable parallel safe cost 100; -- bdb4ce7db7e148c8
+create function unit_prev(unit inet) returns inet language sql immutable parallel safe cost 100; -- 999fe98c257a6133
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
-create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 896156c315eb89af
+create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d92c2ac21163b269
+create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 4a3f89b9799a3224
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7fd7f2e4879362e4
+create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b166ac2b8283fa7
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
+create function wrong_extents(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns SETOF bigint language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 80bf87d3cd0036e8
+create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns TABLE(request_id uuid, slot text, unit inet, owner_kind text, owner_id text, outside boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 16a1381033217e01
 
 -- Triggers, rules and policies
 
@@ -346,7 +363,7 @@ grant execute on function ipam.confirm(text,uuid,text) to ipam_operator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.count_expired(text) to ipam_operator;
-grant execute on function ipam.create_pool(text,text,text[],text[],text,double precision,boolean) to ipam_operator;
+grant execute on function ipam.create_pool(text,text,text[],text[],text,double precision,boolean,text) to ipam_operator;
 grant execute on function ipam.delete_pool(text,text) to ipam_operator;
 grant execute on function ipam.doctor() to ipam_operator;
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_allocator;
@@ -396,6 +413,9 @@ grant execute on function ipam.list_operations_by_state(text,bigint,integer) to 
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_allocator;
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_operator;
 grant execute on function ipam.list_pools(text,text,text,integer) to ipam_reader;
+grant execute on function ipam.list_reservations(text,text,inet,inet,text,integer) to ipam_allocator;
+grant execute on function ipam.list_reservations(text,text,inet,inet,text,integer) to ipam_operator;
+grant execute on function ipam.list_reservations(text,text,inet,inet,text,integer) to ipam_reader;
 grant execute on function ipam.mark_orphans(text,uuid[],text[],bigint[],text) to ipam_operator;
 grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_allocator;
 grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_operator;
@@ -417,13 +437,15 @@ grant execute on function ipam.release_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,double precision) to ipam_operator;
 grant execute on function ipam.remove_range(text,text,text) to ipam_operator;
 grant execute on function ipam.repair() to ipam_operator;
-grant execute on function ipam.reserve(text,text,text) to ipam_operator;
+grant execute on function ipam.reserve(text,text,text,text) to ipam_operator;
+grant execute on function ipam.set_draining(text,text,boolean,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_reader;
 grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
 grant execute on function ipam.unwind_operation(uuid) to ipam_allocator;
 grant execute on function ipam.unwind_operation(uuid) to ipam_operator;
+grant execute on function ipam.update_pool(text,text,text,double precision,text,text) to ipam_operator;
 grant select on table ipam.schema_version to ipam_allocator;
 grant select on table ipam.schema_version to ipam_operator;
 grant select on table ipam.schema_version to ipam_reader;
@@ -452,6 +474,7 @@ comment on table column ipam.allocation.release_note is 'Why it was released, wh
 comment on table column ipam.allocation.released_by is 'Of an orphan: who ran the reconciler that released it; release_note says why.';
 comment on table column ipam.allocation.reserved is 'Its unit goes back to reserved, not to free.';
 comment on table column ipam.free_extent.available_at is '-infinity: free. A time: cooling until then. infinity: reserved.';
+comment on table column ipam.free_extent.cooling_until is 'Of a reserved extent: when its cooldown ends, should the reservation be lifted before.';
 comment on table column ipam.free_extent.generation is 'Of the last allocation of its addresses; the next one takes it plus 1.';
 comment on table column ipam.operation.execution_id is 'What the workflow engine calls it: prune deletes the messages and replies of this id with it.';
 comment on table column ipam.operation.pending is 'The targets carry it too, by their foreign key, so that one update of state moves both.';

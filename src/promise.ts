@@ -30,7 +30,7 @@ export type { Operation, OperationState, Target } from "./domain/operation.ts"
 export type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
 export type { Pruned } from "./operations/pruning.ts"
 export type { Reconciled } from "./operations/Reconciler.ts"
-export type { Pool, PoolRange } from "./domain/pool.ts"
+export type { Pool, PoolRange, Reservation } from "./domain/pool.ts"
 export * from "./domain/errors.ts"
 export { operationIdOf } from "./saga/operationId.ts"
 
@@ -78,8 +78,12 @@ export interface Ipam {
   readonly pool: (pool: string, options?: PoolOptions) => Promise<Pool>
   readonly addRange: Promised<OfPools["addRange"]>
   readonly removeRange: Promised<OfPools["removeRange"]>
+  readonly updatePool: Promised<OfPools["updatePool"]>
+  readonly drain: Promised<OfPools["drain"]>
+  readonly undrain: Promised<OfPools["undrain"]>
   readonly reserve: Promised<OfPools["reserve"]>
   readonly unreserve: Promised<OfPools["unreserve"]>
+  readonly listReservations: Promised<OfPools["listReservations"]>
   readonly deletePool: (pool: string, options?: PoolOptions) => Promise<Pool>
   /** For the steps of another engine: begin before anything else, with the id that is the request id of every key. */
   readonly beginOperation: Promised<OfOperations["begin"]>
@@ -189,8 +193,12 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     pool: onPool(pools.getPool),
     addRange: promised(pools.addRange),
     removeRange: promised(pools.removeRange),
+    updatePool: promised(pools.updatePool),
+    drain: promised(pools.drain),
+    undrain: promised(pools.undrain),
     reserve: promised(pools.reserve),
     unreserve: promised(pools.unreserve),
+    listReservations: promised(pools.listReservations),
     deletePool: onPool(pools.deletePool),
     beginOperation: promised(operations.begin),
     unwindOperation: promised(operations.unwind),

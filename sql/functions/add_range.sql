@@ -1,6 +1,7 @@
 -- Adds a range to a pool; gateway and include_network_addresses as in ipam.create_pool, null for the pool's own.
 --
--- Comes back: `added`; `exists` when the pool has that range already; `range_overlaps`; `unknown_pool`.
+-- Comes back: `added`; `exists` when the pool has that range already; `range_overlaps` (the other one); `unknown_pool`.
+-- Repeatable. Safe: ipam.insert_ranges. In a draining pool it is draining from the start.
 create or replace function ipam.add_range(
   vrf text, pool text, range text, include_network_addresses boolean default null, gateway text default null
 ) returns ipam.pool_answer
@@ -29,17 +30,22 @@ begin
   ) then
     return ipam.pool_answer_for('exists', add_range.vrf, v_pool_id, v_pool.name);
   end if;
-  v_in_way := ipam.insert_range(
-    add_range.vrf, v_pool_id, add_range.range, coalesce(add_range.gateway, v_pool.gateway),
+  v_in_way := ipam.insert_ranges(
+    add_range.vrf, v_pool_id, array[add_range.range],
+    coalesce(
+      add_range.gateway,
+      case
+        when v_pool.gateway in ('first', 'last', 'none') then v_pool.gateway
+        -- The pool's address is the gateway of the range that holds it.
+        else case when v_pool.gateway::inet between v_span.first and v_span.last then v_pool.gateway else 'none' end
+      end
+    ),
     coalesce(add_range.include_network_addresses, v_pool.include_network_addresses)
   );
-  if v_in_way is null and add_range.gateway not in ('first', 'last', 'none') and not exists (
-    select from ipam.range r
-    where r.vrf = add_range.vrf and r.pool_id = v_pool_id and r.first = v_span.first and r.gateway = add_range.gateway::inet
-  ) then
-    raise exception using errcode = 'invalid_parameter_value', message = format('gateway: %s does not lie in the range', add_range.gateway);
+  if v_in_way is not null then
+    return ipam.pool_answer_for('range_overlaps', add_range.vrf, v_pool_id, v_pool.name, v_in_way);
   end if;
-  perform ipam.set_spread(add_range.vrf, v_pool_id);
-  return ipam.pool_answer_for(case when v_in_way is null then 'added' else 'range_overlaps' end, add_range.vrf, v_pool_id, v_pool.name, v_in_way);
+  perform ipam.pool_changed(add_range.vrf, v_pool_id);
+  return ipam.pool_answer_for('added', add_range.vrf, v_pool_id, v_pool.name);
 end
 $function$;

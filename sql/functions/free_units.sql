@@ -8,11 +8,11 @@ declare
   v_pool record;
 begin
   insert into ipam.free_extent (
-    vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining
+    vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
   )
   select
     free_units.vrf, r.pool_id, r.range_id, ipam.available_after(r.reserved, p.cooldown, free_units.at), r.unit, r.unit, r.generation,
-    r.owner_kind, r.owner_id, r.draining
+    r.owner_kind, r.owner_id, r.draining, ipam.cooling_until(r.reserved, p.cooldown, free_units.at)
   from unnest(released) r join ipam.pool p on p.vrf = free_units.vrf and p.pool_id = r.pool_id
   where r.unit is not null;
 

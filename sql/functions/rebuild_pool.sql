@@ -9,7 +9,6 @@ declare
   v_cooldown interval := (select p.cooldown from ipam.pool p where p.vrf = rebuild_pool.vrf and p.pool_id = rebuild_pool.pool_id);
   v_range ipam.range;
   v_gap record;
-  v_reservation ipam.reservation;
 begin
   delete from ipam.free_extent e where e.vrf = rebuild_pool.vrf and e.pool_id = rebuild_pool.pool_id;
   delete from ipam.pool_counter c where c.vrf = rebuild_pool.vrf and c.pool_id = rebuild_pool.pool_id;
@@ -56,13 +55,7 @@ begin
     set reserved = false
     where a.vrf = v_range.vrf and a.released_at is null and a.reserved and a.unit >= v_range.first and a.unit <= v_range.last;
   end loop;
-  for v_reservation in
-    select s.* from ipam.reservation s where s.vrf = rebuild_pool.vrf and s.pool_id = rebuild_pool.pool_id
-  loop
-    perform ipam.reserve_span(
-      rebuild_pool.vrf, rebuild_pool.pool_id, v_reservation.first, v_reservation.last, v_reservation.kind
-    );
-  end loop;
+  perform ipam.settle_pool(rebuild_pool.vrf, rebuild_pool.pool_id);
 
   perform ipam.count_units(
     rebuild_pool.vrf, rebuild_pool.pool_id,

@@ -36,13 +36,13 @@ begin
   -- Its unit alone, as an extent: free at once, free after the cooldown, or reserved again.
   freed_extent as (
     insert into ipam.free_extent (
-      vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining
+      vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
     )
     select
       release.vrf, (released.a).pool_id, (released.a).range_id,
       ipam.available_after((released.a).reserved, pool.cooldown, v_now),
       (released.a).unit, (released.a).unit, (released.a).generation, (released.a).owner_kind, (released.a).owner_id,
-      (released.a).draining
+      (released.a).draining, ipam.cooling_until((released.a).reserved, pool.cooldown, v_now)
     from released
       join lateral (
         select p.cooldown from ipam.pool p where p.vrf = release.vrf and p.pool_id = (released.a).pool_id limit 1

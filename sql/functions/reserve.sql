@@ -1,7 +1,9 @@
--- Reserves a range of a pool: never handed out automatically. What is held of it stays held, and goes to reserved when released.
+-- Reserves a span of a pool: never handed out automatically. What is held of it stays held, and goes to reserved when released.
 --
--- Comes back: `reserved` (again and again), `address_outside` when no range of the pool holds it whole, `unknown_pool`.
-create or replace function ipam.reserve(vrf text, pool text, range text) returns ipam.pool_answer
+-- reason: in the caller's words, up to 1000 characters; null for none. The same span again takes a new reason, if one is given.
+-- Comes back: `reserved`; `address_outside` when the ranges of the pool do not hold it whole; `unknown_pool`.
+-- Repeatable. Safe: ipam.settle_covers. What is cooling goes on cooling under the reservation.
+create or replace function ipam.reserve(vrf text, pool text, range text, reason text default null) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '10s'
@@ -9,14 +11,16 @@ as $function$
 #variable_conflict use_column
 declare
   v_pool_id bigint := ipam.lock_pool(reserve.vrf, reserve.pool);
-  v_reserved boolean;
+  v_changed bigint;
 begin
   if v_pool_id is null then
     return ipam.unknown_pool(reserve.vrf, reserve.pool);
   end if;
-  v_reserved := ipam.reserve_in_pool(reserve.vrf, v_pool_id, reserve.range);
-  return ipam.pool_answer_for(
-    case when v_reserved then 'reserved' else 'address_outside' end, reserve.vrf, v_pool_id, reserve.pool
-  );
+  v_changed := ipam.insert_reservations(reserve.vrf, v_pool_id, array[reserve.range], reserve.reason);
+  if v_changed is null then
+    return ipam.pool_answer_for('address_outside', reserve.vrf, v_pool_id, reserve.pool);
+  end if;
+  update ipam.pool p set revision = p.revision + 1 where p.vrf = reserve.vrf and p.pool_id = v_pool_id and v_changed > 0;
+  return ipam.pool_answer_for('reserved', reserve.vrf, v_pool_id, reserve.pool);
 end
 $function$;

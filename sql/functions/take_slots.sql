@@ -69,11 +69,11 @@ begin
     -- The extent gives its head, or is split in two; the row that stays keeps its last and only moves its next.
     if v_extent.next < v_unit then
       insert into ipam.free_extent (
-        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining
+        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
       )
       values (
         take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, v_unit - 1, v_extent.generation,
-        v_extent.last_owner_kind, v_extent.last_owner_id, v_extent.draining
+        v_extent.last_owner_kind, v_extent.last_owner_id, v_extent.draining, v_extent.cooling_until
       );
     end if;
     if v_unit < v_extent.last then

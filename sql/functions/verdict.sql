@@ -45,6 +45,7 @@ begin
   placed as materialized (
     select
       asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id,
+      case when extent.available_at = 'infinity' then extent.cooling_until else extent.available_at end as cooling_until,
       extent.last_owner_kind = verdict.owner_kind and extent.last_owner_id = verdict.owner_id as was_ours,
       first_value(asked.ordinal) over (partition by asked.pool_id, asked.address, asked.known order by asked.ordinal) as first_to_ask
     from asked
@@ -63,7 +64,7 @@ begin
         limit 1
       ) holder on (holder.a).unit = asked.address
       left join lateral (
-        select e.extent_id, e.next, e.available_at, e.last_owner_kind, e.last_owner_id
+        select e.extent_id, e.next, e.available_at, e.cooling_until, e.last_owner_kind, e.last_owner_id
         from ipam.free_extent e
         where e.vrf = verdict.vrf and e.pool_id = asked.pool_id and e.last >= asked.address and not asked.known
         order by e.last
@@ -98,8 +99,8 @@ begin
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
         when p.extent_id is null then 'drifted'
-        when p.available_at = 'infinity' then case when not verdict.allow_reserved then 'address_reserved' end
-        when p.available_at > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
+        when p.cooling_until > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
+        when p.available_at = 'infinity' and not verdict.allow_reserved then 'address_reserved'
       end as outcome
     from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )
@@ -116,7 +117,7 @@ begin
           when (j.holder).owner_kind is not null then jsonb_build_object('kind', (j.holder).owner_kind, 'id', (j.holder).owner_id)
         end
       )
-      when 'address_cooling' then jsonb_build_object('until', j.available_at)
+      when 'address_cooling' then jsonb_build_object('until', j.cooling_until)
       when 'drifted' then jsonb_build_object('address', host(j.address))
       when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at, j.shown)
     end,

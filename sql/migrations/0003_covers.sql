@@ -15,7 +15,10 @@ comment on column ipam.range.draining is 'Nothing is allocated from it automatic
 comment on column ipam.range.prefix_length is 'Of its network, which may be larger than the range: a range keeps it when a part of it is removed.';
 
 -- A flag of the unit's cover, as `reserved` is of a live row: whoever takes or frees a unit reads it in the row that it locks.
-alter table ipam.free_extent add column draining boolean not null default false;
+alter table ipam.free_extent
+  add column draining boolean not null default false,
+  add column cooling_until timestamptz;
+comment on column ipam.free_extent.cooling_until is 'Of a reserved extent: when its cooldown ends, should the reservation be lifted before.';
 alter table ipam.allocation add column draining boolean not null default false;
 comment on column ipam.allocation.draining is 'Its unit goes back to a draining range.';
 
@@ -66,5 +69,12 @@ comment on index ipam.parked_extent_last is 'add_range: the parked extents of a 
 -- One probe finds the keys of an operation in all VRFs.
 alter table ipam.allocation drop constraint allocation_pkey;
 alter table ipam.allocation add constraint allocation_pkey primary key (request_id, vrf, slot);
+
+-- What a call on a pool answers besides: draining counts free units that no automatic request gets.
+alter type ipam.pool_answer
+  add attribute draining numeric,
+  add attribute state text,
+  add attribute description text,
+  add attribute revision bigint;
 
 update ipam.schema_version set version = 3;

@@ -18,23 +18,37 @@ import type {
   UnknownPool,
 } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
-import type { Pool } from "../domain/pool.ts"
+import type { Pool, Reservation } from "../domain/pool.ts"
 import {
   AddRangeRequest,
   CreatePoolRequest,
+  DrainRequest,
   ListPoolsRequest,
   PoolRangeRequest,
   PoolRequest,
+  ReserveRequest,
+  UpdatePoolRequest,
 } from "../domain/poolRequests.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row, type Statement } from "../database/Database.ts"
 import type { CallError } from "./Allocator.ts"
 import { method } from "./metrics.ts"
-import { readCreated, readAdded, readDeleted, readFound, readRemoved, readReserved } from "./poolRefusals.ts"
+import {
+  readAdded,
+  readCreated,
+  readDeleted,
+  readDraining,
+  readFound,
+  readRemoved,
+  readReservations,
+  readReserved,
+  readUnreserved,
+  readUpdated,
+} from "./poolRefusals.ts"
 import { onlyRow, toPool } from "./rows.ts"
 import * as statements from "./statements.ts"
 
-type PoolRefusal = UnknownPool | NotFound | RangeInUse | AddressOutside
+type PoolRefusal = UnknownPool | NotFound | RangeInUse
 type Answer<Refusal> = Effect.Effect<Pool, Refusal | CallError>
 
 export class Pools extends Context.Service<
@@ -48,12 +62,25 @@ export class Pools extends Context.Service<
     readonly listPools: (request?: typeof ListPoolsRequest.Encoded) => Effect.Effect<ReadonlyArray<Pool>, CallError>
     /** One range more; the same range again changes nothing. */
     readonly addRange: (request: typeof AddRangeRequest.Encoded) => Answer<UnknownPool | RangeOverlaps>
-    /** Takes away a range as it was given, unless any of its addresses is held. */
+    /**
+     * Removes a range or any part of one, unless any of its addresses is held. What is left of it keeps its prefix length, its gateway
+     * and its reservations.
+     */
     readonly removeRange: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | NotFound | RangeInUse>
-    /** Bars addresses from being handed out automatically. Those that are held stay held, and go to reserved when released. */
-    readonly reserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>
-    /** Undoes `reserve`. */
-    readonly unreserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | AddressOutside>
+    /** Allocates nothing automatically from a pool or a range any more; what is held stays, and explicit requests may ask for it. */
+    readonly drain: (request: typeof DrainRequest.Encoded) => Answer<UnknownPool | NotFound>
+    /** Ends a drain. */
+    readonly undrain: (request: typeof DrainRequest.Encoded) => Answer<UnknownPool | NotFound>
+    /** Keeps addresses from being handed out automatically. Those that are held stay held, and go to reserved when released. */
+    readonly reserve: (request: typeof ReserveRequest.Encoded) => Answer<UnknownPool | AddressOutside>
+    /** Lifts what was reserved of a span; what lies outside of it stays. `NotFound`: nothing there was. */
+    readonly unreserve: (request: typeof PoolRangeRequest.Encoded) => Answer<UnknownPool | NotFound>
+    /** All reservations of a pool, in the order of addresses. They may overlap. */
+    readonly listReservations: (
+      request: typeof PoolRequest.Encoded,
+    ) => Effect.Effect<ReadonlyArray<Reservation>, UnknownPool | CallError>
+    /** Changes name, cooldown, gateway or description. */
+    readonly updatePool: (request: typeof UpdatePoolRequest.Encoded) => Answer<UnknownPool | PoolExists>
     /** Ends the pool and frees its name, unless any of its addresses is held. */
     readonly deletePool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool | PoolInUse>
   }
@@ -70,6 +97,9 @@ const decode = {
   list: decodeInput(ListPoolsRequest),
   addRange: decodeInput(AddRangeRequest),
   range: decodeInput(PoolRangeRequest),
+  reserve: decodeInput(ReserveRequest),
+  drain: decodeInput(DrainRequest),
+  update: decodeInput(UpdatePoolRequest),
 }
 
 const pageSize = 1000
@@ -92,6 +122,7 @@ const make = Effect.gen(function* () {
           request.gateway,
           request.cooldownSeconds,
           request.includeNetworkAddresses,
+          request.description ?? null,
         ],
         { call: "create_pool", vrf, pool: name },
       )
@@ -133,6 +164,58 @@ const make = Effect.gen(function* () {
     }),
   )
 
+  const updatePool = method(
+    "Pools.updatePool",
+    Effect.fnUntraced(function* (input: typeof UpdatePoolRequest.Encoded) {
+      const request = yield* decode.update(input)
+      const { vrf, pool, name, cooldownSeconds, gateway, description } = request
+      const changes = [name ?? null, cooldownSeconds ?? null, gateway ?? null, description ?? null]
+      const rows = yield* query(statements.updatePool, [vrf, pool, ...changes], { call: "update_pool", vrf, pool })
+      return yield* Effect.fromResult(readUpdated(onlyRow(rows), request))
+    }),
+  )
+
+  const draining = (name: string, on: boolean) =>
+    method(
+      name,
+      Effect.fnUntraced(function* (input: typeof DrainRequest.Encoded) {
+        const request = yield* decode.drain(input)
+        const { vrf, pool, range } = request
+        const context = { call: "set_draining", vrf, pool }
+        const rows = yield* query(statements.setDraining, [vrf, pool, range ?? null, on], context)
+        return yield* Effect.fromResult(readDraining(onlyRow(rows), request))
+      }),
+    )
+  const drain = draining("Pools.drain", true)
+  const undrain = draining("Pools.undrain", false)
+
+  const reserve = method(
+    "Pools.reserve",
+    Effect.fnUntraced(function* (input: typeof ReserveRequest.Encoded) {
+      const request = yield* decode.reserve(input)
+      const { vrf, pool, range, reason } = request
+      const rows = yield* query(statements.reserve, [vrf, pool, range, reason ?? null], { call: "reserve", vrf, pool })
+      return yield* Effect.fromResult(readReserved(onlyRow(rows), request))
+    }),
+  )
+
+  const listReservations = method(
+    "Pools.listReservations",
+    Effect.fnUntraced(function* (input: typeof PoolRequest.Encoded) {
+      const { vrf, pool } = yield* decode.pool(input)
+      const found: Array<Reservation> = []
+      for (;;) {
+        const last = found.at(-1)
+        const after = [last?.first ?? null, last?.last ?? null, last?.kind ?? null]
+        const context = { call: "list_reservations", vrf, pool }
+        const rows = yield* query(statements.listReservations, [vrf, pool, ...after, pageSize], context)
+        const page = yield* Effect.fromResult(readReservations(rows, { vrf, pool }))
+        found.push(...page)
+        if (page.length < pageSize) return found
+      }
+    }),
+  )
+
   /** The calls that name a range of a pool differ in their function and in what it may refuse. */
   const onRange = <Refusal extends PoolRefusal>(
     name: string,
@@ -151,8 +234,7 @@ const make = Effect.gen(function* () {
     )
 
   const removeRange = onRange("Pools.removeRange", statements.removeRange, "remove_range", readRemoved)
-  const reserve = onRange("Pools.reserve", statements.reserve, "reserve", readReserved)
-  const unreserve = onRange("Pools.unreserve", statements.unreserve, "unreserve", readReserved)
+  const unreserve = onRange("Pools.unreserve", statements.unreserve, "unreserve", readUnreserved)
 
   const deletePool = method(
     "Pools.deletePool",
@@ -163,5 +245,18 @@ const make = Effect.gen(function* () {
     }),
   )
 
-  return Pools.of({ createPool, getPool, listPools, addRange, removeRange, reserve, unreserve, deletePool })
+  return Pools.of({
+    createPool,
+    getPool,
+    listPools,
+    updatePool,
+    addRange,
+    removeRange,
+    drain,
+    undrain,
+    reserve,
+    unreserve,
+    listReservations,
+    deletePool,
+  })
 })

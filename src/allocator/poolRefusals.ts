@@ -12,9 +12,10 @@ import {
   RangeOverlaps,
   UnknownPool,
 } from "../domain/errors.ts"
-import type { Pool } from "../domain/pool.ts"
+import { Holder } from "../domain/poolErrors.ts"
+import type { Pool, Reservation } from "../domain/pool.ts"
 import type { Row } from "../database/Database.ts"
-import { outcomeOf, reader, toPool } from "./rows.ts"
+import { outcomeOf, reader, toPool, toReservation } from "./rows.ts"
 
 /** The pool that a call was about, as the caller named it. */
 interface AskedPool {
@@ -38,7 +39,7 @@ export const readCreated = (row: Row, asked: AskedPool): Result.Result<Pool, Poo
     case "exists":
       return Result.succeed(toPool(row))
     case "pool_exists":
-      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.pool }))
+      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.pool, ...difference(row["detail"]) }))
     case "range_overlaps":
       return overlaps(row, asked)
   }
@@ -76,19 +77,17 @@ export const readRemoved = (row: Row, asked: AskedRange): Result.Result<Pool, Un
     case "not_found":
       return Result.fail(new NotFound({ what: "range", vrf, pool, range }))
     case "range_in_use":
-      return Result.fail(new RangeInUse({ vrf, pool, range, held: inUse(row["detail"]).held }))
+      return Result.fail(new RangeInUse({ vrf, pool, range, ...inUse(row["detail"]) }))
     case "unknown_pool":
       return unknownPool(row, asked)
   }
 }
 
-/** The answer to a reserve or an unreserve. */
 export const readReserved = (row: Row, asked: AskedRange): Result.Result<Pool, UnknownPool | AddressOutside> => {
   const { vrf, pool, range } = asked
-  const outcome = outcomeOf(row, ["reserved", "unreserved", "address_outside", "unknown_pool"])
+  const outcome = outcomeOf(row, ["reserved", "address_outside", "unknown_pool"])
   switch (outcome) {
     case "reserved":
-    case "unreserved":
       return Result.succeed(toPool(row))
     case "address_outside":
       return Result.fail(new AddressOutside({ vrf, pool, address: range }))
@@ -97,13 +96,70 @@ export const readReserved = (row: Row, asked: AskedRange): Result.Result<Pool, U
   }
 }
 
+export const readUnreserved = (row: Row, asked: AskedRange): Result.Result<Pool, UnknownPool | NotFound> => {
+  const { vrf, pool, range } = asked
+  const outcome = outcomeOf(row, ["unreserved", "not_found", "unknown_pool"])
+  switch (outcome) {
+    case "unreserved":
+      return Result.succeed(toPool(row))
+    case "not_found":
+      return Result.fail(new NotFound({ what: "reservation", vrf, pool, range }))
+    case "unknown_pool":
+      return unknownPool(row, asked)
+  }
+}
+
+/** The answer to a drain or to its end. */
+export const readDraining = (
+  row: Row,
+  asked: AskedPool & { readonly range?: string | undefined },
+): Result.Result<Pool, UnknownPool | NotFound> => {
+  const { vrf, pool, range } = asked
+  const outcome = outcomeOf(row, ["draining", "active", "not_found", "unknown_pool"])
+  switch (outcome) {
+    case "draining":
+    case "active":
+      return Result.succeed(toPool(row))
+    case "not_found":
+      return Result.fail(new NotFound({ what: "range", vrf, pool, range }))
+    case "unknown_pool":
+      return unknownPool(row, asked)
+  }
+}
+
+/** `name`: the new one, which another pool may have. */
+export const readUpdated = (
+  row: Row,
+  asked: AskedPool & { readonly name?: string | undefined },
+): Result.Result<Pool, UnknownPool | PoolExists> => {
+  const outcome = outcomeOf(row, ["updated", "pool_exists", "unknown_pool"])
+  switch (outcome) {
+    case "updated":
+      return Result.succeed(toPool(row))
+    case "pool_exists":
+      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.name ?? asked.pool, differs: [] }))
+    case "unknown_pool":
+      return unknownPool(row, asked)
+  }
+}
+
+export const readReservations = (
+  rows: ReadonlyArray<Row>,
+  asked: AskedPool,
+): Result.Result<ReadonlyArray<Reservation>, UnknownPool> => {
+  const [first] = rows
+  if (first !== undefined && outcomeOf(first, ["found", "unknown_pool"]) === "unknown_pool")
+    return unknownPool(first, asked)
+  return Result.succeed(rows.map(toReservation))
+}
+
 export const readDeleted = (row: Row, asked: AskedPool): Result.Result<Pool, UnknownPool | PoolInUse> => {
   const outcome = outcomeOf(row, ["deleted", "pool_in_use", "unknown_pool"])
   switch (outcome) {
     case "deleted":
       return Result.succeed(toPool(row))
     case "pool_in_use":
-      return Result.fail(new PoolInUse({ vrf: asked.vrf, pool: asked.pool, held: inUse(row["detail"]).held }))
+      return Result.fail(new PoolInUse({ vrf: asked.vrf, pool: asked.pool, ...inUse(row["detail"]) }))
     case "unknown_pool":
       return unknownPool(row, asked)
   }
@@ -114,4 +170,5 @@ const other = reader(
   "an overlap",
   Schema.Struct({ vrf: Schema.String, pool: Schema.String, first: Schema.String, last: Schema.String }),
 )
-const inUse = reader("what is in use", Schema.Struct({ held: Schema.BigIntFromString }))
+const inUse = reader("what is in use", Schema.Struct({ held: Schema.BigIntFromString, holders: Schema.Array(Holder) }))
+const difference = reader("what differs", Schema.Struct({ differs: Schema.Array(Schema.String) }))

@@ -8,7 +8,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { Allocation, KeyRecord, Released, ReleaseReason } from "../domain/allocation.ts"
 import { Finding } from "../domain/errors.ts"
-import { Pool } from "../domain/pool.ts"
+import { Pool, Reservation } from "../domain/pool.ts"
 import { Time } from "../domain/time.ts"
 import type { Row } from "../database/Database.ts"
 
@@ -163,12 +163,22 @@ export const toPool = (row: Row): Pool =>
     reserved: row["reserved"],
     cooling: row["cooling"],
     free: row["free"],
+    draining: row["draining"],
     cooldownSeconds: row["cooldown_seconds"],
     gateway: row["gateway"],
     includeNetworkAddresses: row["include_network_addresses"],
+    state: row["state"],
+    description: row["description"],
+    revision: row["revision"],
     ranges: row["ranges"],
     createdAt: row["created_at"],
   })
+
+const readReservation = reader("a reservation", Reservation)
+
+/** A row of `ipam.list_reservations`. */
+export const toReservation = (row: Row): Reservation =>
+  readReservation({ first: row["first"], last: row["last"], kind: row["kind"], reason: row["reason"] })
 
 const readFinding = reader("a finding", Finding)
 

@@ -51,13 +51,25 @@ export const createPool = keyed(
   "gateway",
   "cooldown_seconds",
   "include_network_addresses",
+  "description",
 )
+export const updatePool = keyed("update_pool", "vrf", "pool", "name", "cooldown_seconds", "gateway", "description")
 export const getPool = keyed("get_pool", "vrf", "pool")
 export const listPools = keyed("list_pools", "vrf", "after_vrf", "after_name", "page_size")
 export const addRange = keyed("add_range", "vrf", "pool", "range", "include_network_addresses", "gateway")
 export const removeRange = once("remove_range", "vrf", "pool", "range")
-export const reserve = keyed("reserve", "vrf", "pool", "range")
+export const setDraining = keyed("set_draining", "vrf", "pool", "range", "draining")
+export const reserve = keyed("reserve", "vrf", "pool", "range", "reason")
 export const unreserve = once("unreserve", "vrf", "pool", "range")
+export const listReservations = keyed(
+  "list_reservations",
+  "vrf",
+  "pool",
+  "after_first",
+  "after_last",
+  "after_kind",
+  "page_size",
+)
 export const deletePool = once("delete_pool", "vrf", "pool")
 
 export const doctor = keyed("doctor")

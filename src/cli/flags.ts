@@ -58,6 +58,8 @@ export const includeNetworkAddresses = toggle(
   "Hand out network, broadcast and subnet-router anycast addresses too",
 )
 export const ranges = text("range", "RANGE", "CIDR, FIRST-LAST or one address; may be repeated").pipe(Flag.atLeast(1))
+export const rangeOfPool = text("range", "RANGE", "One of its ranges, CIDR or FIRST-LAST, with both of its ends")
+export const description = maybe(text("description", "TEXT", "For people, up to 1000 characters"))
 export const reservations = text("reserve", "RANGE", "Never handed out automatically; may be repeated").pipe(
   Flag.atLeast(0),
 )

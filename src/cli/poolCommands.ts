@@ -2,11 +2,12 @@
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import type { Pools } from "../allocator/Pools.ts"
-import type { Pool } from "../domain/pool.ts"
+import type { Pool, Reservation } from "../domain/pool.ts"
 import * as flags from "./flags.ts"
 import { details, print, table } from "./output.ts"
-import { withServices } from "./services.ts"
+import { invalid, withServices } from "./services.ts"
 
 const newName = Argument.String("name").pipe(Argument.withDescription("Name of the new pool"))
 const name = Argument.String("name").pipe(Argument.withDescription("Pool, by name or id"))
@@ -35,6 +36,13 @@ const poolTable = (pools: ReadonlyArray<Pool>): string =>
     "There are no pools.",
   )
 
+const reservationTable = (all: ReadonlyArray<Reservation>): string =>
+  table(
+    ["RESERVED FROM", "TO", "KIND", "REASON"],
+    all.map((one) => [one.first, one.last, one.kind, one.reason]),
+    "Nothing is reserved.",
+  )
+
 const poolText = (pool: Pool): string =>
   [
     details([
@@ -46,14 +54,17 @@ const poolText = (pool: Pool): string =>
       ["held", `${pool.held} (${used(pool)})`],
       ["reserved", pool.reserved],
       ["cooling", pool.cooling],
-      ["free", pool.free],
+      ["free", pool.draining === 0n ? pool.free : `${pool.free}, of which ${pool.draining} draining`],
       ["gateway", pool.gateway],
       ["cooldown", `${pool.cooldownSeconds} s`],
+      ["state", pool.state],
+      ["revision", pool.revision],
+      ["description", pool.description],
     ]),
     "",
     table(
-      ["FIRST", "LAST", "KIND", "GATEWAY"],
-      pool.ranges.map((one) => [one.first, one.last, one.kind, one.gateway]),
+      ["FIRST", "LAST", "STATE", "GATEWAY"],
+      pool.ranges.map((one) => [one.first, one.last, one.state, one.gateway]),
       "No ranges.",
     ),
   ].join("\n")
@@ -68,6 +79,7 @@ const create = Command.make(
     gateway: flags.gateway,
     cooldown: flags.cooldown,
     includeNetworkAddresses: flags.includeNetworkAddresses,
+    description: flags.description,
   },
   Effect.fnUntraced(function* ({ cooldown, ...fields }) {
     const answer = yield* withServices(({ pools }) => pools.createPool({ ...fields, cooldownSeconds: cooldown }))
@@ -92,9 +104,67 @@ const show = Command.make(
   "show",
   { name, vrf: flags.vrf },
   Effect.fnUntraced(function* (typed) {
-    yield* print(yield* withServices(({ pools }) => pools.getPool({ vrf: typed.vrf, pool: typed.name })), poolText)
+    const asked = { vrf: typed.vrf, pool: typed.name }
+    const answer = yield* withServices(({ pools }) =>
+      Effect.map(Effect.all([pools.getPool(asked), pools.listReservations(asked)]), ([pool, reservations]) => ({
+        ...pool,
+        reservations,
+      })),
+    )
+    yield* print(answer, (pool) => [poolText(pool), "", reservationTable(pool.reservations)].join("\n"))
   }),
-).pipe(Command.withDescription("Show a pool, its counts and its ranges"))
+).pipe(Command.withDescription("Show a pool, its counts, its ranges and its reservations"))
+
+const reservations = Command.make(
+  "reservations",
+  { name, vrf: flags.vrf },
+  Effect.fnUntraced(function* (typed) {
+    const found = yield* withServices(({ pools }) => pools.listReservations({ vrf: typed.vrf, pool: typed.name }))
+    yield* print(found, reservationTable)
+  }),
+).pipe(Command.withDescription("List what is reserved of a pool, with the reasons"))
+
+const update = Command.make(
+  "update",
+  {
+    name,
+    vrf: flags.vrf,
+    rename: flags.maybe(
+      Flag.String("name").pipe(Flag.withMetavar("NAME"), Flag.withDescription("A new name, free in its VRF")),
+    ),
+    cooldown: flags.cooldown,
+    gateway: flags.gateway,
+    description: flags.description,
+  },
+  Effect.fnUntraced(function* ({ vrf, name: pool, rename, cooldown, gateway, description }) {
+    if (rename === undefined && cooldown === undefined && gateway === undefined && description === undefined) {
+      return yield* invalid("name", "give --name, --cooldown, --gateway or --description")
+    }
+    const answer = yield* withServices(({ pools }) =>
+      pools.updatePool({ vrf, pool, name: rename, cooldownSeconds: cooldown, gateway, description }),
+    )
+    return yield* print(answer, poolText)
+  }),
+).pipe(Command.withDescription("Change the name, cooldown, gateway or description of a pool; what is left out stays"))
+
+/** `drain` and `undrain`: of a pool, or of one of its ranges. */
+const draining = <const Name extends "drain" | "undrain">(command: Name, description: string) =>
+  Command.make(
+    command,
+    { name, range: flags.maybe(flags.rangeOfPool), vrf: flags.vrf },
+    Effect.fnUntraced(function* (typed) {
+      const answer = yield* withServices(({ pools }) =>
+        pools[command]({ vrf: typed.vrf, pool: typed.name, range: typed.range }),
+      )
+      yield* print(answer, poolText)
+    }),
+  ).pipe(Command.withDescription(description))
+
+const drain = draining(
+  "drain",
+  "Allocate nothing automatically from a pool or, with --range, from one of its ranges; what is held stays",
+)
+const undrain = draining("undrain", "Allocate from a pool or a range again")
 
 const addRange = Command.make(
   "add-range",
@@ -141,13 +211,28 @@ const onRange = <const Name extends string, E>(
 
 const removeRange = onRange(
   "remove-range",
-  "Take a range away, unless any of its addresses is held",
+  "Remove a range or any part of one, unless any of its addresses is held; what is left keeps its gateway and reservations",
   (pools, request) => pools.removeRange(request),
 )
-const reserve = onRange("reserve", "Bar addresses from being handed out automatically", (pools, request) =>
-  pools.reserve(request),
+const reserve = Command.make(
+  "reserve",
+  {
+    name,
+    range,
+    vrf: flags.vrf,
+    reason: flags.maybe(
+      Flag.String("reason").pipe(Flag.withMetavar("TEXT"), Flag.withDescription("Why, for whoever reads the list")),
+    ),
+  },
+  Effect.fnUntraced(function* ({ name: pool, ...fields }) {
+    yield* print(yield* withServices(({ pools }) => pools.reserve({ pool, ...fields })), poolText)
+  }),
+).pipe(Command.withDescription("Keep addresses from being handed out automatically"))
+const unreserve = onRange(
+  "unreserve",
+  "Lift what was reserved of a span, whole reservations or parts of them; exit code 3 when there is nothing to lift",
+  (pools, request) => pools.unreserve(request),
 )
-const unreserve = onRange("unreserve", "Undo a reservation", (pools, request) => pools.unreserve(request))
 
 const remove = Command.make(
   "delete",
@@ -159,5 +244,18 @@ const remove = Command.make(
 
 export const poolCommand = Command.make("pool").pipe(
   Command.withDescription("Make, change and show pools"),
-  Command.withSubcommands([create, list, show, addRange, removeRange, reserve, unreserve, remove]),
+  Command.withSubcommands([
+    create,
+    list,
+    show,
+    update,
+    addRange,
+    removeRange,
+    drain,
+    undrain,
+    reserve,
+    unreserve,
+    reservations,
+    remove,
+  ]),
 )

@@ -48,15 +48,34 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
   }
 }
 
-/** The range cannot go: `held` of its addresses are held. */
+/** One of the allocations that a range or a pool cannot go with. */
+export const Holder = Schema.Struct({
+  address: text,
+  requestId: text,
+  slot: text,
+  owner: Schema.NullOr(Schema.Struct({ kind: text, id: text })),
+})
+
+/** `10.0.0.5 by instance/i-1, 10.0.0.7 and 3 more`: the first of those that hold something. */
+const first = (held: bigint, holders: ReadonlyArray<typeof Holder.Type>): string => {
+  const shown = holders.slice(0, 3)
+  const names = shown.map(({ address, owner }) =>
+    owner === null ? address : `${address} by ${quoted(`${owner.kind}/${owner.id}`)}`,
+  )
+  const more = held - BigInt(shown.length)
+  return `${names.join(", ")}${more > 0n ? ` and ${more} more` : ""}`
+}
+
+/** The range cannot go: `held` of its addresses are held; `holders` are the first ten of them. */
 export class RangeInUse extends Schema.TaggedError<RangeInUse>()("RangeInUse", {
   vrf: text,
   pool: text,
   range: text,
   held: count,
+  holders: Schema.Array(Holder),
 }) {
   override get message(): string {
-    return `Range ${this.range} is in use: ${this.held} held${where({ vrf: this.vrf, pool: this.pool })}; release them first`
+    return `Range ${this.range} is in use: ${this.held} held, ${first(this.held, this.holders)}${where({ vrf: this.vrf, pool: this.pool })}; release them first`
   }
   override toJSON(): unknown {
     return Schema.encodeSync(RangeInUse)(this)
@@ -75,17 +94,27 @@ export class RangeOverlaps extends Schema.TaggedError<RangeOverlaps>()("RangeOve
   }
 }
 
-/** The vrf has a pool of that name with another definition. */
-export class PoolExists extends Schema.TaggedError<PoolExists>()("PoolExists", { vrf: text, pool: text }) {
+/** The vrf has a pool of that name, with another definition: `differs` names the parts of it that are not the same. */
+export class PoolExists extends Schema.TaggedError<PoolExists>()("PoolExists", {
+  vrf: text,
+  pool: text,
+  differs: Schema.Array(text),
+}) {
   override get message(): string {
-    return `Pool ${quoted(this.pool)} exists in VRF ${quoted(this.vrf)} with another definition`
+    const what = this.differs.length === 0 ? "" : `; what differs: ${this.differs.join(", ")}`
+    return `Pool ${quoted(this.pool)} exists in VRF ${quoted(this.vrf)} with another definition${what}`
   }
 }
 
-/** The pool cannot go: `held` of its addresses are held. */
-export class PoolInUse extends Schema.TaggedError<PoolInUse>()("PoolInUse", { vrf: text, pool: text, held: count }) {
+/** The pool cannot go: `held` of its addresses are held; `holders` are the first ten of them. */
+export class PoolInUse extends Schema.TaggedError<PoolInUse>()("PoolInUse", {
+  vrf: text,
+  pool: text,
+  held: count,
+  holders: Schema.Array(Holder),
+}) {
   override get message(): string {
-    return `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is in use: ${this.held} held; release them first`
+    return `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is in use: ${this.held} held, ${first(this.held, this.holders)}; release them first`
   }
   override toJSON(): unknown {
     return Schema.encodeSync(PoolInUse)(this)

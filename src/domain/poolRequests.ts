@@ -11,6 +11,9 @@ import { CooldownSeconds, Name, PoolName, PoolRef, Vrf } from "./identity.ts"
 import { parseRange } from "./range.ts"
 import { Flag } from "./requests.ts"
 
+/** A text for people, up to 1000 characters. */
+const Note = Schema.String.check(Schema.isMaxLength(1000))
+
 /** The most ranges, and the most reservations, of one call. */
 export const MAX_RANGES = 10_000
 
@@ -71,6 +74,8 @@ export const CreatePoolRequest = Schema.Struct({
   cooldownSeconds: CooldownSeconds.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
   /** Hands out network, broadcast and subnet-router anycast addresses too; left out or `false`, they are reserved. */
   includeNetworkAddresses: Flag,
+  /** For people: up to 1000 characters; no part of the definition. */
+  description: Schema.optional(Note),
 }).check(Schema.makeFilter(oneFamily))
 
 /** One pool, by name or id: for `pool` and `deletePool`. */
@@ -91,8 +96,35 @@ export const AddRangeRequest = Schema.Struct({
   gateway: Schema.optional(Gateway),
 })
 
-/** A range of a pool: for `removeRange`, `reserve` and `unreserve`. */
+/** A range of a pool, or a part of one: for `removeRange` and `unreserve`. */
 export const PoolRangeRequest = Schema.Struct(ofRange)
+
+/** What is never to be handed out automatically. */
+export const ReserveRequest = Schema.Struct({
+  ...ofRange,
+  /** Why, for whoever reads the list: up to 1000 characters. */
+  reason: Schema.optional(Note),
+})
+
+/** A pool, or one of its ranges: for `drain` and `undrain`. */
+export const DrainRequest = Schema.Struct({
+  ...ofPool,
+  /** A range of the pool, with both of its ends; the whole pool when left out. */
+  range: Schema.optional(RangeText),
+})
+
+/** Changes of a pool; what is left out stays as it is. */
+export const UpdatePoolRequest = Schema.Struct({
+  ...ofPool,
+  /** A new name, free in its vrf. */
+  name: Schema.optional(PoolName),
+  /** For what is released from now on; as in `createPool`. */
+  cooldownSeconds: Schema.optional(CooldownSeconds),
+  /** As in `createPool`, for all ranges of the pool. */
+  gateway: Schema.optional(Gateway),
+  /** Up to 1000 characters; empty for none. */
+  description: Schema.optional(Note),
+})
 
 /** All pools of a vrf, of all VRFs when it is left out. */
 export const ListPoolsRequest = Schema.Struct({

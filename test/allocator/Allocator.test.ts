@@ -133,7 +133,7 @@ describe("a refused call on a pool", () => {
     [
       "another definition",
       (service) => service.createPool({ name: "web", ranges: ["10.3.0.0/28"] }),
-      { _tag: "PoolExists", pool: "web" },
+      { _tag: "PoolExists", pool: "web", differs: expect.arrayContaining(["ranges"]) },
     ],
     [
       "an overlap",
@@ -152,8 +152,13 @@ describe("a refused call on a pool", () => {
     ],
     [
       "a range it has not",
-      (service) => service.removeRange({ pool: "web", range: "10.0.0.0/29" }),
+      (service) => service.removeRange({ pool: "web", range: "10.9.0.0/29" }),
       { _tag: "NotFound", what: "range" },
+    ],
+    [
+      "a reservation that nobody made",
+      (service) => service.unreserve({ pool: "web", range: "10.0.0.0" }),
+      { _tag: "NotFound", what: "reservation" },
     ],
     [
       "a reservation outside",

@@ -112,7 +112,9 @@ test("a range goes when nothing of it is held, not before, and generations grow 
   const range = `${net("0.0")}-${net("0.1")}`
   const held = await take()
   const remove = () => owner.rows("select outcome, detail from ipam.remove_range('default', $1, $2)", [pool, range])
-  expect(await remove()).toEqual([{ outcome: "range_in_use", detail: { held: "1" } }])
+  expect(await remove()).toMatchObject([
+    { outcome: "range_in_use", detail: { held: "1", holders: [{ address: held.address, requestId: held.requestId }] } },
+  ])
   await release(session, held.requestId)
   expect(await remove()).toMatchObject([{ outcome: "removed" }])
   expect(await counts(owner, pool)).toMatchObject({ size: 1, free: 1, held: 0 })

@@ -8,6 +8,9 @@ import type { IpamError } from "../../src/domain/errors.ts"
 const at = "2026-01-31T12:00:00.000Z"
 const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 const pool = { vrf: "blue", pool: "web", slot: "eth0/v4" }
+const holders = [
+  { address: "10.0.0.5", requestId: "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b", slot: "default", owner: null },
+]
 const key = { vrf: "blue", requestId, slot: "eth0/v4" }
 const address = { ...pool, address: "10.0.0.5" }
 const finding = { check: "held twice", vrf: "blue", pool: "web", detail: "10.0.0.5", repair: null }
@@ -35,14 +38,14 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   AddressCooling: new Errors.AddressCooling({ ...address, until: at }),
   AddressReserved: new Errors.AddressReserved(address),
   AddressOutside: new Errors.AddressOutside(address),
-  RangeInUse: new Errors.RangeInUse({ vrf: "blue", pool: "web", range: "10.0.0.0/24", held: 3n }),
+  RangeInUse: new Errors.RangeInUse({ vrf: "blue", pool: "web", range: "10.0.0.0/24", held: 3n, holders }),
   RangeOverlaps: new Errors.RangeOverlaps({
     vrf: "blue",
     pool: "web",
     other: { vrf: "blue", pool: "db", first: "10.0.0.0", last: "10.0.0.9" },
   }),
-  PoolExists: new Errors.PoolExists({ vrf: "blue", pool: "web" }),
-  PoolInUse: new Errors.PoolInUse({ vrf: "blue", pool: "web", held: 3n }),
+  PoolExists: new Errors.PoolExists({ vrf: "blue", pool: "web", differs: ["ranges"] }),
+  PoolInUse: new Errors.PoolInUse({ vrf: "blue", pool: "web", held: 3n, holders }),
   AmbiguousIdentity: new Errors.AmbiguousIdentity({
     identity: "address 10.0.0.5",
     candidates: [

@@ -1,0 +1,182 @@
+/**
+ * Changes of pools, ranges and reservations against allocations and releases, held open where a change that looks twice would miss
+ * what passes between its looks. Each ends with the doctor.
+ */
+import { randomUUID } from "node:crypto"
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { allocate, allocatorSession, counts, createPool, release, waiting } from "../support/calls.ts"
+import type { Session } from "../support/database.ts"
+import { useDatabase } from "../support/database.ts"
+
+const database = useDatabase()
+let owner: Session
+let first: Session
+let second: Session
+let operator: Session
+let number = 0
+let pool: string
+
+beforeAll(async () => {
+  owner = database().session()
+  first = await allocatorSession(database())
+  second = await allocatorSession(database())
+  operator = database().session()
+  // An operator with `test.pause` on stands still after each of its deletions of extents, for as long as somebody else holds lock 1.
+  await owner.run(`
+    create function public.pause() returns trigger language plpgsql as $$
+    begin
+      if current_setting('test.pause', true) = 'on' then
+        perform pg_advisory_lock_shared(1);
+        perform pg_advisory_unlock_shared(1);
+      end if;
+      return null;
+    end $$;
+    create trigger pause after delete on ipam.free_extent for each statement execute function public.pause()`)
+})
+beforeEach(() => {
+  number += 1
+  pool = `pool-${number}`
+})
+afterEach(async () => {
+  await first.run("rollback")
+  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+})
+const address = (last: number) => `10.${number}.0.${last}`
+const span = (from: number, to: number) => `${address(from)}-${address(to)}`
+const outcome = async (call: string, ...parameters: ReadonlyArray<string>) => {
+  const [row] = await operator.rows(`select outcome from ipam.${call}`, [pool, ...parameters])
+  return row?.["outcome"]
+}
+const take = async (session: Session, last: number, rest: { readonly allowReserved?: boolean } = {}) => {
+  const requestId = randomUUID()
+  expect(await allocate(session, { pool, requestId, address: address(last), ...rest })).toMatchObject({
+    outcome: "allocated",
+  })
+  return requestId
+}
+
+describe.each([
+  ["delete_pool", () => outcome("delete_pool('default', $1)"), ["deleted", "pool_in_use"]],
+  ["remove_range", () => outcome("remove_range('default', $1, $2)", span(8, 9)), ["removed", "range_in_use"]],
+] as const)("%s", (name, change, outcomes) => {
+  const pausing = async () => {
+    await operator.run("set test.pause = 'on'")
+    await owner.run("select pg_advisory_lock(1)")
+  }
+  const goOn = async () => {
+    await owner.run("select pg_advisory_unlock(1)")
+    await owner.run("select pg_advisory_lock(1)")
+  }
+  afterEach(async () => {
+    await owner.run("select pg_advisory_unlock_all()")
+    await operator.run("reset test.pause")
+  })
+
+  test("leaves nothing behind of an address that is released, allocated and released between its looks", async () => {
+    await createPool(owner, pool, span(8, 9))
+    const held = await take(second, 9)
+    await pausing()
+    const answer = change()
+    // The change stands still, or has ended.
+    const stands = () =>
+      owner.until(
+        `select 1 from pg_stat_activity
+         where datname = current_database() and query like '%ipam.' || $1 || '%' and pid <> pg_backend_pid()
+           and (state = 'idle' or cardinality(pg_blocking_pids(pid)) > 0)`,
+        [name],
+      )
+    await stands()
+    await release(second, held)
+    await first.run("begin")
+    const late = randomUUID()
+    const taken = await allocate(first, { pool, requestId: late, address: address(9) })
+    await goOn()
+    if (taken.outcome === "allocated") await stands()
+    await first.run("commit")
+    await stands()
+    await release(second, late)
+    await owner.run("select pg_advisory_unlock_all()")
+    expect(outcomes).toContain(await answer)
+    expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+    expect(
+      await owner.rows(
+        "select e.next from ipam.free_extent e where not exists (select from ipam.range r where r.range_id = e.range_id)",
+      ),
+    ).toEqual([])
+  })
+})
+
+describe("unreserving", () => {
+  test.each(["commit", "rollback"])("an address whose release is in flight, ended by %s", async (end) => {
+    await createPool(owner, pool, span(0, 7), { reserve: address(5) })
+    const held = await take(second, 5, { allowReserved: true })
+    await first.run("begin")
+    await release(first, held)
+    const answer = outcome("unreserve('default', $1, $2)", address(5))
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toBe("unreserved")
+    await release(second, held)
+    expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: 8, held: 0 })
+    await take(second, 5)
+  })
+
+  test.each(["commit", "rollback"])("a span in which an address is being allocated, ended by %s", async (end) => {
+    await createPool(owner, pool, span(0, 99), { reserve: span(0, 99) })
+    await first.run("begin")
+    const held = await take(first, 51, { allowReserved: true })
+    const answer = outcome("unreserve('default', $1, $2)", span(0, 99))
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toBe("unreserved")
+    expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: end === "commit" ? 99 : 100 })
+    await release(second, held)
+    expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: 100 })
+  })
+})
+
+test.each(["commit", "rollback"])("a drain meets an allocation and a release in flight, ended by %s", async (end) => {
+  await createPool(owner, pool, span(0, 3))
+  const held = await take(second, 1)
+  await first.run("begin")
+  await release(first, held)
+  const taken = await take(first, 2)
+  const answer = outcome("set_draining('default', $1, true)")
+  await waiting(owner)
+  await first.run(end)
+  expect(await answer).toBe("draining")
+  for (const key of [held, taken]) await release(second, key)
+  expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "exhausted" })
+  expect(await outcome("set_draining('default', $1, false)")).toBe("active")
+  expect(await counts(owner, pool)).toMatchObject({ free: 4 })
+  expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "allocated" })
+})
+
+test.each(["commit", "rollback"])(
+  "a part is removed from between a release and an allocation, ended by %s",
+  async (end) => {
+    await createPool(owner, pool, span(0, 9))
+    const above = await take(second, 8)
+    await first.run("begin")
+    await release(first, above)
+    const below = await take(first, 1)
+    const answer = outcome("remove_range('default', $1, $2)", span(4, 5))
+    await waiting(owner)
+    await first.run(end)
+    expect(await answer).toBe("removed")
+    for (const key of [above, below]) await release(second, key)
+    expect(await counts(owner, pool)).toMatchObject({ size: 8, free: 8, held: 0 })
+  },
+)
+
+test("a change gives its locks back while it waits for an idle transaction, and others pass", async () => {
+  await createPool(owner, pool, span(0, 199))
+  await first.run("begin")
+  await take(first, 150)
+  const answer = outcome("set_draining('default', $1, true)")
+  await waiting(owner)
+  // It waits for the extent of .150 and has locked those below: an allocation there succeeds all the same.
+  await take(second, 20)
+  await first.run("commit")
+  expect(await answer).toBe("draining")
+})
