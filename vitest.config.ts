@@ -6,7 +6,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@saga-ipam/source", "module", "node", "development|production"] } },
   test: {
     include: ["test/**/*.test.ts"],
-    globalSetup: ["test/support/server.ts", "test/support/template.ts"],
+    globalSetup: ["test/harness/server.ts", "test/harness/template.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -9,7 +9,7 @@ import { Doctor } from "../../src/allocator/Doctor.ts"
 import { layer } from "../../src/layer.ts"
 import { Pools } from "../../src/allocator/Pools.ts"
 import type { Database } from "../../src/database/Database.ts"
-import { useDatabase, type TestRole } from "../support/database.ts"
+import { useDatabase, type TestRole } from "../harness/database.ts"
 
 type Services = Allocator | Pools | Doctor | Database
 const database = useDatabase()

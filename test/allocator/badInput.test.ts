@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { connect, InvalidInput, type Ipam } from "../../src/promise.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 let ipam: Ipam

@@ -1,9 +1,9 @@
 /** Damage made on purpose: the doctor names it, repair mends what the allocations tell, and neither changes what is held. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
-import { allocate, counts, createPool, release } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { createDatabase, useDatabase } from "../support/database.ts"
+import { allocate, counts, createPool, release } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { createDatabase, useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let owner: Session

@@ -4,8 +4,8 @@
  */
 import { randomUUID } from "node:crypto"
 import { expect, test } from "vitest"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 

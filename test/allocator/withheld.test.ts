@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import { expect, test } from "vitest"
 import { Allocator } from "../../src/allocator/Allocator.ts"
 import { layer } from "../../src/layer.ts"
-import { createPool } from "../support/calls.ts"
-import { useDatabase } from "../support/database.ts"
+import { createPool } from "../harness/calls.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 const requestId = "00000000-0000-4000-8000-000000000001"

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest"
 import { SCHEMA_VERSION } from "../../src/database/version.ts"
-import { createDatabase, useDatabase, type TestDatabase } from "../support/database.ts"
+import { createDatabase, useDatabase, type TestDatabase } from "../harness/database.ts"
 import { start, useCommand } from "./command.ts"
 
 const database = useDatabase()

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, expect } from "vitest"
-import type { TestDatabase } from "../support/database.ts"
+import type { TestDatabase } from "../harness/database.ts"
 
 const main = resolve(import.meta.dirname, "../../src/cli/main.ts")
 

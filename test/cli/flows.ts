@@ -1,8 +1,8 @@
 /** A database with pools, devices and commands on flows, for the tests of what people start and look at. */
 import { afterAll, beforeAll, expect } from "vitest"
 import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
-import { freePort, pools } from "../saga/support.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { freePort, pools } from "../saga/world.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 import { useCommand, type Started } from "./command.ts"
 
 /** What `InstanceCreate` is started with: an instance of the name of its request. */

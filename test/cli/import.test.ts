@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process"
 import { join, resolve } from "node:path"
 import { expect, test } from "vitest"
-import { useDatabase } from "../support/database.ts"
+import { useDatabase } from "../harness/database.ts"
 import { address, filesOf, prefix, range, useFolders, vrf } from "../netbox/exports.ts"
 
 const database = useDatabase()

@@ -1,6 +1,6 @@
 /** `saga-ipam saga start`: what it answers, and how it ends. */
 import { describe, expect, test } from "vitest"
-import { pools } from "../saga/support.ts"
+import { pools } from "../saga/world.ts"
 import { create, operation, start, useFlows } from "./flows.ts"
 
 const { here, startWorker, ended, reached, answer, refusal } = useFlows()

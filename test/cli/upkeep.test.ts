@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { createDatabase, useDatabase, type Session } from "../support/database.ts"
+import { createDatabase, useDatabase, type Session } from "../harness/database.ts"
 import { useCommand } from "./command.ts"
 
 const database = useDatabase()

@@ -1,33 +1,14 @@
 /** Which address comes: order, ranges, reservations, cooldown, explicit requests, generations. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
-import type { Answer, Request } from "../support/calls.ts"
-import { allocate, allocatorSession, counts, createPool, release } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
-
-const database = useDatabase()
-let owner: Session
-let session: Session
-let number = 0
-let pool: string
-
-beforeAll(async () => {
-  owner = database().session()
-  session = await allocatorSession(database())
-})
-beforeEach(() => {
-  number += 1
-  pool = `pool-${number}`
-})
-afterEach(async () => {
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
+import { expect, test } from "vitest"
+import type { Answer, Request } from "../harness/calls.ts"
+import { allocate, counts, createPool, release } from "../harness/calls.ts"
+import { first as session, number, owner, pool } from "../harness/fixture.ts"
 
 const net = (rest: string) => `10.${number}.${rest}`
 /** The generation after one: the floor of the VRF rises when ranges go, so a first one need not be 1. */
 const after = (answer: Answer, steps = 1) => String(BigInt(answer.generation ?? 0) + BigInt(steps))
-const take = async (request: Omit<Request, "pool" | "requestId"> = {}) => {
+const take = async (request: Partial<Omit<Request, "requestId">> = {}) => {
   const requestId = randomUUID()
   return { ...(await allocate(session, { pool, requestId, ...request })), requestId }
 }
@@ -58,12 +39,12 @@ test("a range of a few addresses of IPv6 fills in order; a /64 and a /48 count e
       same: true,
     })
   expect(await take()).toMatchObject({ outcome: "exhausted" })
-  pool = `huge-${number}`
-  await createPool(owner, pool, `fd01:${number}:1::/64,fd01:${number}:8000::/33`.replace("8000::/33", "2::/48"))
-  expect(await take()).toMatchObject({ address: `fd01:${number}:1::1` })
+  const huge = `huge-${number}`
+  await createPool(owner, huge, `fd01:${number}:1::/64,fd01:${number}:2::/48`)
+  expect(await take({ pool: huge })).toMatchObject({ address: `fd01:${number}:1::1` })
   const [row] = await owner.rows(
     "select size::text, free::text, held::text, reserved::text from ipam.get_pool('default', $1)",
-    [pool],
+    [huge],
   )
   const size = 2n ** 64n + 2n ** 80n
   expect(row).toEqual({ size: `${size}`, free: `${size - 3n}`, held: "1", reserved: "2" })
@@ -77,11 +58,11 @@ test("the ends of both families are handed out without running past them", async
   expect(await take()).toMatchObject({ outcome: "exhausted" })
   await release(session, top.requestId)
   expect(await take({ address: "255.255.255.255" })).toMatchObject({ outcome: "allocated", generation: after(top) })
-  pool = `top-${number}`
-  await createPool(owner, pool, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
-  await take()
-  expect((await take()).address).toBe("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
-  expect(await take()).toMatchObject({ outcome: "exhausted" })
+  const v6 = `top-${number}`
+  await createPool(owner, v6, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+  await take({ pool: v6 })
+  expect((await take({ pool: v6 })).address).toBe("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+  expect(await take({ pool: v6 })).toMatchObject({ outcome: "exhausted" })
 })
 
 test.each([

@@ -1,32 +1,13 @@
 /** The contract of a key, cell by cell: what each call answers in each state of it, and that nothing else changes. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, confirm, counts, createPool, extend, get, release } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { beforeEach, describe, expect, test } from "vitest"
+import { allocate, confirm, counts, createPool, extend, get, release } from "../harness/calls.ts"
+import { address, first as session, number, owner, pool, requestId, span } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let session: Session
-let number = 0
-let pool: string
-let requestId: string
-
-beforeAll(async () => {
-  owner = database().session()
-  session = await allocatorSession(database())
-})
 beforeEach(async () => {
-  number += 1
-  pool = `pool-${number}`
-  requestId = randomUUID()
-  expect(await createPool(owner, pool, `10.${number}.0.0-10.${number}.0.3`)).toBe("created")
-})
-afterEach(async () => {
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+  expect(await createPool(owner, pool, span(0, 3))).toBe("created")
 })
 
-const address = (last: number) => `10.${number}.0.${last}`
 /** Everything that anyone can see of the database. */
 const world = async () =>
   await owner.rows(

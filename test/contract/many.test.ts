@@ -1,43 +1,19 @@
 /** Several slots in one call: all or none, each saying what it is. */
-import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
-import {
-  allocate,
-  allocateMany,
-  allocatorSession,
-  confirm,
-  counts,
-  createPool,
-  get,
-  releaseMany,
-} from "../support/calls.ts"
-import type { Answer } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { beforeEach, expect, test } from "vitest"
+import { allocate, allocateMany, confirm, counts, createPool, get, releaseMany } from "../harness/calls.ts"
+import type { Answer } from "../harness/calls.ts"
+import { first as session, number, owner, requestId, span } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let session: Session
-let number = 0
 let v4: string
 let v6: string
-let requestId: string
 
-beforeAll(async () => {
-  owner = database().session()
-  session = await allocatorSession(database())
-})
 beforeEach(async () => {
-  number += 1
   v4 = `four-${number}`
   v6 = `six-${number}`
-  requestId = randomUUID()
-  await createPool(owner, v4, `10.${number}.0.0-10.${number}.0.1`)
+  await createPool(owner, v4, span(0, 1))
   await createPool(owner, v6, `2001:db8:${number}::/64`)
 })
-afterEach(async () => {
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
+
 const outcomes = (answers: ReadonlyArray<Answer>) => answers.map((answer) => [answer.slot, answer.outcome])
 
 test("both families in one request, answered in the order asked, and replayed whole", async () => {

@@ -1,9 +1,9 @@
 /** What changes of ranges, reservations and pools leave behind: parts of ranges, draining, cooldowns that outlive all of them. */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, type Request } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { allocate, allocatorSession, counts, createPool, release, type Request } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let owner: Session

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { afterEach, beforeAll, beforeEach } from "vitest"
 import { Database, type DatabaseOptions, type Statement } from "../../src/database/Database.ts"
-import { useDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import { useDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 
 /** Inserts a key once, while nobody holds the advisory lock 7. */
 export const put: Statement = { text: "select put($1) as key", repeatable: true }

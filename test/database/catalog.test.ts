@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 let owner: Session

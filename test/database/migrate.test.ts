@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { Database } from "../../src/database/Database.ts"
 import { migrate, type MigrateOptions } from "../../src/database/migrate.ts"
 import { SCHEMA_VERSION } from "../../src/database/version.ts"
-import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 
 let folder: string
 let database: TestDatabase

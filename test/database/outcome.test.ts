@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { beforeAll, describe, expect, test } from "vitest"
 import { Database, type Statement } from "../../src/database/Database.ts"
-import { useDatabase } from "../support/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase("empty")
 const context = { call: "probe", vrf: "blue", requestId: "r", slot: "s" }

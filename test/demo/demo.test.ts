@@ -7,7 +7,7 @@ import { chooseHomes } from "../../src/demo/homes.ts"
 import { Stage } from "../../src/demo/stage.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
 import { address, filesOf, prefix, useFolders } from "../netbox/exports.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 const makeFolder = useFolders()

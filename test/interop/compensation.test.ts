@@ -1,7 +1,7 @@
 /** The example with a stack of compensations, its steps and its undos failing, repeated and late. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 import { createInstance, passes, type Run } from "./compensationFlow.ts"
 import { fakeMachines, type FakeMachines } from "./machines.ts"
 

@@ -2,7 +2,7 @@
 import { DBOS } from "@dbos-inc/dbos-sdk"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { connect, operationIdOf, type Ipam } from "../../src/promise.ts"
-import { createDatabase, useDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import { createDatabase, useDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import { registerCreate } from "./dbosFlow.ts"
 import { fakeMachines, type FakeMachines } from "./machines.ts"
 

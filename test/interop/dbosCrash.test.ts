@@ -10,8 +10,8 @@ import { join } from "node:path"
 import { expect, onTestFailed, onTestFinished, test } from "vitest"
 import { connect, operationIdOf, type Ipam } from "../../src/promise.ts"
 import type { FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
-import { openWorld } from "../saga/support.ts"
-import { createDatabase, type Session } from "../support/database.ts"
+import { openWorld } from "../saga/world.ts"
+import { createDatabase, type Session } from "../harness/database.ts"
 import type { Orders, Phase } from "./dbosChild.ts"
 
 interface Flow {

@@ -7,7 +7,7 @@ import { layer } from "../../src/layer.ts"
 import { importFolder } from "../../src/netbox/importFolder.ts"
 import { requestIdOf } from "../../src/netbox/requestKey.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { createDatabase, useDatabase, type Session } from "../support/database.ts"
+import { createDatabase, useDatabase, type Session } from "../harness/database.ts"
 import { address, filesOf, prefix, range, useFolders, vrf, type RawExport } from "./exports.ts"
 
 const database = useDatabase()

@@ -1,7 +1,7 @@
 /** Allocating under an operation of the ledger: possible until it has ended, and what is held replays for ever. */
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { connect, OperationEnded, type Ipam } from "../../src/promise.ts"
-import { useDatabase } from "../support/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let ipam: Ipam

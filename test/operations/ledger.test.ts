@@ -11,7 +11,7 @@ import {
   OperationEnded,
   type Ipam,
 } from "../../src/promise.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 let ipam: Ipam

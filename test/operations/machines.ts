@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 export const database = useDatabase()
 export let ipam: Ipam

@@ -1,7 +1,7 @@
 /** The fence in the database, which an orphan's release must pass: its mark, its generation, and the gate of its owner. */
 import { describe, expect, test } from "vitest"
-import { waiting } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
+import { waiting } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
 import { database, held, owner, take, vrf } from "./machines.ts"
 
 describe("the fence in the database", () => {

@@ -9,7 +9,7 @@ import {
   OperationEnded,
   type Ipam,
 } from "../../src/promise.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 let ipam: Ipam

@@ -1,8 +1,8 @@
 /** Two sessions that meet at an operation: the first held open by its transaction, then ended by commit or by rollback. */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocateMany, allocatorSession, createPool, waiting } from "../support/calls.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { allocate, allocateMany, allocatorSession, createPool, waiting } from "../harness/calls.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
 let owner: Session

@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import postgres from "postgres"
 import { expect, test } from "vitest"
-import { createDatabase } from "../support/database.ts"
+import { createDatabase } from "../harness/database.ts"
 
 interface PlanNode {
   readonly "Node Type": string

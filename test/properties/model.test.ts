@@ -5,10 +5,10 @@
 import fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { beforeAll, expect, test } from "vitest"
-import type { Answer } from "../support/calls.ts"
-import { allocate, allocatorSession, confirm, counts, createPool, get, release } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import type { Answer } from "../harness/calls.ts"
+import { allocate, allocatorSession, confirm, counts, createPool, get, release } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 const size = 6

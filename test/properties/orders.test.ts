@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { useDatabase } from "../support/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let operator: Ipam

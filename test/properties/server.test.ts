@@ -5,8 +5,8 @@ import { beforeAll, expect, test } from "vitest"
 import { parseAddress, toBigInt, type IpAddress } from "../../src/domain/address.ts"
 import { parseRange, printRange, sizeOf } from "../../src/domain/range.ts"
 import { printV4, printV6, spelling, v4Number, v6Number } from "../domain/addresses.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let session: Session

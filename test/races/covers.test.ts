@@ -4,9 +4,9 @@
  */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, waiting } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { allocate, allocatorSession, counts, createPool, release, waiting } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 let owner: Session

@@ -1,6 +1,6 @@
 /** Callers that want what another has under way: the last address, an address by name, the lowest, several at once. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import {
   allocate,
   allocateMany,
@@ -9,32 +9,10 @@ import {
   release,
   releaseMany,
   waiting,
-} from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+} from "../harness/calls.ts"
+import { address, database, first, number, owner, pool, second, span } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let first: Session
-let second: Session
-let number = 0
-let pool: string
-
-beforeAll(async () => {
-  owner = database().session()
-  first = await allocatorSession(database())
-  second = await allocatorSession(database())
-})
-beforeEach(() => {
-  number += 1
-  pool = `pool-${number}`
-})
-afterEach(async () => {
-  await first.run("rollback")
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
-const address = (last: number) => `10.${number}.0.${last}`
-const create = (size: number) => createPool(owner, pool, `${address(0)}-${address(size - 1)}`)
+const create = (size: number) => createPool(owner, pool, span(0, size - 1))
 
 test.each([
   ["commit", "exhausted"],

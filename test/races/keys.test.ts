@@ -1,6 +1,6 @@
 /** Two callers with one key, the first held open by its transaction and then ended by commit or by rollback. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { beforeEach, describe, expect, test } from "vitest"
 import {
   allocate,
   allocateMany,
@@ -11,33 +11,14 @@ import {
   extend,
   release,
   waiting,
-} from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+} from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { address, database, first, number, owner, pool, requestId, second } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let first: Session
-let second: Session
-let number = 0
-let pool: string
-let requestId: string
-
-beforeAll(async () => {
-  owner = database().session()
-  first = await allocatorSession(database())
-  second = await allocatorSession(database())
-})
 beforeEach(async () => {
-  number += 1
-  pool = `pool-${number}`
-  requestId = randomUUID()
-  await createPool(owner, pool, `10.${number}.0.0`)
+  await createPool(owner, pool, address(0))
 })
-afterEach(async () => {
-  await first.run("rollback")
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
+
 const reclaim = async (session: Session) => session.rows("select request_id from ipam.reclaim_expired(100)")
 const expired = async () => {
   await allocate(first, { pool, requestId, ttlSeconds: 0.001 })

@@ -1,32 +1,9 @@
 /** Changes of ranges against allocates and releases that are under way, and explicit addresses against any in one extent. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, waiting } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { beforeEach, describe, expect, test } from "vitest"
+import { allocate, allocatorSession, counts, createPool, release, waiting } from "../harness/calls.ts"
+import { address, database, first, owner, pool, second, span } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let first: Session
-let second: Session
-let number = 0
-let pool: string
-
-beforeAll(async () => {
-  owner = database().session()
-  first = await allocatorSession(database())
-  second = await allocatorSession(database())
-})
-beforeEach(() => {
-  number += 1
-  pool = `pool-${number}`
-})
-afterEach(async () => {
-  await first.run("rollback")
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
-const address = (last: number) => `10.${number}.0.${last}`
-const span = (from: number, to: number) => `${address(from)}-${address(to)}`
 const change = async (what: "remove_range" | "reserve", range: string) => {
   const operator = database().session()
   await operator.run("set role ipam_operator")

@@ -1,9 +1,9 @@
 /** 32 callers at random on small pools: no address twice, no false exhaustion, counters exact whenever all is quiet. */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release } from "../support/calls.ts"
-import type { Session } from "../support/database.ts"
-import { useDatabase } from "../support/database.ts"
+import { allocate, allocatorSession, counts, createPool, release } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 
 const database = useDatabase()
 const seconds = 2

@@ -4,7 +4,7 @@ import { Allocator } from "../../src/allocator/Allocator.ts"
 import { Devices } from "../../src/saga/reference/Devices.ts"
 import { Instances } from "../../src/saga/reference/Instances.ts"
 import type { InProcess } from "./inProcess.ts"
-import { idsOf, type Create, type World } from "./support.ts"
+import { idsOf, type Create, type World } from "./world.ts"
 
 /** A flow that unwound must leave all of this as it found it. */
 export const everything = async ({ session, devices, doctor }: World) => ({

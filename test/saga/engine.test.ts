@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { expect, onTestFinished, test } from "vitest"
 import { starterLayer } from "../../src/saga/engine.ts"
-import { createDatabase } from "../support/database.ts"
+import { createDatabase } from "../harness/database.ts"
 
 test("a role that may not use the engine's schema is told so", async () => {
   const database = await createDatabase()

@@ -2,8 +2,8 @@
 import * as Fiber from "effect/Fiber"
 import * as ShardId from "effect/cluster/ShardId"
 import { beforeAll, expect, test } from "vitest"
-import { waiting } from "../support/calls.ts"
-import { useDatabase, type Session } from "../support/database.ts"
+import { waiting } from "../harness/calls.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
 import { locks, openStorages } from "./storages.ts"
 
 const database = useDatabase()

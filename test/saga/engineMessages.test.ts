@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Snowflake from "effect/cluster/Snowflake"
 import * as ShardId from "effect/cluster/ShardId"
 import { expect, test } from "vitest"
-import { useDatabase, type TestDatabase } from "../support/database.ts"
+import { useDatabase, type TestDatabase } from "../harness/database.ts"
 import { locks, openStorages } from "./storages.ts"
 
 const database = useDatabase()

@@ -4,7 +4,7 @@ import { Allocator } from "../../src/allocator/Allocator.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { forgetExecutions } from "../../src/saga/forget.ts"
 import { startInProcess, type InProcess } from "./inProcess.ts"
-import { creating, idsOf, openWorld, type Create, type World } from "./support.ts"
+import { creating, idsOf, openWorld, type Create, type World } from "./world.ts"
 
 let world: World
 let worker: InProcess

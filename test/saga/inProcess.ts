@@ -18,7 +18,7 @@ import { referenceFlowsLayer } from "../../src/saga/reference/flows.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import { Instances } from "../../src/saga/reference/Instances.ts"
 import type { Phase } from "./child.ts"
-import { freePort, idsOf, type Create, type World } from "./support.ts"
+import { freePort, idsOf, type Create, type World } from "./world.ts"
 
 type Services = WorkflowEngine | SqlClient | Allocator | Operations | Database | Devices | Instances
 

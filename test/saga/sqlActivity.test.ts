@@ -17,7 +17,7 @@ import { IpamError } from "../../src/domain/errors.ts"
 import { workerLayer } from "../../src/saga/engine.ts"
 import { operationIdOf } from "../../src/saga/operationId.ts"
 import { allOrNothing, sqlAllocatorLayer } from "../../src/saga/sqlAllocator.ts"
-import { openWorld, freePort, type World } from "./support.ts"
+import { openWorld, freePort, type World } from "./world.ts"
 
 const payload = { name: Schema.String, how: Schema.Literals(["answer", "refuse", "fail"]) }
 const Take = Workflow.make("Take", {

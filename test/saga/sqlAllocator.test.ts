@@ -11,7 +11,7 @@ import { layer } from "../../src/layer.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { sqlLayer } from "../../src/saga/engineDatabase.ts"
 import { sqlAllocatorLayer } from "../../src/saga/sqlAllocator.ts"
-import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import { requestIds, script, tags } from "./sameCalls.ts"
 
 type Services = Allocator | Operations

@@ -10,7 +10,7 @@ import { RunnerStorage } from "effect/cluster/RunnerStorage"
 import { onTestFinished } from "vitest"
 import { storage } from "../../src/saga/engine.ts"
 import { sqlLayer } from "../../src/saga/engineDatabase.ts"
-import type { TestDatabase } from "../support/database.ts"
+import type { TestDatabase } from "../harness/database.ts"
 
 /** What follows `select pid`: the locks of the workers of the session's database. Others run on the same server. */
 export const locks = `from pg_locks where locktype = 'advisory' and objsubid = 2 and objid > 1000000

@@ -14,7 +14,7 @@ import { Instances } from "../../src/saga/reference/Instances.ts"
 import { layer } from "../../src/layer.ts"
 import { addressesOf } from "./aftermath.ts"
 import { startInProcess } from "./inProcess.ts"
-import { creating, idsOf, openWorld, succeeded, type World } from "./support.ts"
+import { creating, idsOf, openWorld, succeeded, type World } from "./world.ts"
 
 /** Where a flow stood, just after `activity` was recorded, what is left of it to do, and how it ends. */
 const stored = {

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
-import { createDatabase, type Session, type TestDatabase } from "../support/database.ts"
+import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import type { Orders } from "./child.ts"
 
 export { freePort } from "../../src/demo/freePort.ts"

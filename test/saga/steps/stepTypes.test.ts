@@ -5,11 +5,11 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { describe, expectTypeOf, test } from "vitest"
-import type { Allocator } from "../../src/allocator/Allocator.ts"
-import type { IpamError } from "../../src/domain/errors.ts"
-import type { Operations } from "../../src/operations/Operations.ts"
-import { allocateStep, confirmStep, Saga, step } from "../../src/saga/index.ts"
-import type { Engine } from "../../src/saga/run.ts"
+import type { Allocator } from "../../../src/allocator/Allocator.ts"
+import type { IpamError } from "../../../src/domain/errors.ts"
+import type { Operations } from "../../../src/operations/Operations.ts"
+import { allocateStep, confirmStep, Saga, step } from "../../../src/saga/index.ts"
+import type { Engine } from "../../../src/saga/run.ts"
 
 class Doing extends Context.Service<Doing, { readonly now: number }>()("test/Doing") {}
 class Undoing extends Context.Service<Undoing, { readonly now: number }>()("test/Undoing") {}

@@ -1,13 +1,13 @@
 /** A database on a server of its own, which a test may end at once and start again without hurting other tests. */
 import * as Effect from "effect/Effect"
-import { Database } from "../../src/database/Database.ts"
-import { migrate } from "../../src/database/migrate.ts"
-import { startServer } from "../../src/database/embedded/server.ts"
-import { startTemporaryServer } from "../../src/database/embedded/temporary.ts"
-import { startFakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
-import { openSession, type Session } from "../support/database.ts"
-import { until } from "../database/embedded/support.ts"
-import type { World } from "./support.ts"
+import { Database } from "../../../src/database/Database.ts"
+import { migrate } from "../../../src/database/migrate.ts"
+import { startServer } from "../../../src/database/embedded/server.ts"
+import { startTemporaryServer } from "../../../src/database/embedded/temporary.ts"
+import { startFakeDatacenter } from "../../../src/saga/reference/fakeDatacenter.ts"
+import { openSession, type Session } from "../../harness/database.ts"
+import { until } from "../../database/embedded/support.ts"
+import type { World } from "../world.ts"
 
 export interface OwnWorld extends World {
   /** Ends the server without a checkpoint and cuts every connection, as `pg_ctl stop -m immediate` does. */

@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { describe, expect, test } from "vitest"
-import { checkStep } from "../../src/saga/index.ts"
-import { useDatabase } from "../support/database.ts"
+import { checkStep } from "../../../src/saga/index.ts"
+import { useDatabase } from "../../harness/database.ts"
 import { told, withLedger } from "./shelf.ts"
 
 const LEFT = "left { held: 1 } instead of { held: 0 }"

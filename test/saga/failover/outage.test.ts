@@ -2,10 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { startFlow } from "../../src/saga/reference/starter.ts"
+import { startFlow } from "../../../src/saga/reference/starter.ts"
 import { disagreements, holdRequests } from "./chaos.ts"
 import { openOwnWorld, type OwnWorld } from "./ownServer.ts"
-import { creating, freePort, idsOf, kill, startWorker, type Create } from "./support.ts"
+import { creating, freePort, idsOf, kill, startWorker, type Create } from "../world.ts"
 
 /** How long the server is away: long enough for calls to meet it so, and for the worker to look for messages. */
 const AWAY_MS = 1500

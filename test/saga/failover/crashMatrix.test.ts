@@ -3,8 +3,8 @@
  * with what it left, and starts the flow of the next point. Afterwards every flow has ended in one of the two states.
  */
 import { expect, test } from "vitest"
-import type { Phase } from "./child.ts"
-import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type Create } from "./support.ts"
+import type { Phase } from "../child.ts"
+import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type Create } from "../world.ts"
 
 const forward = ["saga/begin", "record/do", "nic/do", "external/do", "switch/do", "boot/do"]
 const phases: ReadonlyArray<Phase> = ["before", "inside", "after"]

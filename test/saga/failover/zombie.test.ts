@@ -13,7 +13,7 @@ import {
   type Create,
   type Worker,
   type World,
-} from "./support.ts"
+} from "../world.ts"
 
 let world: World
 let workers: Array<Worker>

@@ -3,11 +3,11 @@
  * the ledger says, and what has ended stays as it is.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
-import type { Phase } from "./child.ts"
-import { everything } from "./aftermath.ts"
-import { startInProcess, type InProcess } from "./inProcess.ts"
-import { creating, idsOf, openWorld, succeeded, unwound, type Create, type World } from "./support.ts"
+import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import type { Phase } from "../child.ts"
+import { everything } from "../aftermath.ts"
+import { startInProcess, type InProcess } from "../inProcess.ts"
+import { creating, idsOf, openWorld, succeeded, unwound, type Create, type World } from "../world.ts"
 
 let world: World
 let worker: InProcess

@@ -1,8 +1,8 @@
 /** A worker joins while flows of the first one unwind: those that move to it are ended by it, and those that stay by the first. */
 import { expect, test } from "vitest"
 import { disagreements, holdRequests, TAKEOVER_SECONDS } from "./chaos.ts"
-import { creating, freePort, idsOf, kill, openWorld, startWorker, unwound } from "./support.ts"
-import { locks } from "./storages.ts"
+import { creating, freePort, idsOf, kill, openWorld, startWorker, unwound } from "../world.ts"
+import { locks } from "../storages.ts"
 
 const FLOWS = 24
 

@@ -3,11 +3,11 @@
  * was before, and calls of it that come late change nothing.
  */
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
-import { Allocator } from "../../src/allocator/Allocator.ts"
-import { Devices } from "../../src/saga/reference/Devices.ts"
-import { addressesOf, callAgain, everything } from "./aftermath.ts"
-import { startInProcess, type InProcess } from "./inProcess.ts"
-import { creating, idsOf, openWorld, pools, type Create, type World } from "./support.ts"
+import { Allocator } from "../../../src/allocator/Allocator.ts"
+import { Devices } from "../../../src/saga/reference/Devices.ts"
+import { addressesOf, callAgain, everything } from "../aftermath.ts"
+import { startInProcess, type InProcess } from "../inProcess.ts"
+import { creating, idsOf, openWorld, pools, type Create, type World } from "../world.ts"
 
 let world: World
 let worker: InProcess

@@ -5,12 +5,12 @@
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { starterLayer } from "../../src/saga/engine.ts"
-import { layer } from "../../src/layer.ts"
-import { Operations } from "../../src/operations/Operations.ts"
-import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
-import { startInProcess, untilCancelSeen, type InProcess } from "./inProcess.ts"
-import { creating, freePort, idsOf, openWorld, pools, startWorker, unwound, type World } from "./support.ts"
+import { starterLayer } from "../../../src/saga/engine.ts"
+import { layer } from "../../../src/layer.ts"
+import { Operations } from "../../../src/operations/Operations.ts"
+import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import { startInProcess, untilCancelSeen, type InProcess } from "../inProcess.ts"
+import { creating, freePort, idsOf, openWorld, pools, startWorker, unwound, type World } from "../world.ts"
 
 let world: World
 let port: number

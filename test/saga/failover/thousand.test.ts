@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { expect, test } from "vitest"
-import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
+import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
 import { disagreements, holdRequests, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
-import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type World } from "./support.ts"
+import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type World } from "../world.ts"
 
 const FLOWS = 1000
 const AT_A_TIME = 32

@@ -1,6 +1,6 @@
 /** A store in memory, and a sound step on it that tests break in one way at a time. */
 import * as Effect from "effect/Effect"
-import { checkStep } from "../../src/saga/index.ts"
+import { checkStep } from "../../../src/saga/index.ts"
 
 /** A sound step on a store of its own, to be broken in one way at a time. */
 const sound = () => {
