@@ -20,8 +20,8 @@ import { busyWhile } from "./machine.ts"
 import { callsPerSecond, inTurn, median, quantile, ratioOf, timed } from "./measure.ts"
 import { grouped, ms, table, type Section } from "./report.ts"
 
-/** The activities of an InstanceCreate that succeeds: begin, record, nic, external, switch, boot, confirm, succeeded. */
-const ACTIVITIES = 8
+/** The activities of an InstanceCreate that succeeds: begin, record, nic, external, switch, boot, succeeded. */
+const ACTIVITIES = 7
 
 const Empty = Workflow.make("Empty", { payload: { id: Schema.String }, idempotencyKey: ({ id }) => id })
 const EmptyLive = Empty.toLayer(() =>

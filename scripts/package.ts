@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Allocator, PoolExhausted, layer } from "saga-ipam"
 import { connect, PoolExhausted as Same } from "saga-ipam/promise"
-import { allocateStep, confirmStep, Saga, workerLayer } from "saga-ipam/saga"
+import { allocateStep, Saga, workerLayer } from "saga-ipam/saga"
 
 strictEqual(PoolExhausted, Same)
 strictEqual(typeof layer, "function")
@@ -40,7 +40,6 @@ const Create = Saga.make("Create", {
 const live = Create.toLayer(
   Effect.fnUntraced(function* () {
     const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "packed" }] })
-    yield* confirmStep()
     return nic?.address ?? "none"
   }),
 )

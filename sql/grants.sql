@@ -7,7 +7,8 @@ declare
   v_function regprocedure;
   v_allocator text[] := array[
     'allocate', 'allocate_many', 'confirm', 'confirm_many', 'extend', 'extend_many', 'release', 'release_many', 'release_all',
-    'begin_operation', 'unwind_operation', 'finish_operation', 'mark_stuck', 'clear_stuck', 'has_pending_operation'
+    'begin_operation', 'unwind_operation', 'finish_operation', 'cancel_operation', 'resume_operation', 'mark_stuck', 'clear_stuck',
+    'has_pending_operation'
   ];
   v_reader text[] := array[
     'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools', 'list_reservations',

@@ -17,7 +17,7 @@ create domain ipam.address as inet;
 create domain ipam.name as text collate "C";
 create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
-create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb);
+create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb, expires_at timestamp with time zone, cancelled_at timestamp with time zone, resumed_at timestamp with time zone);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
 create type ipam.wanted_slot as (slot text, pool_id bigint, address inet, fingerprint bytea, available_at timestamp with time zone);
 
@@ -79,6 +79,10 @@ alter table ipam.operation add column 15 begun_at timestamp with time zone not n
 alter table ipam.operation add column 16 unwinding_at timestamp with time zone;
 alter table ipam.operation add column 17 finished_at timestamp with time zone;
 alter table ipam.operation add column 18 pruned_at timestamp with time zone;
+alter table ipam.operation add column 19 expires_in interval;
+alter table ipam.operation add column 20 expires_at timestamp with time zone;
+alter table ipam.operation add column 21 cancelled_at timestamp with time zone;
+alter table ipam.operation add column 22 resumed_at timestamp with time zone;
 alter table ipam.operation_target add column 01 operation_id uuid not null;
 alter table ipam.operation_target add column 02 vrf ipam.name not null;
 alter table ipam.operation_target add column 03 kind ipam.name not null;
@@ -167,6 +171,8 @@ alter table ipam.allocation add constraint allocation_state CHECK (allocated_at 
 alter table ipam.allocation add constraint allocation_unseen CHECK (allocated_at IS NOT NULL OR released_at IS NOT NULL AND num_nonnulls(owner_kind, expires_at, confirmed_at) = 0);
 alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (extent_id, vrf);
 alter table ipam.migration add constraint migration_pkey PRIMARY KEY (file);
+alter table ipam.operation add constraint operation_expires_in CHECK (expires_in > '00:00:00'::interval);
+alter table ipam.operation add constraint operation_expiry CHECK (num_nulls(expires_in, expires_at) = ANY (ARRAY[0, 2]));
 alter table ipam.operation add constraint operation_finished CHECK ((state = ANY (ARRAY['unwound'::text, 'succeeded'::text])) = (finished_at IS NOT NULL));
 alter table ipam.operation add constraint operation_id CHECK (operation_id <> '00000000-0000-0000-0000-000000000000'::uuid);
 alter table ipam.operation add constraint operation_pending_key UNIQUE (operation_id, pending);
@@ -207,6 +213,7 @@ CREATE INDEX allocation_owner ON ipam.allocation USING btree (owner_kind, owner_
 CREATE INDEX allocation_prunable ON ipam.allocation USING btree (released_at) WHERE ((released_at IS NOT NULL) AND ((get_byte(uuid_send(request_id), 6) >> 4) = 7));
 CREATE INDEX free_extent_draining ON ipam.free_extent USING btree (vrf, pool_id) WHERE draining;
 CREATE INDEX free_extent_pick ON ipam.free_extent USING btree (vrf, pool_id, available_at, last) WHERE (NOT draining);
+CREATE INDEX operation_expires ON ipam.operation USING btree (expires_at) WHERE (pending AND (expires_at IS NOT NULL));
 CREATE INDEX operation_pending ON ipam.operation USING btree (sequence) WHERE pending;
 CREATE INDEX operation_prunable ON ipam.operation USING btree (sequence) WHERE ((pruned_at IS NULL) AND (finished_at IS NOT NULL));
 CREATE INDEX operation_target_history ON ipam.operation_target USING btree (kind, id, vrf, sequence);
@@ -239,44 +246,51 @@ create function add_range(vrf text, pool text, range text, include_network_addre
 create function address_after(address inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- af62c0f00d4441aa
 create function address_number(address inet) returns numeric language sql immutable parallel safe cost 100; -- 32ad705affb5c846
 create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1c7a259b6897d70f
-create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b141f05f02ec4c81
+create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- a91bd5153c9dc7c9
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fd5cb9bef1fe2b17
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
-create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 946113f94fb5686e
+create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text, exclusive boolean DEFAULT false, expires_in_seconds double precision DEFAULT NULL::double precision) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 81fcca7c3d0bb8c1
+create function busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ee0744c811870e5c
+create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 164b90fee236ec62
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
-create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5f947a45c4f3a9ca
+create function check_isolation() returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7b90f89405ba6d7e
+create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[], expires_in_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 27481ac432252906
 create function check_pool(name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- adf0f7a7a74aae37
-create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 62b6ee35893d16bd
+create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 26323b6162b36928
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 564eacc23a12b33b
-create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- adf671f9e8df599d
-create function clear_stuck(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c3bf2c35eb15b2dc
+create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
+create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5020c7a0aa2dc3a8
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5173b568e2cbc980
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 819ed6b4d25fb946
 create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 139ced7231f2c9a6
-create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 926d35dcd1a9d8ca
+create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f76542a01d361189
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8d408e4d6ff44523
 create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b7cb68c01b76832f
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3e4e2cb9d17f36c1
 create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f82dcd2ba4950263
 create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- fd9347cf6043d247
 create function differing_arguments(previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text) returns text[] language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf7a6dc229fade1
-create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 93f6aaefb2aedfc0
+create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 934285c001506f23
+create function doctor_operations() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5ace1b0a1bee9953
+create function enter_operation(operation_id uuid) returns text language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 69af4a699f37bc72
 create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- beaeb9ff44dfc4b3
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e047edbe650d2044
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
+create function extend_operation(operation_id uuid) returns void language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ca21800b56599555
 create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
-create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1ef39bd439ad2cb1
+create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 286582dbebbfb6f5
+create function free_everywhere(released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 805a2b3920964deb
 create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 152fd0fdfe420cb1
 create function gateway_of(gateway text, first inet, last inet, prefix_length integer, alone boolean) returns inet language sql immutable parallel safe cost 100; -- ccebd710630786b1
 create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2df457786996671e
 create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
 create function get_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 19ec77c628531671
-create function has_pending_operation(vrf text, kind text, id text) returns boolean language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 35f1ceb59f8fe5fc
+create function has_pending_operation(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns boolean language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 73a82fb0fac6b3b4
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50dda514494ba52c
-create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e8c9f0d20e07b457
+create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 734e5b16266ac916
 create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
 create function insert_ranges(vrf text, pool_id bigint, ranges text[], gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2c6ab2f983195ae9
 create function insert_reservations(vrf text, pool_id bigint, ranges text[], reason text DEFAULT NULL::text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2f181d5b8cd0f77b
@@ -294,35 +308,39 @@ create function list_operations_by_state(state text DEFAULT NULL::text, before_s
 create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT NULL::text, after_name text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.pool_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 7b738de099bf04d7
 create function list_reservations(vrf text, pool text, after_first inet DEFAULT NULL::inet, after_last inet DEFAULT NULL::inet, after_kind text DEFAULT NULL::text, page_size integer DEFAULT 100) returns TABLE(outcome text, first inet, last inet, kind text, reason text, detail jsonb) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2a8fa9327d365f89
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
-create function lock_for_change(vrf text, request_id uuid, slots text[]) returns ipam.answer[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c3b98d66e742e868
-create function lock_operation(operation_id uuid) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 907fd8dfa27a3b6d
+create function lock_for_change(vrf text, request_id uuid, slots text[]) returns ipam.answer[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8e06cc7a15ea3371
+create function lock_operation(operation_id uuid, vrf text) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 86971131a6a7c1f9
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c3589020b398dc33
-create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- be4457c91edece72
-create function mark_stuck(operation_id uuid, step text, error text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e67e148c23dbbcfa
+create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 6bc42b62f4462ae8
+create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1bc5c21faf6111f8
 create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- b164f36143c1a960
 create function number_address(number numeric) returns inet language sql immutable parallel safe cost 100; -- 84f5f7b3985904ae
 create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- d09996b7ff2e4db8
-create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b2ba45fa0732f69
+create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- cc3eb8158b99527f
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
+create function operation_not_found(operation_id uuid) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 44c495df6ad47a7a
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
 create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 3387c5e78159d8eb
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
-create function pending_operations(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- e53041c940c99859
+create function pending_operations(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 45e46002b95c1ce6
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bcce45d27beb9c04
 create function pool_changed(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b51039052eb73e49
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
-create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 733bf1e571868517
-create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 0716454fee6ed85a
+create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 1c46e68c28308053
+create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 42fc1fa9be108e73
 create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 58b8f9fdb5cc9b14
-create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b58ac58ca66cad96
+create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 94787a671029a4dd
+create function reclaim_operations(max_operations integer, vrf text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4e93fca45711ce52
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e9ad1cd51d6aa739
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
+create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 23b5d0897e41b081
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 92f3f4fc0ed39cc0
 create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0259c521d9eead6e
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
+create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 825b1bb9496f039c
 create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- c8ba6227dfda16cb
@@ -337,10 +355,10 @@ create function unit_next(unit inet) returns inet language sql immutable paralle
 create function unit_prev(unit inet) returns inet language sql immutable parallel safe cost 100; -- 999fe98c257a6133
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
-create function unwind_operation(operation_id uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d92c2ac21163b269
+create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c39bccc515922af3
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 4a3f89b9799a3224
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b166ac2b8283fa7
+create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 943f5a23d547a944
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 create function wrong_extents(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns SETOF bigint language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 80bf87d3cd0036e8
 create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns TABLE(request_id uuid, slot text, unit inet, owner_kind text, owner_id text, outside boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 16a1381033217e01
@@ -353,11 +371,13 @@ grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,doubl
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean) to ipam_operator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_allocator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_operator;
-grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text) to ipam_allocator;
-grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text) to ipam_operator;
+grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_allocator;
+grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_operator;
+grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_allocator;
+grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_operator;
 grant execute on function ipam.clear_orphan_marks(text,uuid[],text[]) to ipam_operator;
-grant execute on function ipam.clear_stuck(uuid) to ipam_allocator;
-grant execute on function ipam.clear_stuck(uuid) to ipam_operator;
+grant execute on function ipam.clear_stuck(uuid,text) to ipam_allocator;
+grant execute on function ipam.clear_stuck(uuid,text) to ipam_operator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_operator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_allocator;
@@ -370,8 +390,8 @@ grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_a
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_operator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_allocator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_operator;
-grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb) to ipam_allocator;
-grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb) to ipam_operator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text) to ipam_allocator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.get(text,uuid,text) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_reader;
@@ -381,8 +401,8 @@ grant execute on function ipam.get_operation(uuid) to ipam_reader;
 grant execute on function ipam.get_pool(text,text) to ipam_allocator;
 grant execute on function ipam.get_pool(text,text) to ipam_operator;
 grant execute on function ipam.get_pool(text,text) to ipam_reader;
-grant execute on function ipam.has_pending_operation(text,text,text) to ipam_allocator;
-grant execute on function ipam.has_pending_operation(text,text,text) to ipam_operator;
+grant execute on function ipam.has_pending_operation(text,text,text,uuid) to ipam_allocator;
+grant execute on function ipam.has_pending_operation(text,text,text,uuid) to ipam_operator;
 grant execute on function ipam.identity_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.identity_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.identity_vrfs(text,text) to ipam_reader;
@@ -417,13 +437,13 @@ grant execute on function ipam.list_reservations(text,text,inet,inet,text,intege
 grant execute on function ipam.list_reservations(text,text,inet,inet,text,integer) to ipam_operator;
 grant execute on function ipam.list_reservations(text,text,inet,inet,text,integer) to ipam_reader;
 grant execute on function ipam.mark_orphans(text,uuid[],text[],bigint[],text) to ipam_operator;
-grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_allocator;
-grant execute on function ipam.mark_stuck(uuid,text,text) to ipam_operator;
+grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_allocator;
+grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_operator;
 grant execute on function ipam.merge_extents(integer) to ipam_operator;
 grant execute on function ipam.orphan_candidates(text,text,double precision,inet,integer) to ipam_operator;
-grant execute on function ipam.pending_operations(text,text,text) to ipam_allocator;
-grant execute on function ipam.pending_operations(text,text,text) to ipam_operator;
-grant execute on function ipam.pending_operations(text,text,text) to ipam_reader;
+grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_allocator;
+grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_operator;
+grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_reader;
 grant execute on function ipam.prunable_operations(double precision,bigint,integer) to ipam_operator;
 grant execute on function ipam.prune_keys(double precision,integer) to ipam_operator;
 grant execute on function ipam.prune_operations(double precision,uuid[]) to ipam_operator;
@@ -438,13 +458,15 @@ grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,do
 grant execute on function ipam.remove_range(text,text,text) to ipam_operator;
 grant execute on function ipam.repair() to ipam_operator;
 grant execute on function ipam.reserve(text,text,text,text) to ipam_operator;
+grant execute on function ipam.resume_operation(uuid,text) to ipam_allocator;
+grant execute on function ipam.resume_operation(uuid,text) to ipam_operator;
 grant execute on function ipam.set_draining(text,text,boolean,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_reader;
 grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
-grant execute on function ipam.unwind_operation(uuid) to ipam_allocator;
-grant execute on function ipam.unwind_operation(uuid) to ipam_operator;
+grant execute on function ipam.unwind_operation(uuid,text) to ipam_allocator;
+grant execute on function ipam.unwind_operation(uuid,text) to ipam_operator;
 grant execute on function ipam.update_pool(text,text,text,double precision,text,text) to ipam_operator;
 grant select on table ipam.schema_version to ipam_allocator;
 grant select on table ipam.schema_version to ipam_operator;
@@ -461,6 +483,7 @@ comment on index ipam.allocation_unit is 'One live allocation a unit; the guard 
 comment on index ipam.free_extent_draining is 'get_pool, exhaustion: how many units are draining or cooling there.';
 comment on index ipam.free_extent_last is 'allocate with an address, reserve, remove_range: the extent that holds an address has the smallest last at or above it.';
 comment on index ipam.free_extent_pick is 'allocate: the lowest free extent, then the longest released; exhaustion: the next to come free.';
+comment on index ipam.operation_expires is 'reclaim_expired: the operations past their own time.';
 comment on index ipam.operation_pending is 'list_operations_by_state: pending or stuck ones; prune: the longest pending.';
 comment on index ipam.operation_prunable is 'prunable_operations: those that have ended and keep their payload, the oldest first.';
 comment on index ipam.operation_sequence is 'list_operations_by_state: all of them, newest first.';
@@ -476,9 +499,13 @@ comment on table column ipam.allocation.reserved is 'Its unit goes back to reser
 comment on table column ipam.free_extent.available_at is '-infinity: free. A time: cooling until then. infinity: reserved.';
 comment on table column ipam.free_extent.cooling_until is 'Of a reserved extent: when its cooldown ends, should the reservation be lifted before.';
 comment on table column ipam.free_extent.generation is 'Of the last allocation of its addresses; the next one takes it plus 1.';
+comment on table column ipam.operation.cancelled_at is 'A cancel turned it to unwinding, or wrote it as unwound before it was begun.';
 comment on table column ipam.operation.execution_id is 'What the workflow engine calls it: prune deletes the messages and replies of this id with it.';
+comment on table column ipam.operation.expires_at is 'Moved on by expires_in with each call under it.';
+comment on table column ipam.operation.expires_in is 'How long after the last call under it reclaim unwinds it and releases what it holds; null: never.';
 comment on table column ipam.operation.pending is 'The targets carry it too, by their foreign key, so that one update of state moves both.';
 comment on table column ipam.operation.pruned_at is 'Since then only its end is known: payload, result and targets went. It still refuses a rerun.';
+comment on table column ipam.operation.resumed_at is 'When it was last told to go on, having been stuck or not.';
 comment on table column ipam.operation.sequence is 'The order of beginnings on any one target; times may lie.';
 comment on table column ipam.operation.vrf is 'Its home; its targets say what it works on, there or elsewhere.';
 comment on table column ipam.pool.definition is 'The arguments it was created with, to tell a repeated create from another pool.';

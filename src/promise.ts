@@ -89,6 +89,7 @@ export interface Ipam {
   readonly beginOperation: Promised<OfOperations["begin"]>
   readonly unwindOperation: Promised<OfOperations["unwind"]>
   readonly finishOperation: Promised<OfOperations["finish"]>
+  readonly cancelOperation: Promised<OfOperations["cancel"]>
   readonly operation: Promised<OfOperations["get"]>
   /** Rejects rather than being empty where it cannot read. */
   readonly pendingOperations: Promised<OfOperations["pending"]>
@@ -203,6 +204,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     beginOperation: promised(operations.begin),
     unwindOperation: promised(operations.unwind),
     finishOperation: promised(operations.finish),
+    cancelOperation: promised(operations.cancel),
     operation: promised(operations.get),
     pendingOperations: promised(operations.pending),
     hasPendingOperation: promised(operations.hasPending),

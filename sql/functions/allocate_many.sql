@@ -4,8 +4,9 @@
 -- Comes back: one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused nothing is taken:
 -- it carries its outcome, absent siblings are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.
--- Under an operation: if a slot has no row yet, the operation's is held FOR SHARE from before the first look until the end, so that
--- it cannot end meanwhile; once it has ended, absent slots are `operation_ended`. Held slots replay without that lock.
+-- Under an operation: if a slot has no row yet, the operation's is held from before the first look until the end, so that it can
+-- neither turn to unwinding nor end meanwhile; once it unwinds or has ended, absent slots are `operation_ended`, with its state.
+-- Held slots replay without that lock.
 -- Safe: a look proves what it refuses (ipam.verdict), else takes everything in one subtransaction without waiting for an extent
 -- (ipam.take_slots). If that falls short it is rolled back whole, and only then the one extent it was short of is waited for.
 -- Bounded: 2 s a wait (lock_timeout), 5 s in all, then lock_not_available (55P03) with nothing written.
@@ -29,7 +30,7 @@ declare
   v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
   v_now timestamptz;
   v_known int;
-  v_pending boolean;
+  v_state text;
   v_may_take boolean;
   v_refused boolean;
   v_place int;
@@ -49,7 +50,7 @@ begin
   select count(*) into v_known from ipam.allocation a
   where a.vrf = allocate_many.vrf and a.request_id = allocate_many.request_id and a.slot = any (slots);
   if v_known < cardinality(slots) then
-    select o.pending into v_pending from ipam.operation o where o.operation_id = allocate_many.request_id for share;
+    v_state := ipam.enter_operation(allocate_many.request_id);
   end if;
 
   -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against it, a key
@@ -62,7 +63,7 @@ begin
           t.slot, p.pool_id, null, ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id), null
         )::ipam.wanted_slot order by t.ordinal
       ),
-      coalesce(v_pending, true) and bool_and(p.pool_id is not null) and not ipam.key_expired(allocate_many.request_id, v_now)
+      coalesce(v_state = 'pending', true) and bool_and(p.pool_id is not null) and not ipam.key_expired(allocate_many.request_id, v_now)
     into v_wanted, v_may_take
     from unnest(slots, pools) with ordinality t (slot, pool, ordinal)
       left join lateral ipam.find_pool(allocate_many.vrf, t.pool) p on true;

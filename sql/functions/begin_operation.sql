@@ -2,16 +2,21 @@
 --
 -- operation_id: chosen before the first try; the request id of every key allocated under it. vrf: its home. target_*: alike
 -- long, 1 to 256; a target named twice is one. execution_id: what a workflow engine calls it; prune deletes the engine's
--- messages of that id with the operation. Not part of what a replay is compared by.
--- Comes back: `begun`; `replayed`, with the state that it has by now, ended or not; `operation_reused` (detail: differs);
--- `key_expired`, for an id that is a UUIDv7 older than the horizon.
+-- messages of that id with the operation. exclusive: begins only while no other operation is pending on any of its targets; later
+-- ones that do not ask for that may join it. expires_in_seconds: how long after the last call under it (allocate, confirm, extend,
+-- and those on the operation itself) ipam.reclaim_expired unwinds it, for engines that may die; null: it may take for ever.
+-- These three are no part of what a replay is compared by.
+-- Comes back: `begun`; `replayed`, with the state that it has by now: only `pending` may go forward, `unwinding` has to undo, and
+-- what has ended, also by a cancel that came first, says how; `operation_reused` (detail: differs); `key_expired`, for an id that
+-- is a UUIDv7 older than the horizon; `target_busy`, with the operations that are pending (detail: how many, and the first 20).
 -- Repeatable: for ever, with the same arguments.
 -- Safe: takes the advisory lock of each target, sorted, before it writes, and keeps it to the end of the transaction. Who gates
--- on a target holds the same lock, so either it sees this operation, or this one begins after what the gate let through.
+-- on a target holds the same lock, so either it sees this operation, or this one begins after what the gate let through; and of
+-- two that ask for exclusion on one target, the second one sees the first.
 -- Cost: two indexed rows and one for each target.
 create or replace function ipam.begin_operation(
   operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[],
-  execution_id text default null
+  execution_id text default null, exclusive boolean default false, expires_in_seconds double precision default null
 ) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -23,14 +28,17 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_expires_in interval;
   v_targets jsonb;
   v_fingerprint bytea;
   v_lock bigint;
+  v_busy jsonb;
   v_known ipam.operation;
 begin
   perform ipam.check_operation(
-    begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, target_vrfs, target_kinds, target_ids
+    begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, target_vrfs, target_kinds, target_ids, expires_in_seconds
   );
+  v_expires_in := make_interval(secs => expires_in_seconds);
   select jsonb_agg(distinct jsonb_build_object('vrf', t.vrf, 'kind', t.kind, 'id', t.id)) into v_targets
   from unnest(target_vrfs, target_kinds, target_ids) t (vrf, kind, id);
   v_fingerprint := ipam.operation_fingerprint(begin_operation.vrf, begin_operation.kind, begin_operation.payload, v_targets);
@@ -43,12 +51,16 @@ begin
 
   loop
     v_now := clock_timestamp();
+    if begin_operation.exclusive then
+      v_busy := ipam.busy_targets(begin_operation.operation_id, target_vrfs, target_kinds, target_ids);
+    end if;
+
     with begun as (
-      insert into ipam.operation (operation_id, vrf, kind, fingerprint, payload, execution_id, begun_at)
+      insert into ipam.operation (operation_id, vrf, kind, fingerprint, payload, execution_id, begun_at, expires_in, expires_at)
       select
         begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, v_fingerprint, begin_operation.payload,
-        begin_operation.execution_id, v_now
-      where not ipam.key_expired(begin_operation.operation_id, v_now)
+        begin_operation.execution_id, v_now, v_expires_in, v_now + v_expires_in
+      where not ipam.key_expired(begin_operation.operation_id, v_now) and v_busy is null
       on conflict (operation_id) do nothing
       returning operation_id, sequence
     ),
@@ -66,14 +78,18 @@ begin
       select o.* into strict v_known from ipam.operation o where o.operation_id = begin_operation.operation_id;
       return ipam.operation_answer_for('begun', v_known);
     end if;
+    perform ipam.extend_operation(begin_operation.operation_id);
     select o.* into v_known from ipam.operation o where o.operation_id = begin_operation.operation_id;
     exit when found;
     if ipam.key_expired(begin_operation.operation_id, v_now) then
       return ipam.operation_answer_for('key_expired', null);
+    elsif v_busy is not null then
+      return ipam.operation_answer_for('target_busy', null, v_busy);
     end if;
   end loop;
 
-  if v_known.fingerprint = v_fingerprint then
+  -- One that was cancelled before it was begun has no fingerprint.
+  if v_known.fingerprint = v_fingerprint or (v_known.fingerprint = '' and v_known.vrf = begin_operation.vrf) then
     return ipam.operation_answer_for('replayed', v_known);
   end if;
   return ipam.operation_answer_for('operation_reused', v_known, jsonb_build_object('differs', array_remove(array[

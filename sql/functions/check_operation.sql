@@ -1,8 +1,9 @@
 -- Refuses what no beginning can mean, before anything is read or written: raises invalid_parameter_value (22023).
 --
--- kind, and each part of a target: 1 to 200 characters. targets: 1 to 256, their parts alike long.
+-- expires_in_seconds: null, or above 0 and at most a hundred years. kind, and each part of a target: 1 to 200 characters. targets: 1 to 256, their parts alike long.
 create or replace function ipam.check_operation(
-  operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[]
+  operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[],
+  expires_in_seconds double precision default null
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -15,6 +16,8 @@ begin
   end if;
   perform ipam.check_request(check_operation.vrf, operation_id, array['default']);
   v_problem := case
+    when (expires_in_seconds > 0 and expires_in_seconds <= 3155760000) is false
+      then 'expires_in_seconds: must be above 0 and at most a hundred years'
     when (char_length(kind) between 1 and 200) is not true then 'kind: must have 1 to 200 characters'
     when (cardinality(target_ids) between 1 and 256) is not true then 'targets: must be 1 to 256'
     when cardinality(target_vrfs) is distinct from cardinality(target_ids) or cardinality(target_kinds) is distinct from cardinality(target_ids)

@@ -1,7 +1,7 @@
 -- Refuses what no call on keys can mean, before anything is read or written: raises invalid_parameter_value (22023).
 --
 -- slots: 1 to 256, none twice, each of 1 to 200 characters. owner: both parts or neither. ttl_seconds: null, or above 0 and at
--- most a hundred years. Isolation: read committed, since a look needs a fresh snapshot after each wait.
+-- most a hundred years. Isolation: ipam.check_isolation.
 create or replace function ipam.check_request(
   vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null, ttl_seconds double precision default null
 ) returns void
@@ -11,13 +11,8 @@ as $function$
 declare
   v_problem text;
 begin
-  if current_setting('synchronous_commit') in ('off', 'local') then
-    -- An acknowledged allocation must survive a crash. A SET clause of the function would be undone before the commit.
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
+  perform ipam.check_isolation();
   v_problem := case
-    when current_setting('transaction_isolation') <> 'read committed'
-      then 'isolation: saga-ipam needs read committed, this transaction is ' || current_setting('transaction_isolation')
     when (char_length(vrf) between 1 and 200) is not true then 'vrf: must have 1 to 200 characters'
     when request_id is null then 'request_id: must be given'
     when request_id = '00000000-0000-0000-0000-000000000000' then 'request_id: must not be the nil UUID'

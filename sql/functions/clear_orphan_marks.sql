@@ -8,6 +8,7 @@ as $function$
 declare
   v_count int;
 begin
+  perform ipam.check_isolation();
   delete from ipam.orphan_mark m
   using unnest(request_ids, slots) t (request_id, slot)
   where m.vrf = clear_orphan_marks.vrf and m.request_id = t.request_id and m.slot = t.slot;

@@ -1,5 +1,5 @@
--- How many provisional allocations are past their ttl, of one VRF or (vrf null) of all: what reclaim_expired would release now.
--- Reads only.
+-- How many allocations reclaim_expired would release now, of one VRF or (vrf null) of all: those that operations hold whose own
+-- time has passed, and provisional ones past their ttl, but those of operations that have not ended. Reads only.
 --
 -- Exact, so without a limit: whoever has it released next reads more for each. Cost: an index probe a VRF, and the index entries
 -- of what has expired; a million of them take less than a second.
@@ -9,6 +9,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $function$
 #variable_conflict use_column
 declare
@@ -21,8 +22,16 @@ begin
         select count(*)
         from ipam.allocation a
         where a.vrf = v.vrf and a.expires_at <= v_now and a.released_at is null and a.confirmed_at is null
+          and not exists (select from ipam.operation o where o.operation_id = a.request_id and o.pending)
       ) expired
     where count_expired.vrf is null or v.vrf = count_expired.vrf
+  ) + (
+    select coalesce(sum(held.count), 0)
+    from ipam.operation o
+      cross join lateral (
+        select count(*) filter (where a.released_at is null) from ipam.allocation a where a.request_id = o.operation_id
+      ) held
+    where o.expires_at <= v_now and o.pending and (count_expired.vrf is null or o.vrf = count_expired.vrf)
   );
 end
 $function$;

@@ -93,13 +93,7 @@ begin atomic
   select f.check_name, f.vrf::text, coalesce(p.name::text, f.pool_id::text), f.detail, 'doctor --repair rebuilds extents and counters from the allocations'
   from finding f left join ipam.pool p on p.vrf = f.vrf and p.pool_id = f.pool_id
   union all
-  select
-    'held by what unwound', a.vrf::text, p.name::text, format('%s, slot %s of operation %s', host(a.unit), a.slot, a.request_id),
-    'release it by its key: what unwound must hold nothing'
-  from ipam.operation o
-    join ipam.allocation a on a.request_id = o.operation_id and a.released_at is null
-    left join ipam.pool p on p.vrf = a.vrf and p.pool_id = a.pool_id
-  where o.state = 'unwound'
+  select * from ipam.doctor_operations()
   union all
   select 'synchronous_commit', null, null, format('is %s', current_setting('synchronous_commit')),
     'set it to on for the database: an acknowledged allocation must survive a crash'

@@ -1,16 +1,29 @@
--- Ends an operation: state and result, or error, in one update. What has ended never changes again.
+-- Ends an operation together with its addresses: state and result, or error, in one commit with what becomes of every key of it.
+-- What has ended never changes again.
 --
--- state: succeeded, with a result, or unwound, with the error that led there; a missing one is JSON null.
+-- state: succeeded, with a result, which confirms what is provisional, past its ttl too; or unwound, with the error that led
+-- there, which releases everything that it still holds, confirmed or not. A missing result or error is JSON null. vrf: its home;
+-- its keys may be of any VRF.
 -- Comes back: `finished`; `replayed`, when it had ended in that state, with the result of then; `operation_ended`, when it had
--- ended in the other; `operation_unwinding`, when it was to succeed and unwinds; `not_found`.
+-- ended in the other; `operation_unwinding`, when it was to succeed and unwinds; `not_found`, with the VRF that has it;
+-- `allocations_lost`, when it was to succeed and a slot of it had expired, was orphaned, or was released by a person (detail:
+-- count, and the first 20): then nothing is written. A slot that was released by its key is no loss: a saga may give back
+-- what it took.
 -- Repeatable: for ever.
--- Safe: waits for allocates under it that have not committed, and those that come later see that it has ended.
-create or replace function ipam.finish_operation(operation_id uuid, state text, result jsonb default null, error jsonb default null)
-returns ipam.operation_answer
+-- Safe: waits for allocates under it that have not committed, and those that come later see that it has ended. Locks the
+-- operation, then its keys in their order, then looks at them in a new statement: nobody else can change one of them until the
+-- commit. Counters come last. An allocate and a finish that are called twice at once inside transactions of callers' own can
+-- deadlock (40P01, to be repeated).
+-- Cost: a row for each key of the operation.
+create or replace function ipam.finish_operation(
+  operation_id uuid, state text, result jsonb default null, error jsonb default null, vrf text default 'default'
+) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 set lock_timeout = '2s'
 as $function$
@@ -18,14 +31,16 @@ as $function$
 declare
   v_now timestamptz;
   v_known ipam.operation;
+  v_provisional ipam.allocation[];
+  v_lost ipam.allocation[];
   v_count int;
 begin
   if (finish_operation.state in ('succeeded', 'unwound')) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'state: must be succeeded or unwound';
   end if;
-  v_known := ipam.lock_operation(finish_operation.operation_id);
+  v_known := ipam.lock_operation(finish_operation.operation_id, finish_operation.vrf);
   if v_known.operation_id is null then
-    return ipam.operation_answer_for('not_found', null);
+    return ipam.operation_not_found(finish_operation.operation_id);
   elsif not v_known.pending then
     return ipam.operation_answer_for(
       case when v_known.state = finish_operation.state then 'replayed' else 'operation_ended' end, v_known
@@ -34,7 +49,34 @@ begin
     return ipam.operation_answer_for('operation_unwinding', v_known);
   end if;
 
+  perform from ipam.allocation a where a.request_id = finish_operation.operation_id order by a.vrf, a.slot for update;
   v_now := clock_timestamp();
+  if finish_operation.state = 'unwound' then
+    perform ipam.free_everywhere(ipam.release_requests(array[finish_operation.operation_id], 'released', v_now), v_now);
+  else
+    select
+      array_agg(a order by a.vrf, a.slot) filter (where a.released_at is null and a.confirmed_at is null),
+      array_agg(a order by a.vrf, a.slot) filter (where a.release_reason in ('expired', 'orphaned') or a.released_by is not null)
+    into v_provisional, v_lost
+    from ipam.allocation a
+    where a.request_id = finish_operation.operation_id;
+    if v_lost is not null then
+      return ipam.operation_answer_for('allocations_lost', v_known, jsonb_build_object(
+        'count', cardinality(v_lost),
+        'lost', (
+          select jsonb_agg(
+            jsonb_build_object('vrf', l.vrf, 'slot', l.slot, 'address', host(l.unit)) || ipam.tombstone(l) order by l.vrf, l.slot
+          )
+          from unnest(v_lost[:20]) l
+        )
+      ));
+    end if;
+    update ipam.allocation a
+    set confirmed_at = v_now, expires_at = null
+    from unnest(v_provisional) p
+    where a.request_id = p.request_id and a.vrf = p.vrf and a.slot = p.slot;
+  end if;
+
   update ipam.operation o
   set
     state = finish_operation.state,

@@ -1,4 +1,5 @@
--- Locks the allocations of these slots, in the order of slots, so that all are confirmed or extended, or none.
+-- Locks the allocations of these slots, in the order of slots, so that all are confirmed or extended, or none; before them the
+-- operation that they are of, if it has a time of its own, which begins anew.
 --
 -- Comes back: null when all are held; else an answer a slot, in the order of `slots`: why it is not held, `withheld` where it is.
 create or replace function ipam.lock_for_change(vrf text, request_id uuid, slots text[]) returns ipam.answer[]
@@ -12,6 +13,7 @@ declare
   v_live boolean;
   v_answers ipam.answer[];
 begin
+  perform ipam.extend_operation(lock_for_change.request_id);
   loop
     v_held := 0;
     for v_slot in select s.slot from unnest(slots) s (slot) order by s.slot collate "C" loop

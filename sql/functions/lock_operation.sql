@@ -1,5 +1,6 @@
--- The operation, locked until the end of the transaction against allocating under it and against other ends; null when there is none.
-create or replace function ipam.lock_operation(operation_id uuid) returns ipam.operation
+-- The operation, locked until the end of the transaction against allocating under it and against other ends; null where its
+-- home has none of that id. First of all locks but those of targets.
+create or replace function ipam.lock_operation(operation_id uuid, vrf text) returns ipam.operation
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
@@ -7,8 +8,11 @@ as $function$
 declare
   v_known ipam.operation;
 begin
-  perform ipam.check_request('default', lock_operation.operation_id, array['default']);
-  select o.* into v_known from ipam.operation o where o.operation_id = lock_operation.operation_id for update;
+  perform ipam.check_request(lock_operation.vrf, lock_operation.operation_id, array['default']);
+  select o.* into v_known
+  from ipam.operation o
+  where o.operation_id = lock_operation.operation_id and o.vrf = lock_operation.vrf
+  for update;
   return v_known;
 end
 $function$;

@@ -12,6 +12,7 @@ as $function$
 declare
   v_count int;
 begin
+  perform ipam.check_isolation();
   if (cardinality(request_ids) between 1 and 1000) is not true or cardinality(slots) <> cardinality(request_ids)
     or cardinality(generations) <> cardinality(request_ids) then
     raise exception using errcode = 'invalid_parameter_value', message = 'orphans: must be 1 to 1000, their parts alike long';

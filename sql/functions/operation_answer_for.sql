@@ -5,5 +5,6 @@ set search_path = pg_catalog, pg_temp
 return row(
   outcome, (known).operation_id, (known).vrf, (known).kind, (known).sequence, (known).state, (known).payload,
   ipam.operation_targets((known).operation_id), (known).execution_id, (known).stuck_since, (known).stuck_step, (known).stuck_error,
-  (known).result, (known).error, (known).begun_at, (known).unwinding_at, (known).finished_at, (known).pruned_at, detail
+  (known).result, (known).error, (known).begun_at, (known).unwinding_at, (known).finished_at, (known).pruned_at, detail,
+  (known).expires_at, (known).cancelled_at, (known).resumed_at
 )::ipam.operation_answer;

@@ -1,6 +1,10 @@
--- Every operation that works on the target and has not ended, the oldest first. vrf: null for any.
--- For looking; a decision goes by ipam.has_pending_operation, which waits for beginnings under way.
-create or replace function ipam.pending_operations(vrf text, kind text, id text) returns setof ipam.operation_answer
+-- Every operation that works on the target and has not ended, the oldest first.
+--
+-- vrf: null for any. except_operation_id: one that is left out; null for none.
+-- For looking; a decision goes by ipam.has_pending_operation, which waits for beginnings in flight: an operation that was begun
+-- before that gate answered is listed after it.
+create or replace function ipam.pending_operations(vrf text, kind text, id text, except_operation_id uuid default null)
+returns setof ipam.operation_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$
@@ -10,5 +14,6 @@ as $function$
     cross join lateral ipam.operation_answer_for('found', o) x
   where t.kind = pending_operations.kind and t.id = pending_operations.id and t.pending
     and (pending_operations.vrf is null or t.vrf = pending_operations.vrf)
+    and (except_operation_id is null or t.operation_id <> except_operation_id)
   order by t.sequence;
 $function$;

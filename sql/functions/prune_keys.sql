@@ -16,6 +16,7 @@ declare
   v_horizon timestamptz;
   v_count int;
 begin
+  perform ipam.check_isolation();
   perform ipam.check_horizon(horizon_seconds, v_now);
   if (max_rows between 1 and 10000) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 1 to 10000';

@@ -16,6 +16,7 @@ declare
   v_horizon timestamptz;
   v_ids uuid[];
 begin
+  perform ipam.check_isolation();
   perform ipam.check_horizon(horizon_seconds, v_now);
   if (cardinality(operation_ids) between 1 and 1000) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'operation_ids: must be 1 to 1000';

@@ -1,9 +1,14 @@
--- Releases provisional allocations whose ttl has passed, VRF by VRF, the longest past first, at most max_rows of them.
+-- Releases what nobody will: all that operations hold whose own time has passed, which unwind by that, and provisional allocations
+-- whose ttl has passed, VRF by VRF, the longest past first, at most max_rows of them.
 --
--- vrf: only what is in it; null: all. One that is not there has none.
--- Comes back: one row for each that was released, with reason expired.
--- Repeatable, and safe beside itself: rows that another caller has under way are passed over.
--- Cost: an index probe a VRF, and the rows released. The index on expiry begins with the vrf, so one VRF costs nothing of the others.
+-- vrf: only what is in it, or of an operation that is at home there; null: all. One that is not there has none.
+-- Comes back: one row for each key that was released, with reason expired. An operation goes whole, at most max_rows operations a
+-- call; fewer rows than max_rows: nothing past its ttl is left.
+-- Keys of an operation that has not ended are passed over, however long past their ttl: they end with it (ipam.finish_operation).
+-- Repeatable, and safe beside itself: rows that another caller has in flight are passed over. A key is younger than its operation,
+-- and an operation confirms or releases its keys as it ends, so whoever sees a provisional key sees whether it is of one.
+-- Cost: an index probe a VRF, the rows released, and those passed over. The index on expiry begins with the vrf, so one VRF costs
+-- nothing of the others.
 create or replace function ipam.reclaim_expired(max_rows int default 100, vrf text default null) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -11,29 +16,32 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
+set jit = off
 set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
   v_vrf text;
-  v_left int := max_rows;
   v_released ipam.allocation[];
+  v_more ipam.allocation[];
 begin
   if (max_rows between 1 and 10000) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 1 to 10000';
   end if;
   perform ipam.check_request(coalesce(reclaim_expired.vrf, 'default'), 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
+  v_released := coalesce(ipam.reclaim_operations(max_rows, reclaim_expired.vrf, v_now), '{}');
   for v_vrf in
     select v.vrf from ipam.vrf v where reclaim_expired.vrf is null or v.vrf = reclaim_expired.vrf order by v.vrf
   loop
-    exit when v_left <= 0;
+    exit when cardinality(v_released) >= max_rows;
     with expired as materialized (
       select a.request_id, a.slot
       from ipam.allocation a
       where a.vrf = v_vrf and a.expires_at <= v_now and a.released_at is null and a.confirmed_at is null
+        and not exists (select from ipam.operation o where o.operation_id = a.request_id and o.pending)
       order by a.expires_at
-      limit v_left
+      limit max_rows - cardinality(v_released)
       for update skip locked
     ),
 
@@ -44,17 +52,16 @@ begin
       where a.vrf = v_vrf and a.request_id = expired.request_id and a.slot = expired.slot
       returning a
     )
-    select array_agg(released.a) into v_released from released;
-    continue when v_released is null;
-
-    perform ipam.free_units(v_vrf, v_released, v_now);
-    v_left := v_left - cardinality(v_released);
-    return query
-    select x.*
-    from unnest(v_released) r
-      cross join lateral (
-        select * from ipam.answer_for('released', v_vrf, null, r.request_id, r.slot, r, ipam.tombstone(r), true)
-      ) x;
+    select array_agg(released.a) into v_more from released;
+    v_released := v_released || v_more;
   end loop;
+
+  perform ipam.free_everywhere(v_released, v_now);
+  return query
+  select x.*
+  from unnest(v_released) r
+    cross join lateral (
+      select * from ipam.answer_for('released', r.vrf, null, r.request_id, r.slot, r, ipam.tombstone(r), true)
+    ) x;
 end
 $function$;

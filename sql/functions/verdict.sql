@@ -23,7 +23,7 @@ begin
   with request as materialized (
     select
       ipam.key_expired(verdict.request_id, verdict.at) as expired,
-      (select o.state from ipam.operation o where o.operation_id = verdict.request_id and not o.pending) as ended
+      (select o.state from ipam.operation o where o.operation_id = verdict.request_id and o.state <> 'pending') as ended
   ),
 
   asked as materialized (

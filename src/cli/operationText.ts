@@ -1,5 +1,5 @@
 /** Operations as people read them. Pure. */
-import type { Operation } from "../domain/operation.ts"
+import type { Operation, OperationOutcome, OperationState } from "../domain/operation.ts"
 import { details, table } from "./output.ts"
 
 const targetsText = ({ vrf, targets }: Operation): string =>
@@ -26,8 +26,29 @@ export const operationText = (one: Operation): string =>
     ["begun", one.begunAt],
     ["unwinding", one.unwindingAt],
     ["finished", one.finishedAt],
+    ["expires", one.finishedAt === null ? one.expiresAt : null],
+    ["cancelled", one.cancelledAt],
+    ["resumed", one.resumedAt],
     ["pruned", one.prunedAt],
   ])
+
+/** What a cancel or a resume did, or why it did nothing, and the operation after it. */
+export const verbText = (one: Operation): string => `${verbWords(one)}\n${operationText(one)}`
+
+const verbWords = ({ outcome, state }: Operation): string =>
+  verbs[outcome]?.[state] ?? `It has ended (${state}); nothing was changed.`
+
+const resumed = "Told to go on where it stopped."
+const notStuck = "It was not marked as stuck; told to go on all the same."
+const verbs: { readonly [Outcome in OperationOutcome]?: { readonly [State in OperationState]?: string } } = {
+  cancelled: {
+    unwinding: "Cancelled: it unwinds from its next step on.",
+    unwound: "Cancelled before it was begun: it will not run.",
+  },
+  replayed: { unwinding: "It unwinds already; nothing was changed." },
+  resumed: { pending: resumed, unwinding: resumed },
+  not_stuck: { pending: notStuck, unwinding: notStuck },
+}
 
 /** Several, a line each. */
 export const operationTable = (all: ReadonlyArray<Operation>): string =>

@@ -6,7 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import type { Operation } from "../domain/operation.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
-import { operationTable, operationText } from "./operationText.ts"
+import { operationTable, operationText, verbText } from "./operationText.ts"
 import { during, print } from "./output.ts"
 import { connectOptions, invalid, readOwner, withServices } from "./services.ts"
 
@@ -123,15 +123,15 @@ const pages = Effect.fnUntraced(function* <E, R>(
 
 const cancel = Command.make(
   "cancel",
-  { operation },
-  Effect.fnUntraced(function* ({ operation: operationId }) {
+  { operation, vrf: flags.vrf.pipe(Flag.withDescription("The home of one that was not begun yet; default: default")) },
+  Effect.fnUntraced(function* ({ operation: operationId, vrf }) {
     const options = yield* connectOptions
     const { cancelFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    yield* print(yield* cancelFlow(options, yield* knownOperation(operationId)), operationText)
+    yield* print(yield* cancelFlow(options, operationId, vrf), verbText)
   }),
 ).pipe(
   Command.withDescription(
-    "Cancel a flow: it unwinds from its next step on, unless it ends before that; one that has ended stays as it is",
+    "Cancel a flow, and say what that did: it unwinds from its next step on; one that was not begun yet never will be; one that has ended stays as it is",
   ),
   Command.withShortDescription("Cancel a flow: it unwinds"),
 )
@@ -142,10 +142,12 @@ const resume = Command.make(
   Effect.fnUntraced(function* ({ operation: operationId }) {
     const options = yield* connectOptions
     const { resumeFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    yield* print(yield* resumeFlow(options, yield* knownOperation(operationId)), operationText)
+    yield* print(yield* resumeFlow(options, operationId), verbText)
   }),
 ).pipe(
-  Command.withDescription("Let a flow that stopped as stuck do again what stopped it, after its cause was mended"),
+  Command.withDescription(
+    "Let a flow that stopped as stuck do again what stopped it, after its cause was repaired, and say what that did",
+  ),
   Command.withShortDescription("Let a stuck flow go on"),
 )
 

@@ -41,6 +41,8 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   AllocationExpired: late,
   KeyExpired: late,
   OperationEnded: late,
+  AllocationsLost: facts("stop: unwind", "unwind", 409, 5),
+  TargetBusy: facts("fix it, or later", "unwind", 409, 5),
   AddressTaken: conflict,
   AddressCooling: conflict,
   AddressReserved: conflict,

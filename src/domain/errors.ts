@@ -9,14 +9,14 @@ import * as Schema from "effect/Schema"
 import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 import { Contended, DatabaseUnavailable, Drifted, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
 import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
-import { OwnersUnreadable, TooManyOrphans } from "./operationErrors.ts"
+import { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
 import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 import { quoted, sentence, where } from "./errorText.ts"
 
 export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 export { Contended, DatabaseUnavailable, Drifted, Finding, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
 export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
-export { OwnersUnreadable, TooManyOrphans } from "./operationErrors.ts"
+export { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
 export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 
 const text = Schema.String
@@ -28,7 +28,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
   message: text,
 }) {}
 
-/** What the call names is not there: an allocation that was never made, a range that the pool does not have, an operation that was never begun. `what` says which. */
+/** What the call names is not there: an allocation that was never made, a range that the pool does not have, an operation that was never begun. `what` says which; `vrfs` are those that have it, where it was looked for in another. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   what: text,
   vrf: maybeText,
@@ -36,9 +36,12 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   range: maybeText,
   requestId: maybeText,
   slot: maybeText,
+  vrfs: Schema.optional(Schema.Array(text)),
 }) {
   override get message(): string {
-    return `There is no such ${this.what}${where(this)}`
+    const vrfs = this.vrfs ?? []
+    const elsewhere = vrfs.length === 0 ? "" : `; there is one in VRF ${vrfs.map((vrf) => quoted(vrf)).join(", ")}`
+    return `There is no such ${this.what}${where(this)}${elsewhere}`
   }
 }
 
@@ -67,6 +70,8 @@ export const IpamError = Schema.Union([
   AllocationExpired,
   KeyExpired,
   OperationEnded,
+  AllocationsLost,
+  TargetBusy,
   AddressTaken,
   AddressCooling,
   AddressReserved,

@@ -15,12 +15,30 @@ export type Target = typeof Target.Type
 export const OperationState = Schema.Literals(["pending", "unwinding", "unwound", "succeeded"])
 export type OperationState = typeof OperationState.Type
 
+/** How the call went that answered an operation; `found` where it was only read. */
+export const OperationOutcome = Schema.Literals([
+  "begun",
+  "replayed",
+  "unwinding",
+  "finished",
+  "cancelled",
+  "resumed",
+  "not_stuck",
+  "stuck",
+  "cleared",
+  "operation_ended",
+  "found",
+])
+export type OperationOutcome = typeof OperationOutcome.Type
+
 /**
  * One execution of a saga. `operationId` is the request id of every key that it allocates; `sequence` the order of beginnings.
  * `result` came with `succeeded` and `error` with `unwound`, in one write. `stuck`: which step cannot go on, since when, and its
- * last error; it still is pending. `prunedAt`: since then only that it ended is known.
+ * last error; it still is pending. `expiresAt`: when reclaim unwinds it unless a call under it comes first. `cancelledAt`: when a
+ * cancel decided that it unwinds; `resumedAt`: when it was last told to go on. `prunedAt`: since then only that it ended is known.
  */
 export const Operation = Schema.Struct({
+  outcome: OperationOutcome,
   operationId: Schema.String,
   vrf: Schema.String,
   kind: Schema.String,
@@ -35,6 +53,9 @@ export const Operation = Schema.Struct({
   begunAt: Time,
   unwindingAt: Schema.NullOr(Time),
   finishedAt: Schema.NullOr(Time),
+  expiresAt: Schema.NullOr(Time),
+  cancelledAt: Schema.NullOr(Time),
+  resumedAt: Schema.NullOr(Time),
   prunedAt: Schema.NullOr(Time),
 })
 export type Operation = typeof Operation.Type

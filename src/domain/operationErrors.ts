@@ -1,8 +1,53 @@
-/** Why a reconciler released nothing. Pure; part of `errors.ts`. */
+/** Why an operation cannot begin or succeed, and why a reconciler released nothing. Pure; part of `errors.ts`. */
 import * as Schema from "effect/Schema"
-import { quoted, redacted } from "./errorText.ts"
+import { quoted, redacted, where } from "./errorText.ts"
 
 const text = Schema.String
+
+/** An address that an operation took and that it does not hold any more, through no doing of its own. */
+const Lost = Schema.Struct({
+  vrf: text,
+  slot: text,
+  address: Schema.NullOr(text),
+  reason: text,
+  releasedAt: text,
+  /** Who released it, where that was a person or a reconciler. */
+  releasedBy: Schema.optional(text),
+})
+
+/**
+ * The operation cannot succeed: of its addresses `count` expired, were orphaned, or were released by a person. Nothing was
+ * written; it still is pending and can only unwind. `lost` are the first 20.
+ */
+export class AllocationsLost extends Schema.TaggedError<AllocationsLost>()("AllocationsLost", {
+  vrf: text,
+  requestId: text,
+  count: Schema.Int,
+  lost: Schema.Array(Lost),
+}) {
+  override get message(): string {
+    const lost = this.lost.map((one) => `${one.address} of slot ${quoted(one.slot)} (${one.reason})`).join(", ")
+    const more = this.count > this.lost.length ? ` and ${this.count - this.lost.length} more` : ""
+    return `The operation has lost ${lost}${more}${where(this)}; it cannot succeed any more, so unwind it`
+  }
+}
+
+/**
+ * The operation asked to be the only one on its targets, and `count` others are pending there; `pending` are the first 20.
+ * Nothing was written.
+ */
+export class TargetBusy extends Schema.TaggedError<TargetBusy>()("TargetBusy", {
+  vrf: text,
+  requestId: text,
+  count: Schema.Int,
+  pending: Schema.Array(Schema.Struct({ operationId: text, vrf: text, kind: text, state: text })),
+}) {
+  override get message(): string {
+    const pending = this.pending.map((one) => `${one.kind} ${one.operationId} (${one.state})`).join(", ")
+    const more = this.count > this.pending.length ? ` and ${this.count - this.pending.length} more` : ""
+    return `Other operations are pending on its targets: ${pending}${more}${where(this)}; begin it when they have ended`
+  }
+}
 
 /** The source of owners failed, took too long, or did not answer for every owner that it was asked about. Nothing more was released. */
 export class OwnersUnreadable extends Schema.TaggedError<OwnersUnreadable>()("OwnersUnreadable", { reason: text }) {

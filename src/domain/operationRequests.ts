@@ -1,7 +1,7 @@
 /** What the calls on operations take, with every bound that can be checked before the database is asked. Pure. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { MAX_SECONDS, Name, RequestId, Vrf } from "./identity.ts"
+import { MAX_SECONDS, Name, RequestId, TtlSeconds, Vrf } from "./identity.ts"
 import { OperationState } from "./operation.ts"
 import { Flag, Rows } from "./requests.ts"
 
@@ -38,16 +38,20 @@ const Payload = Json.check(
   ),
 )
 
-const ofOperation = {
+const byId = {
   /** A UUID, not the nil one, chosen before the first try; the request id of every key of the operation. */
   operationId: RequestId,
+} as const
+
+const ofOperation = {
+  ...byId,
+  /** The home of the operation; `default` when left out. */
+  vrf: Vrf,
 } as const
 
 /** A beginning. */
 export const BeginRequest = Schema.Struct({
   ...ofOperation,
-  /** The home of the operation; `default` when left out. */
-  vrf: Vrf,
   /** What it does, e.g. `InstanceCreate`: 1 to 200 characters. */
   kind: Name,
   /** What it was asked for; `null` when left out. Stored: nothing secret. */
@@ -56,6 +60,17 @@ export const BeginRequest = Schema.Struct({
   targets,
   /** What a workflow engine calls it: 1 to 200 characters. */
   executionId: Schema.optional(Name),
+  /**
+   * Begins only while no other operation is pending on any of the targets, else `TargetBusy`; `false` when left out. Later ones
+   * that do not ask for it may still join.
+   */
+  exclusive: Flag,
+  /**
+   * For an engine that may die: how many seconds after the last call under it the operation is unwound by reclaim, and all
+   * that it holds released; more than 0, at most 3155760000. Allocate, confirm, extend and the calls on the operation begin that
+   * time anew. Left out, it may take as long as it likes.
+   */
+  expiresInSeconds: Schema.optional(TtlSeconds),
 })
 
 /** An end: `succeeded` with a result, or `unwound` with the error that led there. */
@@ -68,8 +83,20 @@ export const FinishRequest = Schema.Struct({
   error: Json,
 })
 
-/** One operation. */
+/** One operation, in its home. */
 export const OperationRequest = Schema.Struct(ofOperation)
+
+/** One operation, wherever it is at home. */
+export const OperationIdRequest = Schema.Struct(byId)
+
+/** One operation that shall unwind, begun or not. */
+export const CancelRequest = Schema.Struct({
+  ...ofOperation,
+  /** What it would have done, for the ledger, where it was never begun. */
+  kind: Schema.optional(Name),
+  /** Why it unwound, where it was never begun; `null` when left out. Stored: nothing secret. */
+  error: Json,
+})
 
 /** Which step of an operation cannot go on, and its last error. */
 export const StuckRequest = Schema.Struct({ ...ofOperation, step: Name, error: Schema.String })
@@ -79,6 +106,13 @@ export const TargetRequest = Schema.Struct({
   /** Left out: the target of that kind and id in any VRF. */
   vrf: Schema.optional(Name),
   ...ofObject,
+})
+
+/** A target whose pending operations are asked for. */
+export const PendingRequest = Schema.Struct({
+  ...TargetRequest.fields,
+  /** One that does not count: inside a saga its own, which is pending all the time. */
+  exceptOperationId: Schema.optional(RequestId),
 })
 
 /** An object by kind and id alone. */

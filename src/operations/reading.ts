@@ -8,15 +8,17 @@ import { decodeInput } from "../domain/input.ts"
 import {
   HistoryRequest,
   IdentityRequest,
-  OperationRequest,
+  OperationIdRequest,
   OperationsRequest,
+  PendingRequest,
   TargetRequest,
 } from "../domain/operationRequests.ts"
 import * as statements from "./statements.ts"
 
 const decode = {
-  operation: decodeInput(OperationRequest),
+  operation: decodeInput(OperationIdRequest),
   target: decodeInput(TargetRequest),
+  pending: decodeInput(PendingRequest),
   identity: decodeInput(IdentityRequest),
   history: decodeInput(HistoryRequest),
   list: decodeInput(OperationsRequest),
@@ -25,7 +27,7 @@ const decode = {
 export const makeReading = (query: (typeof Database.Service)["query"]) => {
   const get = method(
     "Operations.get",
-    Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
+    Effect.fnUntraced(function* (input: typeof OperationIdRequest.Encoded) {
       const { operationId } = yield* decode.operation(input)
       const [row] = yield* query(statements.get, [operationId], { call: "get_operation", requestId: operationId })
       return row === undefined ? null : statements.toOperation(row)
@@ -34,9 +36,10 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
 
   const hasPending = method(
     "Operations.hasPending",
-    Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
-      const { vrf, kind, id } = yield* decode.target(input)
-      const asked = query(statements.hasPending, [vrf ?? null, kind, id], { call: "has_pending_operation", vrf })
+    Effect.fnUntraced(function* (input: typeof PendingRequest.Encoded) {
+      const { vrf, kind, id, exceptOperationId } = yield* decode.pending(input)
+      const parameters = [vrf ?? null, kind, id, exceptOperationId ?? null]
+      const asked = query(statements.hasPending, parameters, { call: "has_pending_operation", vrf })
       return yield* Effect.map(asked, (rows) => onlyRow(rows)["pending"] !== false).pipe(
         Effect.catchCause((cause) =>
           Effect.as(Effect.logWarning("Taken for pending, since it cannot be read", cause), true),
@@ -47,9 +50,10 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
 
   const pending = method(
     "Operations.pending",
-    Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
-      const { vrf, kind, id } = yield* decode.target(input)
-      const rows = yield* query(statements.pending, [vrf ?? null, kind, id], { call: "pending_operations", vrf })
+    Effect.fnUntraced(function* (input: typeof PendingRequest.Encoded) {
+      const { vrf, kind, id, exceptOperationId } = yield* decode.pending(input)
+      const parameters = [vrf ?? null, kind, id, exceptOperationId ?? null]
+      const rows = yield* query(statements.pending, parameters, { call: "pending_operations", vrf })
       return rows.map(statements.toOperation)
     }),
   )

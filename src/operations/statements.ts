@@ -9,15 +9,19 @@ const call = (text: string): Statement => ({ text: `select * from ipam.${text}`,
 const value = (text: string): Statement => ({ text: `select ipam.${text}`, repeatable: true })
 
 export const begin = call(
-  "begin_operation($1, $2, $3, $4::text::jsonb, $5::text[], $6::text[], $7::text[], execution_id => $8)",
+  "begin_operation($1, $2, $3, $4::text::jsonb, $5::text[], $6::text[], $7::text[], $8, $9, $10::double precision)",
 )
-export const unwind = call("unwind_operation($1)")
-export const finish = call("finish_operation($1, $2, $3::text::jsonb, $4::text::jsonb)")
-export const markStuck = call("mark_stuck($1, $2, $3)")
-export const clearStuck = call("clear_stuck($1)")
+export const unwind = call("unwind_operation($1, vrf => $2)")
+export const finish = call(
+  "finish_operation($1, vrf => $2, state => $3, result => $4::text::jsonb, error => $5::text::jsonb)",
+)
+export const cancel = call("cancel_operation($1, vrf => $2, kind => $3, error => $4::text::jsonb)")
+export const resume = call("resume_operation($1, vrf => $2)")
+export const markStuck = call("mark_stuck($1, vrf => $2, step => $3, error => $4)")
+export const clearStuck = call("clear_stuck($1, vrf => $2)")
 export const get = call("get_operation($1)")
-export const hasPending = value("has_pending_operation($1, $2, $3) as pending")
-export const pending = call("pending_operations($1, $2, $3)")
+export const hasPending = value("has_pending_operation($1, $2, $3, $4::uuid) as pending")
+export const pending = call("pending_operations($1, $2, $3, $4::uuid)")
 export const latest = call("latest_operation($1, $2, $3)")
 export const history = call("list_operations($1, $2, $3, $4::bigint, $5::int)")
 export const byState = call("list_operations_by_state($1, $2::bigint, $3::int)")
@@ -37,6 +41,7 @@ const read = reader("an operation", OperationSchema)
 /** An operation from its row. */
 export const toOperation = (row: Row): Operation =>
   read({
+    outcome: row["outcome"],
     operationId: row["operation_id"],
     vrf: row["vrf"],
     kind: row["kind"],
@@ -54,5 +59,8 @@ export const toOperation = (row: Row): Operation =>
     begunAt: row["begun_at"],
     unwindingAt: row["unwinding_at"],
     finishedAt: row["finished_at"],
+    expiresAt: row["expires_at"],
+    cancelledAt: row["cancelled_at"],
+    resumedAt: row["resumed_at"],
     prunedAt: row["pruned_at"],
   })

@@ -30,6 +30,9 @@ export class FlowCancelled extends Schema.TaggedError<FlowCancelled>()("FlowCanc
   }
 }
 
+/** What the ledger keeps as the error of a flow that was cancelled. */
+export const encodeCancelled = Schema.encodeSync(FlowCancelled)
+
 export interface SagaOptions<
   Payload extends Schema.Struct.Fields,
   Success extends PlainSchema,
@@ -82,8 +85,12 @@ export const make = <
     yield* checkBeginning(beginning)
     return { executionId, beginning }
   })
-  const executionOf = (stored: unknown) =>
-    Effect.flatMap(operation.readPayload(stored), (given) => workflow.executionId(given as never))
+  /** The execution of a payload as the ledger keeps it. */
+  const executionOf = Effect.fnUntraced(function* (stored: unknown) {
+    const given = yield* operation.readPayload(stored)
+    const executionId = yield* workflow.executionId(given as never)
+    return { executionId, beginning: yield* beginningOf(given, executionId) }
+  })
 
   return {
     name,
@@ -120,11 +127,30 @@ export const make = <
         }
         return yield* exit
       }),
-    /** Cancels the flow of a payload as the ledger keeps it: it unwinds from its next step on, unless it ends before that. */
-    cancel: (stored: unknown) => Effect.flatMap(executionOf(stored), (executionId) => workflow.interrupt(executionId)),
-    /** The same for a flow that stopped as stuck: it does again what stopped it. */
+    /**
+     * Cancels the flow of a payload as the ledger keeps it, whether a worker has it or not, and answers what that did, as
+     * `Operations.cancel`: it unwinds from its next step on; one that was never started never will be.
+     */
+    cancel: (stored: unknown) =>
+      Effect.gen(function* () {
+        const { executionId, beginning } = yield* executionOf(stored)
+        const { operationId, vrf } = beginning
+        const cancelled = new FlowCancelled({ operationId })
+        const answer = yield* Operations.use((operations) =>
+          operations.cancel({ operationId, vrf, kind: name, error: encodeCancelled(cancelled) }),
+        )
+        if (answer.outcome !== "operation_ended") yield* workflow.interrupt(executionId)
+        return answer
+      }),
+    /** The same for a flow that stopped as stuck: it does again what stopped it. Answers as `Operations.resume`. */
     resume: (stored: unknown) =>
-      Effect.flatMap(executionOf(stored), (executionId) => resumeExecution(workflow, executionId)),
+      Effect.gen(function* () {
+        const { executionId, beginning } = yield* executionOf(stored)
+        const { operationId, vrf } = beginning
+        const answer = yield* Operations.use((operations) => operations.resume({ operationId, vrf }))
+        if (answer.outcome !== "operation_ended") yield* resumeExecution(workflow, executionId)
+        return answer
+      }),
     /** Starts the flow and does not wait. */
     start: (given: Schema.Struct.Type<Payload>) =>
       Effect.gen(function* () {

@@ -1,10 +1,9 @@
 /**
- * The steps of a flow that needs addresses: `allocateStep` takes them, and gives them back when the flow fails;
- * `confirmStep`, the last step, makes them stay.
+ * The steps of a flow that needs addresses: `allocateStep` takes them, and gives them back when the flow fails. The end of a
+ * `Saga` makes them stay; in a workflow of Effect without a ledger `confirmStep`, the last step, does.
  *
  * ```ts
  * const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "web" }] })
- * yield* confirmStep()
  * ```
  */
 import * as Effect from "effect/Effect"
@@ -23,8 +22,8 @@ export interface AllocateStepOptions extends Omit<typeof AllocateManyRequest.Enc
   /** 1 to 256 slots, each named once; in the database they are `step/slot`. The families may differ. */
   readonly slots: (typeof AllocateManyRequest.Encoded)["slots"]
   /**
-   * How long the addresses are held should the flow be lost without a trace, in seconds; default a day. A flow that takes
-   * longer fails at its confirmation.
+   * How long the addresses are held should a workflow without a ledger be lost without a trace, in seconds; default a day. One
+   * that takes longer fails at its confirmation. Those of a `Saga` are held until it ends.
    */
   readonly ttlSeconds?: number | undefined
 }
@@ -58,12 +57,14 @@ export const allocateStep = (name: string, options: AllocateStepOptions) =>
   })
 
 /**
- * Confirms everything that the flow allocated so far by `allocateStep`. The last step: what was reclaimed or released meanwhile
- * fails it, as `Allocator.confirmMany` does, and then the flow unwinds and does not report success.
+ * Confirms everything that a workflow without a ledger allocated so far by `allocateStep`. The last step: what was reclaimed or
+ * released meanwhile fails it, as `Allocator.confirmMany` does, and then the workflow unwinds and does not report success. In a
+ * `Saga` it does nothing: its end confirms.
  */
 export const confirmStep = (name = "confirm") =>
   Effect.gen(function* () {
-    const { operationId: requestId, taken } = yield* currentRun
+    const { operationId: requestId, inLedger, taken } = yield* currentRun
+    if (inLedger) return
     const vrfs = [...new Set(taken.map(({ vrf }) => vrf))]
     yield* step(name, {
       do: Effect.gen(function* () {

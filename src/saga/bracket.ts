@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Activity from "effect/workflow/Activity"
 import { WorkflowInstance } from "effect/workflow/WorkflowEngine"
 import { factsOf, isRepeatable } from "../domain/errorFacts.ts"
-import { IpamError, OperationEnded } from "../domain/errors.ts"
+import { AllocationsLost, IpamError, OperationEnded } from "../domain/errors.ts"
 import { OperationState, type Operation } from "../domain/operation.ts"
 import type { Beginning, PlainSchema } from "../operations/defineOperation.ts"
 import { Operations } from "../operations/Operations.ts"
@@ -34,8 +34,8 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
   Effect.gen(function* () {
     const operations = yield* Operations
     const instance = yield* WorkflowInstance
-    const { operationId } = flow.beginning
-    const operation = { operationId }
+    const { operationId, vrf } = flow.beginning
+    const operation = { operationId, vrf }
     const errorJson = Schema.toCodecJson(flow.error)
     /** The operation has ended before this run, or could not begin. */
     let nothingToUndo = false
@@ -46,11 +46,12 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
         name: "saga/unwind",
         success: Decision,
         execute: Effect.gen(function* () {
-          const failure = yield* failureOf(errorJson, exit)
           // Begun here where the flow was cancelled before it had begun: else a beginning that comes late would stay pending.
-          const state = yield* insist(
-            Effect.andThen(operations.begin(flow.beginning), stateOf(operations.unwind(operation))),
+          const { state, cancelledAt } = yield* insist(
+            Effect.andThen(operations.begin(flow.beginning), operations.unwind(operation)),
           )
+          // A cancel is in the ledger before the engine hears of it: what the ledger refused since is no error of the flow's own.
+          const failure = cancelledAt !== null && isRefusal(exit) ? null : yield* failureOf(errorJson, exit)
           return { unwinds: state !== "succeeded", failure }
         }),
       })
@@ -61,7 +62,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       reports: {
         stuck: (step, error) =>
           Effect.logError(`Operation ${operationId} is stuck in ${step}: ${error}`).pipe(
-            Effect.andThen(Effect.ignore(operations.markStuck({ operationId, step, error }))),
+            Effect.andThen(Effect.ignore(operations.markStuck({ ...operation, step, error }))),
           ),
         unstuck: Effect.asVoid(insist(stateOf(operations.clearStuck(operation)))),
       },
@@ -79,7 +80,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
                     const error =
                       failure ?? (yield* Effect.orDie(Schema.encodeUnknownEffect(errorJson)(flow.cancelled)))
                     yield* insist(
-                      stateOf(operations.finish({ operationId, state: "unwound", error: error as Schema.Json })),
+                      stateOf(operations.finish({ ...operation, state: "unwound", error: error as Schema.Json })),
                     )
                   }),
                 })
@@ -111,8 +112,9 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
         status: begun,
       })
     }
+    run.refusing = begun === "unwinding"
     if (!fresh) {
-      const known = yield* insist(operations.get(operation))
+      const known = yield* insist(operations.get({ operationId }))
       run.refusing = known?.state === "unwinding" || known?.state === "unwound"
       if (known !== null && known.stuck !== null && !isEnded(known.state)) yield* run.reports.unstuck
     }
@@ -125,7 +127,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       )
     const exit = yield* Effect.exit(body)
     if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
-    if (run.refusing) return yield* unwind(exit)
+    if (run.refusing || isRefusal(exit)) return yield* unwind(exit)
     if (Exit.isFailure(exit)) {
       if (!Cause.hasDies(exit.cause)) return yield* exit
       yield* run.reports.stuck("the body", inWords(exit.cause))
@@ -134,9 +136,12 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     const ended = yield* Activity.make({
       name: "saga/succeeded",
       success: OperationState,
+      error: AllocationsLost,
       execute: Effect.gen(function* () {
         const result = yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(flow.success))(exit.value))
-        return yield* insist(stateOf(operations.finish({ operationId, state: "succeeded", result })))
+        const finished = stateOf(operations.finish({ ...operation, state: "succeeded", result }))
+        const answer = yield* insist(Effect.catchTag(finished, "AllocationsLost", Effect.succeed))
+        return yield* answer instanceof AllocationsLost ? Effect.fail(answer) : Effect.succeed(answer)
       }),
     })
     return ended === "succeeded" ? exit.value : yield* unwind(exit)
@@ -161,6 +166,10 @@ const insist = <A, E, R>(call: Effect.Effect<A, E, R>) =>
   Effect.catchCause(whileRepeatable(call), (cause) =>
     Cause.hasInterruptsOnly(cause) ? Effect.interrupt : suspendUntilResumed(cause),
   )
+
+/** Whether a flow failed since the ledger allocates nothing more under its operation. */
+const isRefusal = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Option.exists(Cause.findErrorOption(exit.cause), (error) => error instanceof OperationEnded)
 
 const failureOf = Effect.fnUntraced(function* (codec: PlainSchema, exit: Exit.Exit<unknown, unknown>) {
   if (Exit.isSuccess(exit)) return null

@@ -24,6 +24,8 @@ export interface Reports {
 
 export interface Run {
   readonly operationId: string
+  /** The ledger ends the operation together with its addresses. */
+  readonly inLedger: boolean
   readonly reports: Reports
   /**
    * Decides, once and for good, that the flow unwinds; false when it had succeeded before, so that nothing may be undone.
@@ -50,12 +52,13 @@ const nobody: Reports = {
 /** Makes the run of the body that asks, with what a flow with a ledger knows better. */
 export const openRun = (
   instance: WorkflowInstance["Service"],
-  options: Partial<Pick<Run, "reports" | "decideToUnwind">> = {},
+  ledger?: Pick<Run, "reports" | "decideToUnwind">,
 ): Run => {
   const run: Run = {
     operationId: operationIdOf(instance.executionId),
-    reports: options.reports ?? nobody,
-    decideToUnwind: options.decideToUnwind ?? (() => Effect.succeed(true)),
+    inLedger: ledger !== undefined,
+    reports: ledger?.reports ?? nobody,
+    decideToUnwind: ledger?.decideToUnwind ?? (() => Effect.succeed(true)),
     refusing: false,
     names: new Set(),
     taken: [],

@@ -106,7 +106,9 @@ test("what an operation holds that has unwound is found", async () => {
   const begin =
     "select ipam.begin_operation($1::text::uuid, 'default', 'Create', null, array['default'], array['machine'], array[$1])"
   await session.rows(begin, [held])
-  await session.rows("select ipam.finish_operation($1, 'unwound')", [held])
+  const unwound =
+    "update ipam.operation set state = 'unwound', error = 'null', unwinding_at = now(), finished_at = now()"
+  await session.rows(`${unwound} where operation_id = $1`, [held])
   expect(await owner.rows("select check_name, pool, detail from ipam.doctor()")).toEqual([
     { check_name: "held by what unwound", pool, detail: `${address(0)}, slot default of operation ${held}` },
   ])

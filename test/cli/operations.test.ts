@@ -77,10 +77,24 @@ describe("an operation", () => {
   })
 
   test("that nobody knows is not found, and an id that is none is refused", async () => {
-    const verbs = ["status", "cancel", "resume"]
-    const asked = (id: string) => Promise.all(verbs.map((verb) => refusal("saga", verb, id)))
-    expect(await asked(crypto.randomUUID())).toMatchObject(verbs.map(() => ({ code: 3, error: "NotFound" })))
-    expect(await asked("i-1")).toMatchObject(verbs.map(() => ({ code: 2, field: "operationId" })))
+    const asked = (id: string, verbs: ReadonlyArray<string>) =>
+      Promise.all(verbs.map((verb) => refusal("saga", verb, id)))
+    const unknown = await asked(crypto.randomUUID(), ["status", "resume"])
+    expect(unknown).toMatchObject([1, 2].map(() => ({ code: 3, error: "NotFound" })))
+    const none = await asked("i-1", ["status", "resume", "cancel"])
+    expect(none).toMatchObject([1, 2, 3].map(() => ({ code: 2, field: "operationId" })))
+  })
+
+  test("that was not begun yet is cancelled all the same, in the VRF named, and so is one twice", async () => {
+    const operationId = crypto.randomUUID()
+    const cancel = ["saga", "cancel", operationId, "--vrf", "red"] as const
+    const error = { _tag: "FlowCancelled", operationId }
+    expect(await answer(...cancel)).toMatchObject({ outcome: "cancelled", vrf: "red", state: "unwound", error })
+    expect((await cli(...cancel)).out).toMatch(/^It has ended \(unwound\); nothing was changed\.\noperation /)
+    expect((await cli("saga", "resume", operationId)).out).toMatch(/^It has ended \(unwound\); nothing was changed\.\n/)
+    expect((await cli("saga", "cancel", crypto.randomUUID())).out).toMatch(
+      /^Cancelled before it was begun: it will not run\.\n/,
+    )
   })
 
   test("is cancelled while a step waits for the switch, and unwinds once that step has ended", async () => {
@@ -94,9 +108,14 @@ describe("an operation", () => {
     const operationId = await detached(create("delayed"))
     await asked
     expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending", result: null })
-    expect(await answer("saga", "cancel", operationId)).toMatchObject({ operationId, kind: "InstanceCreate" })
+    expect(await answer("saga", "cancel", operationId)).toMatchObject({
+      operationId,
+      kind: "InstanceCreate",
+      outcome: "cancelled",
+      state: "unwinding",
+    })
     const waiting = await answer("saga", "status", operationId)
-    expect(waiting).toMatchObject({ state: "pending" })
+    expect(waiting).toMatchObject({ state: "unwinding", finishedAt: null, cancelledAt: expect.any(String) })
     await here().session.until(
       "select from ipam_engine.engine_messages where entity_id = $1 and tag = 'deferred' and last_read is not null",
       [(waiting as { readonly executionId: string }).executionId],
@@ -105,7 +124,7 @@ describe("an operation", () => {
     await reached(operationId, "state = 'unwound'")
     const end = { state: "unwound", error: { _tag: "FlowCancelled", operationId }, unwindingAt: expect.any(String) }
     expect(await answer("saga", "status", operationId)).toMatchObject(end)
-    expect(await answer("saga", "cancel", operationId)).toMatchObject(end)
+    expect(await answer("saga", "cancel", operationId)).toMatchObject({ ...end, outcome: "operation_ended" })
     expect(await ended(...start, create("delayed"))).toMatchObject({ code: 5, ...end })
     expect(await answer("list", "--owner", "instance/delayed")).toEqual([])
   })
@@ -122,7 +141,7 @@ describe("an operation", () => {
     const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
     expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
     expect((await cli("saga", "status", operationId)).out).toMatch(/\nstate +pending, stuck in record\n/)
-    await answer("saga", "resume", operationId)
+    expect((await cli("saga", "resume", operationId)).out).toMatch(/^Told to go on where it stopped\.\noperation /)
     await reached(operationId, "state = 'succeeded'")
     expect(await answer("saga", "status", operationId)).toMatchObject({ state: "succeeded", stuck: null })
   })

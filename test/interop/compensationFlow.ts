@@ -2,7 +2,7 @@
  * An example: a flow with a stack of compensations, as one writes it for Temporal or Restate.
  *
  * Whatever undoes a step is put on the stack before the step is tried, and goes by its key: it holds when the step was done, when it
- * was not, and when it comes late. Every activity may run more than once.
+ * was not, and when it comes late. Every activity may run more than once. Addresses need no undo: they end with the operation.
  */
 import { setTimeout } from "node:timers/promises"
 import { Contended, DatabaseUnavailable, type Ipam } from "../../src/promise.ts"
@@ -24,43 +24,33 @@ export const createInstance = async (
   machines: Machines,
   { operationId, instance }: { readonly operationId: string; readonly instance: string },
 ): Promise<ReadonlyArray<string>> => {
-  const operation = { operationId }
   const requestId = operationId
   const targets = [{ kind: "instance", id: instance }]
   const begin = () => ipam.beginOperation({ operationId, kind: "Create", payload: { instance }, targets })
   const nics = ["v4", "v6"].map((pool) => ({ slot: `nic/${pool}`, pool }))
-  const external = { slot: "external", pool: "external" }
-  const slots = [...nics, external].map(({ slot }) => slot)
-  const takes = { requestId, ttlSeconds: 86_400 }
   const undos: Array<readonly [name: string, undo: () => Promise<unknown>]> = []
-  const addresses: Array<string> = []
+  let addresses: ReadonlyArray<string> = []
   try {
-    await run("begin", begin)
-    undos.push(["release nics", () => ipam.releaseMany({ requestId, slots: nics.map(({ slot }) => slot) })])
-    const taken = await run("nics", () => ipam.allocateMany({ ...takes, slots: nics }))
-    undos.push(["release external", () => ipam.release({ requestId, slot: external.slot })])
-    const outside = await run("external", () => ipam.allocate({ ...takes, ...external }))
-    addresses.push(...[...taken, outside].map(({ address }) => address))
+    const { state, result } = await run("begin", begin)
     undos.push(["remove", () => machines.remove(operationId)])
+    if (state === "succeeded") return result as ReadonlyArray<string>
+    // Only what is pending goes forward: an earlier run, or a cancel, has decided that this one unwinds.
+    if (state !== "pending") throw new OperationEnded({ vrf: "default", requestId, status: state })
+    const taken = await run("nics", () => ipam.allocateMany({ requestId, slots: nics }))
+    const outside = await run("external", () => ipam.allocate({ requestId, slot: "external", pool: "external" }))
+    addresses = [...taken, outside].map(({ address }) => address)
     await run("boot", () => machines.boot(operationId, addresses))
-    await run("confirm", () => ipam.confirmMany({ requestId, slots }))
-    await run("finish", () => ipam.finishOperation({ ...operation, state: "succeeded", result: addresses }))
+    await run("finish", () => ipam.finishOperation({ operationId, state: "succeeded", result: [...addresses] }))
     return addresses
   } catch (error) {
     // The ledger decides: where the end was written and only its answer lost, nothing may be undone. Begun here once more, since
     // a beginning that was given up and comes late would stay pending.
-    const decide = () => begin().then(() => ipam.unwindOperation(operation).then(({ state }) => state, endedAs))
-    if ((await always(run, "unwind", decide)) === "succeeded") return addresses
+    const decide = () => begin().then(() => ipam.unwindOperation({ operationId }))
+    if ((await always(run, "unwind", decide)).state === "succeeded") return addresses
     for (const [name, undo] of undos.toReversed()) await always(run, name, undo)
-    const end = { ...operation, state: "unwound", error: String(error) } as const
-    await always(run, "unwound", () => ipam.finishOperation(end))
+    await always(run, "unwound", () => ipam.finishOperation({ operationId, state: "unwound", error: String(error) }))
     throw error
   }
-}
-
-const endedAs = (error: unknown): string => {
-  if (error instanceof OperationEnded) return error.status ?? "unwound"
-  throw error
 }
 
 /** Only a beginning can be refused for good, and then none of this was ever this flow's. */

@@ -84,7 +84,7 @@ test("a flow whose machine does not boot has released everything, and its operat
   expect(await doctor()).toEqual([])
 })
 
-test("a flow that a pool refuses bars its keys, and no machine is booted", async () => {
+test("a flow that a pool refuses ends its operation, and no machine is booted", async () => {
   const { free } = await ipam.pool("v4")
   const others = Array.from({ length: Number(free) }, () => crypto.randomUUID())
   for (const requestId of others) await ipam.allocate({ pool: "v4", requestId })
@@ -95,7 +95,7 @@ test("a flow that a pool refuses bars its keys, and no machine is booted", async
   expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound" })
   expect(machines.asked).toEqual({ boot: 0, remove: 1 })
   await expect(ipam.allocate({ pool: "v4", requestId: operationId, slot: "nic/v4" })).rejects.toMatchObject({
-    _tag: "KeyReleased",
+    _tag: "OperationEnded",
   })
 })
 

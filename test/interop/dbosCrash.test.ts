@@ -26,9 +26,8 @@ const succeeding: Flow = {
   status: "SUCCESS",
   steps: [
     ["begin", "pending"],
-    ["allocate", "pending, provisional provisional"],
-    ["boot", "pending, provisional provisional, running"],
-    ["confirm", "pending, confirmed confirmed, running"],
+    ["allocate", "pending, confirmed confirmed"],
+    ["boot", "pending, confirmed confirmed, running"],
     ["finish", "succeeded, confirmed confirmed, running"],
   ],
 }
@@ -37,11 +36,10 @@ const failing: Flow = {
   status: "ERROR",
   steps: [
     ["begin", "pending"],
-    ["allocate", "pending, provisional provisional"],
-    ["boot", "pending, provisional provisional"],
-    ["unwind", "unwinding, provisional provisional"],
-    ["remove", "unwinding, provisional provisional, removed"],
-    ["release", "unwinding, released released, removed"],
+    ["allocate", "pending, confirmed confirmed"],
+    ["boot", "pending, confirmed confirmed"],
+    ["unwind", "unwinding, confirmed confirmed"],
+    ["remove", "unwinding, confirmed confirmed, removed"],
     ["unwound", "unwound, released released, removed"],
   ],
 }

@@ -34,11 +34,14 @@ test("under an operation that has ended nothing is allocated; a key that it hold
   expect((await ipam.list({ vrf: "default", requestId })).length).toBe(1)
 })
 
-test("under an operation that unwinds something still can be: what it takes is given back by key", async () => {
+test("nor under one that unwinds; what it holds replays, and can still be released", async () => {
   const { operationId: requestId } = await begun()
+  const held = await ipam.allocate({ pool: "web", requestId, slot: "a" })
   await ipam.unwindOperation({ operationId: requestId })
+  const late = ipam.allocate({ pool: "web", requestId, slot: "b" })
+  await expect(late).rejects.toMatchObject({ _tag: "OperationEnded", requestId, status: "unwinding" })
+  expect(await ipam.allocate({ pool: "web", requestId, slot: "a" })).toEqual({ ...held, outcome: "replayed" })
   await ipam.release({ requestId, slot: "a" })
   await expect(ipam.allocate({ pool: "web", requestId, slot: "a" })).rejects.toMatchObject({ _tag: "KeyReleased" })
-  await ipam.finishOperation({ operationId: requestId, state: "unwound" })
-  await expect(ipam.allocate({ pool: "web", requestId, slot: "b" })).rejects.toBeInstanceOf(OperationEnded)
+  expect(await ipam.list({ requestId })).toMatchObject([{ slot: "a", state: "released" }])
 })

@@ -44,7 +44,10 @@ describe("a beginning", () => {
     const request = { operationId, kind: "Create", payload: null, targets }
     const first = await ipam.beginOperation(request)
     expect(first).toMatchObject({ state: "pending", stuck: null, result: null, error: null, finishedAt: null })
-    expect(await ipam.beginOperation({ ...request, targets: targets.toReversed() })).toEqual(first)
+    expect(await ipam.beginOperation({ ...request, targets: targets.toReversed() })).toEqual({
+      ...first,
+      outcome: "replayed",
+    })
     expect(
       await owner.rows("select vrf, kind, id from ipam.operation_target where operation_id = $1 order by 1, 2, 3", [
         operationId,
@@ -115,11 +118,14 @@ describe("an end", () => {
     const { operationId } = await begun()
     const ended = await ipam.finishOperation({ operationId, state, ...given })
     expect(ended).toMatchObject({ state, ...found, finishedAt: expect.any(String) })
-    expect(await ipam.finishOperation({ operationId, state, result: "other", error: "other" })).toEqual(ended)
+    expect(await ipam.finishOperation({ operationId, state, result: "other", error: "other" })).toEqual({
+      ...ended,
+      outcome: "replayed",
+    })
     const other = state === "succeeded" ? "unwound" : "succeeded"
     await expect(ipam.finishOperation({ operationId, state: other })).rejects.toBeInstanceOf(OperationEnded)
-    await expect(ipam.unwindOperation({ operationId })).rejects.toBeInstanceOf(OperationEnded)
-    expect(await ipam.operation({ operationId })).toEqual(ended)
+    expect(await ipam.unwindOperation({ operationId })).toEqual({ ...ended, outcome: "operation_ended" })
+    expect(await ipam.operation({ operationId })).toEqual({ ...ended, outcome: "found" })
   })
 
   test("of one that unwinds is unwound, or none", async () => {

@@ -229,7 +229,7 @@ describe("nothing is released", () => {
     await ipam.beginOperation({ vrf, operationId, kind: "Move", payload: null, targets: [target] })
     await take("busy", how === "holds it" ? { requestId: operationId } : {})
     expect((await ipam.reconcile(only(), now())).orphans).toEqual([])
-    await ipam.finishOperation({ operationId, state: "succeeded" })
+    await ipam.finishOperation({ vrf, operationId, state: "succeeded" })
     expect((await ipam.reconcile(only(), now())).released.length).toBe(1)
   })
 

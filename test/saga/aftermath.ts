@@ -72,7 +72,6 @@ export const callAgain = async (
         devices.boot(requestId, instance, "ok"),
         instances.markRunning("default", instance, requestId),
       ),
-      confirm: allocator.confirmMany({ requestId, slots: namesOf([...slots.nic, ...slots.external]) }),
     }
     const backward: Calls = {
       boot: devices.remove(requestId),

@@ -122,7 +122,8 @@ export const startInProcess = async (
     },
     done: (executionId) => done.get(executionId) ?? [],
     cancel: async (payload) => {
-      await runtime.runPromise(InstanceCreate.cancel(payload))
+      const { outcome } = await runtime.runPromise(InstanceCreate.cancel(payload))
+      if (outcome === "operation_ended") return
       await untilCancelSeen(world, (await idsOf(payload)).executionId)
       // What was read is on its way to the flow.
       await pause(100)

@@ -21,7 +21,7 @@ const stored = {
   "half-way": {
     payload: creating("stored half-way"),
     activity: "nic/do",
-    left: ["external/do", "switch/do", "boot/do", "confirm/do", "saga/succeeded"],
+    left: ["external/do", "switch/do", "boot/do", "saga/succeeded"],
     answer: "succeeded",
     state: succeeded,
   },

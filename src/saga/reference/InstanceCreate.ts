@@ -1,12 +1,12 @@
 /**
- * Creating an instance, as a control plane does it: recorded first, then its addresses, the switch, the machine, and at the end
- * the addresses are confirmed. Whatever fails, everything is given back.
+ * Creating an instance, as a control plane does it: recorded first, then its addresses, the switch, the machine; its
+ * end confirms the addresses. Whatever fails, everything is given back.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { IpamError } from "../../domain/errors.ts"
 import { Vrf } from "../../domain/identity.ts"
-import { allocateStep, confirmStep } from "../addresses.ts"
+import { allocateStep } from "../addresses.ts"
 import { currentRun } from "../run.ts"
 import * as Saga from "../Saga.ts"
 import { step } from "../step.ts"
@@ -83,7 +83,6 @@ export const InstanceCreateLive = InstanceCreate.toLayer(
       error: Schema.Union([IpamError, DeviceRefused, DeviceUnavailable]),
       repeatFor: "5 seconds",
     })
-    yield* confirmStep()
     return { instance, addresses: ports.map(({ address }) => address) }
   }),
 )

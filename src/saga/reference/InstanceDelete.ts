@@ -44,8 +44,12 @@ export const InstanceDeleteLive = InstanceDelete.toLayer(
     const operations = yield* Operations
     const { operationId: own } = yield* currentRun
 
-    const creations = Effect.map(operations.pending({ vrf, kind: "instance", id: instance }), (pending) =>
-      pending.filter(({ operationId, kind }) => operationId !== own && kind === InstanceCreate.name),
+    const others = { vrf, kind: "instance", id: instance, exceptOperationId: own }
+    // The gate waits for beginnings in flight, so the list that follows it has every creation that was begun before.
+    const creations = Effect.flatMap(operations.hasPending(others), (shut) =>
+      shut
+        ? Effect.map(operations.pending(others), (all) => all.filter(({ kind }) => kind === InstanceCreate.name))
+        : Effect.succeed([]),
     )
     yield* step("cancel", {
       ...forward,

@@ -13,6 +13,7 @@ import { Operations } from "../../operations/Operations.ts"
 import { starterLayer } from "../engine.ts"
 import { MESSAGES } from "../engineTables.ts"
 import { resumeExecution } from "../resume.ts"
+import * as Saga from "../Saga.ts"
 import { referenceFlows } from "./flows.ts"
 import { InstanceCreate } from "./InstanceCreate.ts"
 import { InstanceDelete } from "./InstanceDelete.ts"
@@ -82,30 +83,50 @@ const isOutcome = (error: { readonly _tag: string }): boolean =>
 const workflowOf = (name: string) =>
   Workflow.make(name, { payload: {}, success: Schema.Any, error: Schema.Any, idempotencyKey: () => "" })
 
+/** The name under which the engine has the flow of an execution; `undefined` for one that it never had. */
 const nameOf = Effect.fnUntraced(function* (executionId: string) {
   const { query } = yield* Database
   const [run] = yield* query(findRun, [executionId], { call: "find_flow" })
-  if (run !== undefined) return String(run["name"])
-  return yield* new InvalidInput({ field: "operation", message: "operation: has no flow in this engine" })
+  return run === undefined ? undefined : String(run["name"])
 })
 const findRun = {
   text: `select substr(entity_type, 10) as name from ${MESSAGES} where entity_id = $1 and tag = 'run' and entity_type like 'Workflow/%'`,
   repeatable: true,
 }
 
-const acts = {
-  cancel: (workflow: ReturnType<typeof workflowOf>, executionId: string) => workflow.interrupt(executionId),
-  resume: (workflow: ReturnType<typeof workflowOf>, executionId: string) => resumeExecution(workflow, executionId),
-}
+/**
+ * Cancels the flow of an operation, and answers what that did. It is in the ledger first: it holds for a flow that no worker
+ * has, for one that was never begun, at home in `vrf`, and for one of another engine, which learns it from its next call.
+ */
+export const cancelFlow = (options: ConnectOptions, operationId: string, vrf?: string) =>
+  connected(
+    options,
+    Effect.gen(function* () {
+      const operations = yield* Operations
+      const known = yield* operations.get({ operationId })
+      const error = Saga.encodeCancelled(new Saga.FlowCancelled({ operationId }))
+      const answer = yield* operations.cancel({ operationId, vrf: known?.vrf ?? vrf, error })
+      const { outcome, executionId } = answer
+      if (outcome === "operation_ended" || executionId === null) return answer
+      const name = yield* nameOf(executionId)
+      if (name !== undefined) yield* workflowOf(name).interrupt(executionId)
+      return answer
+    }),
+  )
 
-/** What has ended stays as it is. */
-const onFlow = (verb: keyof typeof acts) =>
-  Effect.fnUntraced(function* (options: ConnectOptions, { operationId, executionId, finishedAt }: Operation) {
-    const act = Effect.flatMap(nameOf(executionId ?? ""), (name) => acts[verb](workflowOf(name), executionId ?? ""))
-    return yield* connected(options, Effect.andThen(finishedAt === null ? act : Effect.void, recordOf(operationId)))
-  })
-
-/** Cancels the flow of an operation, and answers how far it is right after. */
-export const cancelFlow = onFlow("cancel")
-/** Lets the flow of an operation go on where it stopped. */
-export const resumeFlow = onFlow("resume")
+/** Lets the flow of an operation go on where it stopped, and answers what that did. */
+export const resumeFlow = (options: ConnectOptions, operationId: string) =>
+  connected(
+    options,
+    Effect.gen(function* () {
+      const { vrf, executionId } = yield* recordOf(operationId)
+      const answer = yield* Operations.use((operations) => operations.resume({ operationId, vrf }))
+      if (answer.outcome === "operation_ended") return answer
+      const name = yield* nameOf(executionId ?? "")
+      if (executionId === null || name === undefined) {
+        return yield* new InvalidInput({ field: "operation", message: "operation: has no flow in this engine" })
+      }
+      yield* resumeExecution(workflowOf(name), executionId)
+      return answer
+    }),
+  )

@@ -26,7 +26,7 @@ const pointsOf = (flow: "ok" | "fail", activities: ReadonlyArray<string>): Array
 
 /** A flow that succeeds, one that fails on its way there, and the same on its way back: each in a world of its own. */
 const chains = {
-  succeeding: pointsOf("ok", [...forward, "confirm/do", "saga/succeeded"]),
+  succeeding: pointsOf("ok", [...forward, "saga/succeeded"]),
   failing: pointsOf("fail", forward),
   unwinding: pointsOf("fail", [
     "saga/unwind",

@@ -20,7 +20,7 @@ afterAll(async () => {
   await world?.close()
 })
 
-const steps = ["record", "nic", "external", "switch", "boot", "confirm"]
+const steps = ["record", "nic", "external", "switch", "boot"]
 const phases: ReadonlyArray<Phase> = ["before", "inside", "after"]
 const forward = ["saga/begin", ...steps.map((step) => `${step}/do`), "saga/succeeded"]
 const backward = ["saga/unwind", "boot/undo", "switch/undo", "external/undo", "nic/undo", "record/undo", "saga/unwound"]
@@ -109,6 +109,22 @@ describe("a flow that waits", () => {
     expect(await answer).toBe("FlowCancelled")
     await expectAgreement(payload, "FlowCancelled")
   })
+})
+
+test("a flow that was cancelled before it was started never runs, and the ledger says why", async () => {
+  const payload = creating("never started")
+  const { executionId } = await idsOf(payload)
+  const cancelled = await worker.run(InstanceCreate.cancel(payload))
+  expect(cancelled).toMatchObject({ outcome: "cancelled", state: "unwound", kind: "InstanceCreate" })
+  expect(await worker.create(payload)).toBe("OperationEnded")
+  expect(worker.done(executionId)).toEqual(["saga/begin"])
+  const [ended] = await world.session.rows(
+    "select error ->> '_tag' as error from ipam.operation where operation_id = $1",
+    [cancelled.operationId],
+  )
+  expect(ended).toEqual({ error: "FlowCancelled" })
+  expect(await worker.run(InstanceCreate.cancel(payload))).toMatchObject({ outcome: "operation_ended" })
+  expect(await worker.run(InstanceCreate.resume(payload))).toMatchObject({ outcome: "operation_ended" })
 })
 
 test("nothing is left of all that", async () => {

@@ -10,7 +10,7 @@ import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Allocator } from "../../../src/allocator/Allocator.ts"
 import { DatabaseUnavailable } from "../../../src/domain/errors.ts"
-import { allocateStep, confirmStep } from "../../../src/saga/addresses.ts"
+import { allocateStep } from "../../../src/saga/addresses.ts"
 import * as Saga from "../../../src/saga/Saga.ts"
 import { step } from "../../../src/saga/step.ts"
 import { startInProcess, type InProcess } from "../inProcess.ts"
@@ -36,7 +36,7 @@ const Step = Schema.Struct({
 type Trouble = typeof Trouble.Type
 
 const Planned = Saga.make("Planned", {
-  payload: { request: Schema.String, steps: Schema.Array(Step), confirm: Trouble },
+  payload: { request: Schema.String, steps: Schema.Array(Step) },
   idempotencyKey: ({ request }) => request,
   targets: ({ request }) => [{ kind: "planned", id: request }],
   success: Schema.Array(Schema.String),
@@ -100,13 +100,6 @@ const troubledAllocator = Layer.effect(
           ? call
           : once(`undo ${JSON.stringify(request)}`, () => troubled(call, trouble, keep))
       },
-      confirmMany: (request) => {
-        const trouble = found(request.requestId, request.slots[0]).plan?.confirm
-        const call = real.confirmMany(request)
-        return trouble === undefined
-          ? call
-          : once(`confirm ${JSON.stringify(request)}`, () => troubled(call, trouble, keep))
-      },
     })
   }),
 )
@@ -137,7 +130,6 @@ const PlannedLive = Planned.toLayer(
         error: Schema.Union([Refused, DatabaseUnavailable]),
       })
     }
-    yield* confirmStep()
     return addresses
   }),
 ).pipe(Layer.provide(troubledAllocator))
@@ -168,7 +160,7 @@ const taking = fc.record({
 })
 const doing = fc.record({ slots: fc.constant(0), refuses: fc.boolean(), forward: trouble, back: trouble })
 const steps = fc.array(fc.oneof({ weight: 3, arbitrary: taking }, doing), { minLength: 1, maxLength: 6 })
-const flows = fc.array(fc.record({ steps, confirm: trouble }), { minLength: 1, maxLength: 4 })
+const flows = fc.array(fc.record({ steps }), { minLength: 1, maxLength: 4 })
 
 const heldText = `select request_id, host(unit) as address, generation::text, confirmed_at is not null and expires_at is null as confirmed
   from ipam.allocation where released_at is null order by unit`

@@ -158,23 +158,35 @@ test("a flow that is resumed before the engine has put it aside goes on all the 
 })
 
 test.each([
-  ["resumed", resumeFlow, "succeeded"],
-  ["cancelled", cancelFlow, "FlowCancelled"],
-] as const)("a flow is %s by its operation, from a program that does not have it", async (request, act, end) => {
-  const given = { request, breaks: "body" } as const
-  broken.body = true
-  const answer = outcomeOf(Brittle.execute(given))
-  const { operationId } = await Effect.runPromise(Brittle.ids(given))
-  await untilStuck(operationId)
-  broken.body = false
-  const operation = await worker.run(Operations.use(({ get }) => get({ operationId })))
-  expect(operation).toMatchObject({ operationId, kind: "Brittle" })
-  if (operation === null) return
-  expect(await Effect.runPromise(act({ url: world.database.url() }, operation))).toMatchObject({ operationId })
-  expect(await answer).toBe(end)
-  const elsewhere = { ...operation, executionId: "elsewhere", finishedAt: null }
-  const refused = Effect.flip(act({ url: world.database.url() }, elsewhere))
-  expect(await Effect.runPromise(refused)).toMatchObject({ _tag: "InvalidInput", field: "operation" })
+  ["resumed", resumeFlow, "pending", "succeeded"],
+  ["cancelled", cancelFlow, "unwinding", "FlowCancelled"],
+] as const)(
+  "a flow is %s by its operation, from a program that does not have it",
+  async (request, byId, state, end) => {
+    const given = { request, breaks: "body" } as const
+    broken.body = true
+    const answer = outcomeOf(Brittle.execute(given))
+    const { operationId } = await Effect.runPromise(Brittle.ids(given))
+    await untilStuck(operationId)
+    broken.body = false
+    const act = () => Effect.runPromise(byId({ url: world.database.url() }, operationId))
+    expect(await act()).toMatchObject({ operationId, kind: "Brittle", outcome: request, state })
+    expect(await answer).toBe(end)
+    const ended = await worker.run(Operations.use(({ get }) => get({ operationId })))
+    expect(await act()).toEqual({ ...ended, outcome: "operation_ended" })
+  },
+)
+
+test("an operation of another engine is cancelled in the ledger, and cannot be resumed here", async () => {
+  const operationId = crypto.randomUUID()
+  const targets = [{ kind: "brittle", id: operationId }]
+  const beginning = { operationId, kind: "Elsewhere", targets, executionId: "elsewhere" }
+  await worker.run(Operations.use(({ begin }) => begin(beginning)))
+  const options = { url: world.database.url() }
+  const refused = await Effect.runPromise(Effect.flip(resumeFlow(options, operationId)))
+  expect(refused).toMatchObject({ _tag: "InvalidInput", field: "operation" })
+  expect(await Effect.runPromise(cancelFlow(options, operationId))).toMatchObject({ state: "unwinding" })
+  await worker.run(Operations.use(({ finish }) => finish({ operationId, state: "unwound" })))
 })
 
 test("a step name used twice suspends its flow, which unwinds when it is cancelled", async () => {

@@ -6,7 +6,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import { expect, onTestFinished, test, vi } from "vitest"
 import { layer } from "../../../src/layer.ts"
-import { allocateStep, confirmStep } from "../../../src/saga/addresses.ts"
+import { allocateStep } from "../../../src/saga/addresses.ts"
 import { starterLayer } from "../../../src/saga/engine.ts"
 import * as Saga from "../../../src/saga/Saga.ts"
 import { step } from "../../../src/saga/step.ts"
@@ -27,7 +27,6 @@ const NewerLive = Newer.toLayer(
   Effect.fnUntraced(function* ({ id }) {
     yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "v4" }] })
     if (id === "half-way") yield* step("gate", { do: Effect.promise(() => (reached.resolve(), gate.promise)) })
-    yield* confirmStep()
   }),
 )
 

@@ -1,0 +1,58 @@
+-- Cancels an operation: a row first, so that no cancel is lost, whether a worker has the saga or not. It undoes nothing itself.
+--
+-- vrf: its home. kind, error: what the ledger says of one that was never begun: what it would have done, and why it unwound.
+-- Comes back: `cancelled`: it was pending and unwinds from now on, or it was never begun and is unwound, so that beginning it late
+-- is answered with that end; `replayed`: it unwinds already; `operation_ended`: it has ended, in the state that comes back, and
+-- nothing was done; `not_found`, when another VRF has it (detail); `key_expired`, for a UUIDv7 that is older than the horizon.
+-- Repeatable: for ever.
+-- Safe: the insert waits for a beginning of the same id that has not committed, and then there is one to lock.
+create or replace function ipam.cancel_operation(
+  operation_id uuid, vrf text default 'default', kind text default null, error jsonb default null
+) returns ipam.operation_answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_known ipam.operation;
+  v_count int;
+begin
+  v_known := ipam.lock_operation(cancel_operation.operation_id, cancel_operation.vrf);
+  if v_known.operation_id is null then
+    v_now := clock_timestamp();
+    if ipam.key_expired(cancel_operation.operation_id, v_now) then
+      return ipam.operation_answer_for('key_expired', null);
+    end if;
+    -- No fingerprint: nobody knows with which arguments it would have been begun.
+    insert into ipam.operation (
+      operation_id, vrf, kind, fingerprint, state, error, begun_at, unwinding_at, finished_at, cancelled_at
+    )
+    values (
+      cancel_operation.operation_id, cancel_operation.vrf, coalesce(cancel_operation.kind, 'unknown'), '', 'unwound',
+      coalesce(cancel_operation.error, 'null'), v_now, v_now, v_now, v_now
+    )
+    on conflict (operation_id) do nothing;
+    get diagnostics v_count = row_count;
+    v_known := ipam.lock_operation(cancel_operation.operation_id, cancel_operation.vrf);
+    if v_known.operation_id is null then
+      return ipam.operation_not_found(cancel_operation.operation_id);
+    elsif v_count = 1 then
+      return ipam.operation_answer_for('cancelled', v_known);
+    end if;
+  end if;
+
+  if v_known.state <> 'pending' then
+    return ipam.operation_answer_for(case v_known.state when 'unwinding' then 'replayed' else 'operation_ended' end, v_known);
+  end if;
+  update ipam.operation o
+  set state = 'unwinding', unwinding_at = clock_timestamp(), cancelled_at = clock_timestamp()
+  where o.operation_id = cancel_operation.operation_id
+  returning o.* into strict v_known;
+  return ipam.operation_answer_for('cancelled', v_known);
+end
+$function$;

@@ -1,0 +1,51 @@
+-- What the doctor says of operations: each finding needs a person, since the ledger alone cannot know what an engine still means
+-- to do. A part of ipam.doctor.
+--
+-- Comes back: one row a finding: the check, where, what is wrong, and what to do about it.
+-- Cost: the operations that are pending, and of those that have ended the unwound ones, with their keys.
+create or replace function ipam.doctor_operations() returns table (check_name text, vrf text, pool text, detail text, repair text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with pending as materialized (
+    select o.*, format('%s %s', o.kind, o.operation_id) as called from ipam.operation o where o.pending
+  )
+
+  select
+    'held by what unwound', a.vrf::text, p.name::text, format('%s, slot %s of operation %s', host(a.unit), a.slot, a.request_id),
+    'release it by its key: what unwound must hold nothing'
+  from ipam.operation o
+    join ipam.allocation a on a.request_id = o.operation_id and a.released_at is null
+    left join ipam.pool p on p.vrf = a.vrf and p.pool_id = a.pool_id
+  where o.state = 'unwound'
+  union all
+  -- Reclaim passes over them as long as their operation has not ended.
+  select
+    'operation outlives the ttl of its addresses', o.vrf::text, null,
+    format('%s holds %s past their ttl, the first since %s', o.called, held.count, held.since),
+    'see that its engine ends it; or cancel it, and finish it as unwound where no engine will'
+  from pending o
+    join lateral (
+      select count(*) as count, min(a.expires_at) as since
+      from ipam.allocation a
+      where a.request_id = o.operation_id and a.released_at is null and a.confirmed_at is null and a.expires_at < clock_timestamp()
+    ) held on held.count > 0
+  union all
+  select
+    'operation past its own time', o.vrf::text, null, format('%s should have been reclaimed at %s', o.called, o.expires_at),
+    'run saga-ipam reclaim, which a worker does by itself: it unwinds it and releases what it holds'
+  from pending o
+  where o.expires_at < clock_timestamp() - interval '5 minutes'
+  union all
+  select
+    'operation stuck', o.vrf::text, null, format('%s in step %s since %s: %s', o.called, o.stuck_step, o.stuck_since, o.stuck_error),
+    'resume it once the cause is repaired, or cancel it'
+  from pending o
+  where o.stuck_since < clock_timestamp() - interval '1 hour'
+  union all
+  select
+    'operation that nobody ends', o.vrf::text, null, format('%s has been %s since %s', o.called, o.state, o.begun_at),
+    'see that its engine ends it, or cancel it: prune refuses to forget anything that is younger'
+  from pending o cross join ipam.retention r
+  where o.expires_at is null and o.stuck_since is null and o.begun_at < clock_timestamp() - r.horizon;
+end;

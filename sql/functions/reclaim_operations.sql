@@ -1,0 +1,46 @@
+-- Unwinds the operations whose own time has passed, the longest past first, at most max_operations of them, and turns everything
+-- that they hold, in all VRFs, to tombstones with reason expired: their engine is taken for dead. For ipam.reclaim_expired, which
+-- gives the units back.
+--
+-- vrf: only those whose home it is; null: all. Comes back: what they held; null when that was nothing.
+-- Safe: the row of the operation decides between this and a call under it. It waits for nobody: an operation that another caller
+-- has locked, or a key of which one has, is passed over until the next round.
+create or replace function ipam.reclaim_operations(max_operations int, vrf text, at timestamptz) returns ipam.allocation[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $function$
+#variable_conflict use_column
+declare
+  v_id uuid;
+  v_ids uuid[] := '{}';
+begin
+  for v_id in
+    select o.operation_id
+    from ipam.operation o
+    where o.expires_at <= reclaim_operations.at and o.pending and (reclaim_operations.vrf is null or o.vrf = reclaim_operations.vrf)
+    order by o.expires_at
+    limit max_operations
+    for update skip locked
+  loop
+    begin
+      perform from ipam.allocation a where a.request_id = v_id order by a.vrf, a.slot for update nowait;
+      v_ids := v_ids || v_id;
+    exception
+      when lock_not_available then null;
+    end;
+  end loop;
+
+  update ipam.operation o
+  set
+    state = 'unwound', unwinding_at = coalesce(o.unwinding_at, reclaim_operations.at), finished_at = reclaim_operations.at,
+    error = jsonb_build_object('_tag', 'OperationExpired', 'expiresAt', o.expires_at),
+    stuck_since = null, stuck_step = null, stuck_error = null
+  where o.operation_id = any (v_ids);
+  return ipam.release_requests(v_ids, 'expired', reclaim_operations.at);
+end
+$function$;

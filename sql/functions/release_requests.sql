@@ -1,0 +1,33 @@
+-- Turns everything that requests hold, in all VRFs, to tombstones, and answers what that was; null when it was nothing.
+--
+-- request_ids: their keys are locked by the caller, in the order of keys. reason: of the tombstones.
+-- The caller gives the units back (ipam.free_everywhere), after everything else that it locks.
+create or replace function ipam.release_requests(request_ids uuid[], reason text, at timestamptz) returns ipam.allocation[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $function$
+#variable_conflict use_column
+declare
+  v_held ipam.allocation[];
+  v_released ipam.allocation[];
+begin
+  -- By the request alone: with `released_at is null` beside it, an index on units could be taken for it while tables are empty.
+  select array_agg(a) filter (where a.released_at is null) into v_held
+  from ipam.allocation a
+  where a.request_id = any (request_ids);
+
+  with released as (
+    update ipam.allocation a
+    set released_at = release_requests.at, release_reason = release_requests.reason
+    from unnest(v_held) h
+    where a.request_id = h.request_id and a.vrf = h.vrf and a.slot = h.slot
+    returning a
+  )
+  select array_agg(released.a) into v_released from released;
+  return v_released;
+end
+$function$;
