@@ -118,7 +118,7 @@ begin
       -- The extent without its head; one that was only its head is deleted below, which is seldom and costs nothing here.
       advanced_extent as (
         update ipam.free_extent e
-        set next = broadcast(e.next) + 1
+        set next = ipam.unit_next(e.next)
         where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last) and exists (select from inserted)
       ),
 

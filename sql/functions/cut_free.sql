@@ -12,8 +12,8 @@ declare
 begin
   insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
   select
-    cut_free.vrf, cut_free.pool_id, cut_free.range_id, ipam.address_after(cut_free.first, n * v_step),
-    ipam.address_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation
+    cut_free.vrf, cut_free.pool_id, cut_free.range_id, ipam.unit_after(cut_free.first, n * v_step),
+    ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation
   from generate_series(0::numeric, ceil(v_count / v_step) - 1) n;
 end
 $function$;

@@ -20,8 +20,8 @@ begin
   if exists (
     select
     from unnest(v_firsts, v_lasts) s (first, last)
-    where not ipam.span_of(s.first, s.last) <@ coalesce((
-      select range_agg(ipam.span_of(r.first, r.last))
+    where not ipam.unit_span(s.first, s.last) <@ coalesce((
+      select range_agg(ipam.unit_span(r.first, r.last))
       from ipam.range r
       where r.vrf = insert_reservations.vrf and r.pool_id = insert_reservations.pool_id
         and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(s.first, s.last, '[]')

@@ -41,7 +41,7 @@ begin
     numbered as (
       select
         p.*,
-        count(*) filter (where p.before is null or p.before + 1 <> p.next) over (partition by p.range_id, p.part order by p.last) as run
+        count(*) filter (where ipam.unit_next(p.before) is distinct from p.next) over (partition by p.range_id, p.part order by p.last) as run
       from placed p
     )
 

@@ -9,13 +9,13 @@ declare
   v_now timestamptz := clock_timestamp();
   v_floor bigint := (select v.generation_floor from ipam.vrf v where v.vrf = open_extents.vrf);
   v_ranges ipam.inet_multirange := (
-    select range_agg(ipam.span_of(r.first, r.last)) from ipam.range r where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
+    select range_agg(ipam.unit_span(r.first, r.last)) from ipam.range r where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
   );
 begin
   -- Parked extents of these ranges; what lies outside of them stays parked.
   with gone as (
     delete from ipam.parked_extent k
-    where k.vrf = open_extents.vrf and v_ranges && ipam.span_of(k.first, k.last)
+    where k.vrf = open_extents.vrf and v_ranges && ipam.unit_span(k.first, k.last)
     returning k.*
   ),
 
@@ -29,7 +29,7 @@ begin
       l.vrf, lower(piece.span), coalesce(ipam.unit_prev(upper(piece.span)), l.last), l.available_at,
       l.last_owner_kind, l.last_owner_id
     from live l
-      cross join lateral unnest(ipam.inet_multirange(ipam.span_of(l.first, l.last)) - v_ranges) piece (span)
+      cross join lateral unnest(ipam.inet_multirange(ipam.unit_span(l.first, l.last)) - v_ranges) piece (span)
   )
 
   insert into ipam.free_extent (
@@ -44,16 +44,16 @@ begin
   -- The rest is free.
   insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation, draining)
   select
-    r.vrf, r.pool_id, r.range_id, ipam.address_after(piece.first, n * piece.step),
-    ipam.address_after(piece.first, least((n + 1) * piece.step, piece.units) - 1), v_floor, r.draining
+    r.vrf, r.pool_id, r.range_id, ipam.unit_after(piece.first, n * piece.step),
+    ipam.unit_after(piece.first, least((n + 1) * piece.step, piece.units) - 1), v_floor, r.draining
   from ipam.range r
     left join lateral (
-      select range_agg(ipam.span_of(e.next, e.last)) as spans
+      select range_agg(ipam.unit_span(e.next, e.last)) as spans
       from ipam.free_extent e
       where e.vrf = r.vrf and e.pool_id = r.pool_id and e.last >= r.first and e.last <= r.last
     ) cooling on true
     cross join lateral unnest(
-      ipam.inet_multirange(ipam.span_of(r.first, r.last)) - coalesce(cooling.spans, '{}')
+      ipam.inet_multirange(ipam.unit_span(r.first, r.last)) - coalesce(cooling.spans, '{}')
     ) free (span)
     cross join lateral (
       select lower(free.span) as first, coalesce(ipam.unit_prev(upper(free.span)), r.last) as last

@@ -35,15 +35,18 @@ begin
         select e.next from ipam.free_extent e where e.vrf = v_range.vrf and e.range_id = v_range.range_id
       ),
 
-      -- Between two taken units that follow each other, and at both ends of the range.
-      edges as (
-        select t.unit, lag(t.unit) over (order by t.unit) as before, lead(t.unit) over (order by t.unit) as after from taken t
+      -- Before each taken unit, since the one before it or the start of the range; and after the last one.
+      gap as (
+        select
+          coalesce(ipam.unit_next(lag(t.unit) over (order by t.unit)), v_range.first) as first, ipam.unit_prev(t.unit) as last
+        from taken t
+        union all
+        select ipam.unit_next(max(t.unit)), v_range.last from taken t
+        union all
+        select v_range.first, v_range.last where not exists (select from taken)
       )
-      select coalesce(e.before + 1, v_range.first) as first, e.unit - 1 as last from edges e where e.unit > coalesce(e.before + 1, v_range.first)
-      union all
-      select e.unit + 1, v_range.last from edges e where e.after is null and e.unit < v_range.last
-      union all
-      select v_range.first, v_range.last where not exists (select from taken)
+
+      select g.first, g.last from gap g where g.first <= g.last
     loop
       perform ipam.cut_free(
         v_range.vrf, v_range.pool_id, v_range.range_id, v_gap.first, v_gap.last, v_floor,

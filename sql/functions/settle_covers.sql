@@ -46,7 +46,7 @@ begin
         ),
 
         reserved as materialized (
-          select coalesce(range_agg(ipam.span_of(r.first, r.last)), '{}') as spans
+          select coalesce(range_agg(ipam.unit_span(r.first, r.last)), '{}') as spans
           from hull
             join ipam.reservation r
               on r.vrf = settle_covers.vrf and r.pool_id = settle_covers.pool_id
@@ -112,13 +112,13 @@ begin
             case when old.available_at = 'infinity' then old.cooling_until else old.available_at end as available_at
           from unnest(v_extents) old
             left join lateral (
-              select range_agg(ipam.span_of(r.first, r.last)) as spans
+              select range_agg(ipam.unit_span(r.first, r.last)) as spans
               from ipam.range r
               where r.vrf = old.vrf and r.pool_id = old.pool_id
                 and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(old.next, old.last, '[]')
             ) kept on true
             cross join lateral unnest(
-              ipam.inet_multirange(ipam.span_of(old.next, old.last)) - coalesce(kept.spans, '{}')
+              ipam.inet_multirange(ipam.unit_span(old.next, old.last)) - coalesce(kept.spans, '{}')
             ) piece (span)
         ),
 
@@ -153,7 +153,7 @@ begin
               on r.vrf = old.vrf and r.pool_id = old.pool_id
               and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(old.next, old.last, '[]')
             cross join lateral (
-              select ipam.inet_multirange(ipam.span_of(greatest(r.first, old.next), least(r.last, old.last)))
+              select ipam.inet_multirange(ipam.unit_span(greatest(r.first, old.next), least(r.last, old.last)))
             ) common (spans)
             cross join lateral (
               values (true, common.spans * v_look.reserved), (false, common.spans - v_look.reserved)

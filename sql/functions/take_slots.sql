@@ -72,12 +72,12 @@ begin
         vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
       )
       values (
-        take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, v_unit - 1, v_extent.generation,
+        take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, ipam.unit_prev(v_unit), v_extent.generation,
         v_extent.last_owner_kind, v_extent.last_owner_id, v_extent.draining, v_extent.cooling_until
       );
     end if;
     if v_unit < v_extent.last then
-      update ipam.free_extent e set next = broadcast(v_unit) + 1 where e.extent_id = v_extent.extent_id;
+      update ipam.free_extent e set next = ipam.unit_next(v_unit) where e.extent_id = v_extent.extent_id;
     else
       delete from ipam.free_extent e where e.extent_id = v_extent.extent_id;
     end if;

@@ -1,9 +1,5 @@
--- How many addresses first..last holds, both inclusive. `inet - inet` is a bigint and overflows above 2^63, so the two halves of
--- an IPv6 address are subtracted apart.
+-- How many units first..last holds, both inclusive; 0 where first is after last. Exact up to a whole family, where `inet - inet`
+-- ends at 2^63. Inlined, as ipam.unit_next.
 create or replace function ipam.unit_count(first inet, last inet) returns numeric
 language sql immutable parallel safe
-return case
-  when first > last then 0
-  when family(first) = 4 then (last - first)::numeric + 1
-  else ipam.address_number(last) - ipam.address_number(first) + 1
-end;
+return case when first > last then 0 else ipam.unit_number(last) - ipam.unit_number(first) + 1 end;

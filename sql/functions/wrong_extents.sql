@@ -21,7 +21,7 @@ as $function$
     ) home on home.last >= e.last
   where home.range_id is null or home.range_id <> e.range_id or home.draining <> e.draining
     or case
-      when e.available_at = 'infinity' then not wrong_extents.reserved @> ipam.span_of(e.next, e.last)
-      else wrong_extents.reserved && ipam.span_of(e.next, e.last)
+      when e.available_at = 'infinity' then not wrong_extents.reserved @> ipam.unit_span(e.next, e.last)
+      else wrong_extents.reserved && ipam.unit_span(e.next, e.last)
     end;
 $function$;

@@ -30,7 +30,7 @@ test("an address in any spelling has the server's text, number and order", async
   await fc.assert(
     fc.asyncProperty(fc.array(anyText, { minLength: 200, maxLength: 200 }), async (texts) => {
       const rows = await session.rows(
-        `select host(text::inet) as host, ipam.address_number(text::inet)::text as number from (${all}) t order by ordinality`,
+        `select host(text::inet) as host, ipam.unit_number(text::inet)::text as number from (${all}) t order by ordinality`,
         [inArray(texts)],
       )
       const ours = texts.map(address)

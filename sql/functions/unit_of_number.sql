@@ -1,5 +1,5 @@
--- The IPv6 address that a number is: the inverse of ipam.address_number.
-create or replace function ipam.number_address(number numeric) returns inet
+-- The IPv6 unit with so many below it: the inverse of ipam.unit_number.
+create or replace function ipam.unit_of_number(number numeric) returns inet
 language sql immutable parallel safe
 return (
   select string_agg(to_hex((div(number, round(65536::numeric ^ (7 - i))) % 65536)::int), ':' order by i)::inet
