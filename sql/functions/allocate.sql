@@ -66,7 +66,7 @@ begin
       and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000)
       -- Operations, and keys so old that their tombstone may be gone, are for ipam.allocate_many.
       and not exists (select from ipam.operation o where o.operation_id = allocate.request_id)
-      and (ipam.uuid_time(allocate.request_id) <= clock_timestamp() - interval '1 day') is not true;
+      and (ipam.uuid_time(allocate.request_id) <= clock_timestamp() - interval '24 hours') is not true;
 
     while v_pool_id is not null loop
       v_now := clock_timestamp();

@@ -17,6 +17,7 @@ begin
     when request_id is null then 'request_id: must be given'
     when request_id = '00000000-0000-0000-0000-000000000000' then 'request_id: must not be the nil UUID'
     when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
+    when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be one list, from 1 on'
     when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true then 'slot: must have 1 to 200 characters'
     when (owner_kind is null) <> (owner_id is null) then 'owner: needs a kind and an id'
     when (char_length(owner_kind) between 1 and 200 and char_length(owner_id) between 1 and 200) is false

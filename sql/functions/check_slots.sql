@@ -8,6 +8,9 @@ begin
   if cardinality(pools) is distinct from cardinality(slots) or cardinality(addresses) <> cardinality(slots) then
     raise exception using errcode = 'invalid_parameter_value', message = 'slots, pools and addresses: must be alike long';
   end if;
+  if array_ndims(pools) <> 1 or array_lower(pools, 1) <> 1 or array_ndims(addresses) <> 1 or array_lower(addresses, 1) <> 1 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'pools and addresses: must each be one list, from 1 on';
+  end if;
   if array_position(pools, null) is not null then
     raise exception using errcode = 'invalid_parameter_value', message = 'pool: must be given';
   end if;

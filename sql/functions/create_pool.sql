@@ -34,8 +34,8 @@ declare
   v_pool ipam.pool;
   v_in_way jsonb;
 begin
-  perform ipam.check_request(create_pool.vrf, 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
-  perform ipam.check_pool(create_pool.name, cooldown_seconds, create_pool.description);
+  perform ipam.check_isolation();
+  perform ipam.check_pool(create_pool.vrf, create_pool.name, cooldown_seconds, create_pool.description);
   if cardinality(ranges) is distinct from greatest(cardinality(ranges), 1) or cardinality(v_families) <> 1 then
     raise exception using errcode = 'invalid_parameter_value', message = 'ranges: must be at least one, and all of one family with reserve and gateway';
   end if;

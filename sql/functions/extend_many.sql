@@ -6,6 +6,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
+set jit = off
 set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column

@@ -35,6 +35,7 @@ declare
   v_lost ipam.allocation[];
   v_count int;
 begin
+  perform ipam.check_isolation();
   if (finish_operation.state in ('succeeded', 'unwound')) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'state: must be succeeded or unwound';
   end if;

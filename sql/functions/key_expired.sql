@@ -5,7 +5,7 @@ create or replace function ipam.key_expired(request_id uuid, at timestamptz) ret
 language sql stable
 set search_path = pg_catalog, pg_temp
 return case
-  when (ipam.uuid_time(key_expired.request_id) <= key_expired.at - interval '1 day') is not true then false
+  when (ipam.uuid_time(key_expired.request_id) <= key_expired.at - interval '24 hours') is not true then false
   else (
     select ipam.uuid_time(key_expired.request_id) < greatest(r.pruned_before, key_expired.at - r.horizon) from ipam.retention r
   )

@@ -5,6 +5,7 @@ returns setof ipam.answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set jit = off
 as $function$
 #variable_conflict use_column
 declare

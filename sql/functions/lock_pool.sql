@@ -8,7 +8,7 @@ as $function$
 declare
   v_pool_id bigint;
 begin
-  perform ipam.check_request(lock_pool.vrf, 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
+  perform ipam.check_isolation();
   select f.pool_id into v_pool_id from ipam.find_pool(lock_pool.vrf, lock_pool.pool) f;
   -- What was found may have been deleted while this waited.
   select p.pool_id into v_pool_id

@@ -15,10 +15,10 @@ declare
   v_run record;
   v_fewer int := 0;
 begin
+  perform ipam.check_isolation();
   if (max_rows between 2 and 100000) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 2 to 100000';
   end if;
-  perform ipam.check_request('default', 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
   for v_pool in select p.vrf, p.pool_id from ipam.pool p where p.deleted_at is null order by p.vrf, p.pool_id loop
     for v_run in
     with locked as materialized (

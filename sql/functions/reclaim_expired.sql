@@ -26,10 +26,10 @@ declare
   v_released ipam.allocation[];
   v_more ipam.allocation[];
 begin
+  perform ipam.check_isolation();
   if (max_rows between 1 and 10000) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 1 to 10000';
   end if;
-  perform ipam.check_request(coalesce(reclaim_expired.vrf, 'default'), 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
   v_released := coalesce(ipam.reclaim_operations(max_rows, reclaim_expired.vrf, v_now), '{}');
   for v_vrf in
     select v.vrf from ipam.vrf v where reclaim_expired.vrf is null or v.vrf = reclaim_expired.vrf order by v.vrf

@@ -13,6 +13,7 @@ declare
   v_findings int;
   v_pool record;
 begin
+  perform ipam.check_isolation();
   lock table ipam.pool, ipam.range, ipam.free_extent, ipam.allocation, ipam.pool_counter in share row exclusive mode;
   return query select * from ipam.doctor();
   get diagnostics v_findings = row_count;

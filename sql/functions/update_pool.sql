@@ -21,7 +21,7 @@ begin
     return ipam.unknown_pool(update_pool.vrf, update_pool.pool);
   end if;
   perform ipam.check_pool(
-    coalesce(update_pool.name, 'unchanged'), coalesce(update_pool.cooldown_seconds, 0), update_pool.description
+    update_pool.vrf, coalesce(update_pool.name, 'unchanged'), coalesce(update_pool.cooldown_seconds, 0), update_pool.description
   );
   select count(*) = 1 into v_only from ipam.range r where r.vrf = update_pool.vrf and r.pool_id = v_pool_id;
   if update_pool.gateway <> 'none' and not exists (

@@ -15,6 +15,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
+set jit = off
 as $function$
 #variable_conflict use_column
 begin
@@ -99,8 +100,8 @@ begin
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
         when p.extent_id is null then 'drifted'
-        when p.cooling_until > verdict.at and not verdict.allow_cooling and p.was_ours is not true then 'address_cooling'
-        when p.available_at = 'infinity' and not verdict.allow_reserved then 'address_reserved'
+        when p.cooling_until > verdict.at and verdict.allow_cooling is not true and p.was_ours is not true then 'address_cooling'
+        when p.available_at = 'infinity' and verdict.allow_reserved is not true then 'address_reserved'
       end as outcome
     from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )

@@ -163,11 +163,18 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
   return { text, parts }
 }
 
-/** One migrator at a time; then only if nothing was applied since `seen` was read: 40001 sends us back to look again. */
+/**
+ * One migrator at a time; then only if nothing was applied since `seen` was read: 40001 sends us back to look again.
+ *
+ * Names mean what they do in `pg_catalog`, whatever a role's or a database's search_path puts before it; so the extension is told
+ * its schema.
+ */
 const preamble = (seen: string): string => `begin;
 set local statement_timeout = 0;
 set local client_min_messages = warning;
+set local search_path = pg_catalog;
 select pg_advisory_xact_lock(${lockKey});
+create extension if not exists btree_gist schema public;
 do $$
 declare
   seen text := '';

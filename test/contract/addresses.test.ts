@@ -176,3 +176,29 @@ test("creating a pool again is told from creating another of its name", async ()
   expect(await createPool(owner, pool, net("0.0/24"))).toBe("exists")
   expect(await createPool(owner, pool, net("0.0/25"))).toBe("pool_exists")
 })
+
+test("a flag that is null is false: what is reserved or cooling stays refused", async () => {
+  await createPool(owner, pool, `${net("0.0")}-${net("0.3")}`, { reserve: net("0.2"), cooldownSeconds: 3600 })
+  const cooling = await take({ address: net("0.1") })
+  await release(session, cooling.requestId)
+  const flags = "allow_reserved => null, allow_cooling => null"
+  for (const [address, outcome] of [
+    [net("0.2"), "address_reserved"],
+    [net("0.1"), "address_cooling"],
+  ]) {
+    const one = await session.rows(
+      `select outcome from ipam.allocate('default', $1, gen_random_uuid(), address => $2::text::inet, ${flags})`,
+      [pool, address ?? ""],
+    )
+    const several = await session.rows(
+      `select outcome from ipam.allocate_many('default', gen_random_uuid(), '{a}', array[$1], array[$2::text::inet], ${flags})`,
+      [pool, address ?? ""],
+    )
+    expect([...one, ...several]).toEqual([{ outcome }, { outcome }])
+  }
+  const [bounded] = await owner.rows(
+    "select reserved::int from ipam.create_pool('default', $1, array[$2], include_network_addresses => null)",
+    [`${pool}-bounded`, net("1.0/24")],
+  )
+  expect(bounded).toEqual({ reserved: 2 })
+})

@@ -106,3 +106,23 @@ test("confirm of several slots is all or none", async () => {
   expect(await confirm(session, requestId, "a")).toMatchObject({ outcome: "confirmed" })
   expect(await get(session, requestId)).toBeUndefined()
 })
+
+test("lists that do not begin at 1, or are lists of lists, are refused: their slots would be taken for each other", async () => {
+  for (const [slots, pools, addresses] of [
+    [`[0:1]={a,b}`, `{${v4},${v4}}`, null],
+    [`{a,b}`, `[0:1]={${v4},${v4}}`, null],
+    [`{a,b}`, `{${v4},${v4}}`, `[0:1]={null,null}`],
+    [`{{a},{b}}`, `{{${v4}},{${v4}}}`, null],
+  ] as const)
+    await expect(
+      session.rows("select * from ipam.allocate_many('default', $1, $2::text[], $3::text[], $4::inet[])", [
+        requestId,
+        slots,
+        pools,
+        addresses,
+      ]),
+    ).rejects.toMatchObject({ code: "22023", message: expect.stringContaining("one list, from 1 on") })
+  await expect(
+    session.rows("select * from ipam.release_many('default', $1, '[0:0]={a}')", [requestId]),
+  ).rejects.toMatchObject({ code: "22023" })
+})

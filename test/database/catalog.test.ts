@@ -23,6 +23,24 @@ test("sql/schema.sql is fresh: after a change of sql/, run `npm run schema`", as
   expect(await readFile(`${sqlFolder}schema.sql`, "utf8")).toBe(before)
 })
 
+test("a function that sets a planner option keeps its queries from being compiled: the costs that it adds would have it done each call", async () => {
+  const compiling = await owner.rows(`
+    select p.oid::regprocedure::text as name
+    from pg_proc p
+    where p.pronamespace = 'ipam'::regnamespace and array_to_string(p.proconfig, ' ') ~ '(enable_\\w+|plan_cache_mode)='
+      and not 'jit=off' = any (p.proconfig)`)
+  expect(compiling).toEqual([])
+})
+
+test("no duration is one of the calendar, which is longer or shorter where summer time changes", async () => {
+  const calendar = await owner.rows(`
+    select p.oid::regprocedure::text as name
+    from pg_proc p
+    where p.pronamespace = 'ipam'::regnamespace and pg_get_functiondef(p.oid) ~ $$'\\d+ (day|week|mon|month|year)s?'$$`)
+  expect(calendar).toEqual([])
+  expect(await owner.rows("select horizon::text from ipam.retention")).toEqual([{ horizon: "2160:00:00" }])
+})
+
 const anyFunction = "ipam.find_pool(text, text)"
 
 test.each([

@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { readCatalog } from "../../scripts/catalog.ts"
 import { Database } from "../../src/database/Database.ts"
-import { migrate, type MigrateOptions } from "../../src/database/migrate.ts"
+import { migrate, sqlFolder, type MigrateOptions } from "../../src/database/migrate.ts"
 import { SCHEMA_VERSION } from "../../src/database/version.ts"
 import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 
@@ -51,6 +52,19 @@ test("an empty database gets all of it; a second time, nothing is due", async ()
   expect(await run()).toEqual({ applied: [], version: 1 })
   expect(await functions()).toEqual(["ipam.a()", "ipam.b()"])
 })
+
+test.each(["''", "shadow, pg_catalog"])(
+  "the whole schema is the same under a search_path of %s",
+  async (searchPath) => {
+    await owner.run(`
+    create schema shadow;
+    create function shadow.clock_timestamp() returns timestamptz language sql as 'select timestamptz ''-infinity''';
+    alter database ${database.name} set search_path = ${searchPath}`)
+    await run({ folder: sqlFolder })
+    const lines = await readCatalog(async (query) => (await owner.rows(query)).map((row) => String(row["line"])))
+    expect(lines).toBe(await readFile(`${sqlFolder}schema.sql`, "utf8"))
+  },
+)
 
 test("the next migration is applied alone", async () => {
   await run()

@@ -1,0 +1,8 @@
+-- How long tombstones stay is hours, as every duration is: a day of the calendar has 23 or 25 where summer time changes.
+alter table ipam.retention
+  alter column horizon set default '2160 hours',
+  drop constraint retention_horizon,
+  add constraint retention_horizon check (horizon >= '24 hours');
+update ipam.retention set horizon = make_interval(secs => extract(epoch from horizon)::double precision);
+
+update ipam.schema_version set version = 5;
