@@ -292,27 +292,6 @@ describe("the gate", () => {
     expect(pending).toMatchObject([{ operationId: other, outcome: "found" }])
     for (const id of [operationId, other]) await ipam.finishOperation({ operationId: id, state: "succeeded" })
   })
-
-  test.each(["repeatable read", "serializable"])("and whatever else decides is refused at %s", async (isolation) => {
-    const session = database().session()
-    for (const call of [
-      "has_pending_operation('default', 'machine', 'x')",
-      "mark_orphans('default', array[gen_random_uuid()], '{a}', '{1}', 'me')",
-      "clear_orphan_marks('default', array[gen_random_uuid()], '{a}')",
-      "prune_keys(86400000)",
-      "prune_operations(86400000, array[gen_random_uuid()])",
-      "begin_operation(gen_random_uuid(), 'default', 'k', null, '{default}', '{k}', '{i}')",
-      "finish_operation(gen_random_uuid(), 'unwound')",
-      "cancel_operation(gen_random_uuid())",
-      "reclaim_expired()",
-    ]) {
-      await session.run(`begin isolation level ${isolation}`)
-      const refused = session.rows(`select ipam.${call}`)
-      await expect(refused, call).rejects.toMatchObject({ code: "22023", message: expect.stringContaining(isolation) })
-      await session.run("rollback")
-    }
-    await session.end()
-  })
 })
 
 describe("a beginning that asks to be alone", () => {

@@ -192,18 +192,23 @@ describe.each([
     expect((await get(owner, operationId))?.state).toBe("confirmed")
   })
 
-  test("a late call waits for reclaim to end its operation, and learns that", async () => {
+  test.each([
+    [
+      "allocate",
+      "allocated",
+      async () => (await allocate(first, { pool: "web", requestId: operationId, slot: "late" })).outcome,
+    ],
+    ["finish", "finished", async () => finish(first)],
+  ])("a late %s waits for reclaim to end its operation, and learns that", async (_, otherwise, call) => {
     await begin(owner, operationId, [machine], { expiresInSeconds: 600 })
     await allocate(owner, { pool: "web", requestId: operationId })
     await outlive("operation", "operation_id")
     await operator.run("begin")
     expect(await reclaim()).toEqual(["default"])
-    const late = allocate(first, { pool: "web", requestId: operationId, slot: "late" })
-    const ended = finish(second)
-    await waiting(owner, 2)
+    const late = call()
+    await waiting(owner)
     await operator.run(end)
-    expect((await late).outcome).toBe(committed ? "operation_ended" : "allocated")
-    expect(await ended).toBe(committed ? "operation_ended" : "finished")
+    expect(await late).toBe(committed ? "operation_ended" : otherwise)
     expect((await get(owner, operationId))?.state).toBe(committed ? "released" : "confirmed")
   })
 

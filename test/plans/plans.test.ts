@@ -1,5 +1,5 @@
 /**
- * I8: no call on a key, nor one on what has expired, reads free extents or allocations but by an index, whatever the statistics say.
+ * I8: no call on a key or an operation, nor one on what has expired, reads free extents, allocations or operations but by an index, whatever the statistics say.
  *
  * Plans are those that really ran, nested statements too, as auto_explain sends them to the client. `plans.json` holds the way
  * each call goes to each table; `SAGA_IPAM_TEST_WRITE_PLANS=1` writes it anew.
@@ -20,11 +20,25 @@ interface PlanNode {
 }
 
 const golden = new URL("plans.json", import.meta.url)
-const watched = new Set(["free_extent", "allocation", "pool_counter"])
+/** Two indexes find an operation by its id, and which of them is taken the statistics may say. */
+const ledger = new Set(["operation", "operation_target"])
+const watched = new Set(["free_extent", "allocation", "pool_counter", ...ledger])
 const fill = `
   insert into ipam.allocation (vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, allocated_at, confirmed_at)
   select r.vrf, gen_random_uuid(), 'default', r.pool_id, r.range_id, '10.9.0.0'::inet + n, 1, '\\x00', now(), now()
   from ipam.range r, generate_series(0, 19999) n where r.first = '10.9.0.0'`
+/** Half of them pending, and each of those with a time of its own. */
+const fillOperations = `
+  with begun as (
+    insert into ipam.operation (operation_id, vrf, kind, fingerprint, state, result, begun_at, finished_at, expires_in, expires_at)
+    select
+      gen_random_uuid(), 'default', 'Create', '\\x00', case n % 2 when 0 then 'pending' else 'succeeded' end,
+      case n % 2 when 1 then 'null'::jsonb end, now(), case n % 2 when 1 then now() end, '1 day', now() + interval '1 day'
+    from generate_series(1, 10000) n
+    returning operation_id, vrf, kind, sequence, pending
+  )
+  insert into ipam.operation_target (operation_id, vrf, kind, id, sequence, pending)
+  select operation_id, vrf, 'machine', operation_id, sequence, pending from begun`
 
 const scans = (node: PlanNode): Array<PlanNode> => [node, ...(node.Plans ?? []).flatMap(scans)]
 
@@ -44,10 +58,14 @@ const look = async (state: "empty" | "full" | "never analysed") => {
   })
   try {
     await client.unsafe("select ipam.create_pool('default', 'pool', array['10.0.0.0/16', '10.9.0.0/16'])")
-    if (state === "empty") await client.unsafe("vacuum (analyze) ipam.free_extent, ipam.allocation, ipam.pool_counter")
+    if (state === "empty") await client.unsafe(
+        "vacuum (analyze) ipam.free_extent, ipam.allocation, ipam.pool_counter, ipam.operation, ipam.operation_target",
+      )
     // What stands in the tables once the plans are made: units that are held and free ones, each an extent of its own.
     const many = async () => {
       await client.unsafe(fill)
+      // Without the checks of foreign keys, each of which would be a plan to read.
+      await client.unsafe(`set session_replication_role = replica; ${fillOperations}; set session_replication_role = origin`)
       await client.unsafe(`
         insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
         select r.vrf, r.pool_id, r.range_id, '10.9.128.0'::inet + 2 * n, '10.9.128.0'::inet + 2 * n, 1
@@ -75,7 +93,8 @@ const look = async (state: "empty" | "full" | "never analysed") => {
           if (!node["Node Type"].endsWith("Scan")) continue
           const table = node["Relation Name"] ?? ""
           if (!watched.has(table)) continue
-          ways.add(`${table}: ${node["Node Type"]} ${node["Index Name"] ?? ""}`.trim())
+          const isIndexed = ledger.has(table) && node["Node Type"] !== "Seq Scan"
+          ways.add(isIndexed ? `${table}: Index` : `${table}: ${node["Node Type"]} ${node["Index Name"] ?? ""}`.trim())
           if ((node["Rows Removed by Filter"] ?? 0) > 64)
             filtered.push(`${call}: ${table} ${node["Rows Removed by Filter"]}`)
         }
@@ -97,6 +116,18 @@ const look = async (state: "empty" | "full" | "never analysed") => {
       await seen("release", "select ipam.release('default', $1)", [a])
       await seen("release_many", "select ipam.release_many('default', $1, array['a', 'b'])", [c])
       await seen("release, b", "select ipam.release('default', $1)", [b])
+      for (const end of ["succeeded", "unwound"]) {
+        const id = randomUUID()
+        await seen(
+          "begin_operation",
+          "select ipam.begin_operation($1::text::uuid, 'default', 'Create', null, '{default}', '{machine}', array[$1], null, true)",
+          [id],
+        )
+        await seen("has_pending_operation", "select ipam.has_pending_operation('default', 'machine', $1)", [id])
+        await seen("allocate under it", "select ipam.allocate('default', 'pool', $1, ttl_seconds => 600)", [id])
+        await seen(`finish_operation ${end}`, `select ipam.finish_operation($1, '${end}')`, [id])
+      }
+      await seen("cancel_operation", "select ipam.cancel_operation($1)", [randomUUID()])
       await client.unsafe("select ipam.allocate('default', 'pool', $1, ttl_seconds => 0.000001)", [randomUUID()])
       await seen("count_expired", "select ipam.count_expired(vrf => $1)", ["default"])
       await seen("reclaim_expired", "select ipam.reclaim_expired(vrf => $1)", ["default"])

@@ -2,7 +2,9 @@
  * A creation is cancelled at every point of its way, forwards and back. It ends in one of the two states, the caller is told what
  * the ledger says, and what has ended stays as it is.
  */
+import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { Operations } from "../../../src/operations/Operations.ts"
 import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
 import type { Phase } from "../child.ts"
 import { everything } from "../aftermath.ts"
@@ -125,6 +127,21 @@ test("a flow that was cancelled before it was started never runs, and the ledger
   expect(ended).toEqual({ error: "FlowCancelled" })
   expect(await worker.run(InstanceCreate.cancel(payload))).toMatchObject({ outcome: "operation_ended" })
   expect(await worker.run(InstanceCreate.resume(payload))).toMatchObject({ outcome: "operation_ended" })
+})
+
+test("a flow whose operation unwinds already does not go forward, though nothing of it is recorded", async () => {
+  const payload = creating("unwinds already")
+  const { executionId, operationId } = await idsOf(payload)
+  const beginning = { operationId, kind: InstanceCreate.name, targets: [{ kind: "instance", id: payload.instance }] }
+  await worker.run(
+    Operations.use(({ begin, unwind }) =>
+      begin({ ...beginning, payload, executionId }).pipe(Effect.andThen(unwind({ operationId }))),
+    ),
+  )
+  expect(await worker.create(payload)).toBe("FlowCancelled")
+  expect(worker.done(executionId)).toEqual(["saga/begin", "record/do", "saga/unwind", "record/undo", "saga/unwound"])
+  expect((await world.states()).get(operationId)).toMatch(unwound)
+  await expectAgreement(payload, "FlowCancelled")
 })
 
 test("nothing is left of all that", async () => {
