@@ -2,7 +2,14 @@
  * Runs the tests and prints `N passed, N failed` as the very last line; how many were skipped stands in the line before.
  *
  * Fails when a test fails, and also when the runner does: an error outside of any test, a server that does not start, no tests at all.
- * Arguments go to vitest, but for `--postgres=15`: the suite on Debian's PostgreSQL 15, or, where that is not installed, word of it.
+ *
+ *     node scripts/test.ts [FILES]                 the short suite, or these files of it
+ *     node scripts/test.ts --long [FILES]          the long tests, or these files of them; without FILES also those short tests
+ *                                                  that depend on the server, on Debian's PostgreSQL 15
+ *     node scripts/test.ts --long --minutes 30     the same, each soak for so long instead of one minute
+ *     node scripts/test.ts --postgres=15 [FILES]   on Debian's PostgreSQL 15; where that is not installed, word of it
+ *
+ * All else goes to vitest.
  */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -12,51 +19,97 @@ import type { TestCounts } from "./testCounts.ts"
 
 const postgres15 = "/usr/lib/postgresql/15/bin"
 
+const dependOnServer = (
+  "test/allocator test/contract test/database test/netbox test/operations test/plans test/promise test/properties test/races " +
+  "test/saga/engine test/saga/forget test/saga/sql"
+).split(" ")
+
+interface Run {
+  readonly arguments: ReadonlyArray<string>
+  readonly on15: boolean
+  readonly minutes?: string | undefined
+}
+
+interface Outcome {
+  /** The exit status, as a shell would give it. */
+  readonly status: number
+  /** None of a run that did not come to its end. */
+  readonly counts: TestCounts | undefined
+}
+
 const main = async (): Promise<number> => {
-  const { on15, rest } = readArguments(process.argv.slice(2))
-  if (on15 && !existsSync(join(postgres15, "postgres"))) {
-    console.log(`left out: the tests on PostgreSQL 15, since Debian's is not installed (${postgres15})`)
-    return 0
+  const outcomes: Array<Outcome> = []
+  for (const run of readRuns(process.argv.slice(2))) {
+    if (run.on15) {
+      if (existsSync(join(postgres15, "postgres"))) console.log("On PostgreSQL 15:")
+      else {
+        console.log(`left out: the tests on PostgreSQL 15, since Debian's is not installed (${postgres15})`)
+        outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0 } })
+        continue
+      }
+    }
+    const outcome = await runVitest(run)
+    outcomes.push(outcome)
+    // Somebody ended it, who wants no other.
+    if (outcome.status > 128) break
   }
+  return conclude(outcomes)
+}
+
+const readRuns = (given: ReadonlyArray<string>): ReadonlyArray<Run> => {
+  const rest = given.filter((argument) => argument !== "--long" && argument !== "--postgres=15")
+  const at = rest.indexOf("--minutes")
+  const [, minutes] = at === -1 ? [] : rest.splice(at, 2)
+  const on15 = given.includes("--postgres=15")
+  if (!given.includes("--long")) return [{ arguments: rest, on15 }]
+  const long: Run = { arguments: ["--mode", "long", ...rest], on15, minutes }
+  return on15 || rest.length > 0 ? [long] : [long, { arguments: dependOnServer, on15: true }]
+}
+
+const runVitest = async (run: Run): Promise<Outcome> => {
   const folder = mkdtempSync(join(tmpdir(), "ipam-counts-"))
   try {
     const file = join(folder, "counts.json")
     const { DATABASE_URL: url, ...others } = process.env
-    const server = on15 ? { SAGA_IPAM_TEST_BINARIES: postgres15 } : { DATABASE_URL: url }
-    const status = await runVitest(rest, { ...others, ...server, SAGA_IPAM_TEST_COUNTS: file })
-    return conclude(status, readCounts(file))
+    const status = await spawnVitest(run.arguments, {
+      ...others,
+      ...(run.on15 ? { SAGA_IPAM_TEST_BINARIES: postgres15 } : { DATABASE_URL: url }),
+      ...(run.minutes === undefined ? {} : { SAGA_IPAM_TEST_MINUTES: run.minutes }),
+      SAGA_IPAM_TEST_COUNTS: file,
+    })
+    if (!existsSync(file)) return { status: status === 0 ? 1 : status, counts: undefined }
+    const counts = JSON.parse(readFileSync(file, "utf8")) as TestCounts
+    return { status: status === 0 && (counts.failed > 0 || counts.passed === 0) ? 1 : status, counts }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-const readArguments = (given: ReadonlyArray<string>) => ({
-  on15: given.includes("--postgres=15"),
-  rest: given.filter((argument) => argument !== "--postgres=15"),
-})
-
-/** The exit status, as a shell would give it. */
-const runVitest = (rest: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<number> =>
+const spawnVitest = (rest: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<number> =>
   new Promise((resolve, reject) => {
     const program = join(import.meta.dirname, "..", "node_modules", "vitest", "vitest.mjs")
     const reporters = ["--reporter=default", `--reporter=${join(import.meta.dirname, "testCounts.ts")}`]
     const child = spawn(process.execPath, [program, "run", ...reporters, ...rest], { stdio: "inherit", env })
     // A terminal tells the whole group; anything else tells us alone. Either way vitest stops the server, and then we end.
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal))
+    const pass = (signal: NodeJS.Signals) => void child.kill(signal)
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+    for (const signal of signals) process.on(signal, pass)
     child.on("error", reject)
-    child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]))
+    child.on("exit", (code, signal) => {
+      for (const one of signals) process.off(one, pass)
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal])
+    })
   })
 
-const readCounts = (file: string): TestCounts | undefined =>
-  existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as TestCounts) : undefined
-
-const conclude = (status: number, counts: TestCounts | undefined): number => {
-  const { passed, failed, skipped } = counts ?? { passed: 0, failed: 0, skipped: 0 }
-  if (counts === undefined) console.log("The tests did not run to their end.")
-  else if (status !== 0 && failed === 0) console.log("The run failed outside of the tests: see above.")
-  if (skipped > 0) console.log(`${skipped} skipped`)
-  console.log(`${passed} passed, ${failed} failed`)
-  return status === 0 && (failed > 0 || passed === 0) ? 1 : status
+/** Sums up, and gives the exit status of all. */
+const conclude = (outcomes: ReadonlyArray<Outcome>): number => {
+  const sum = (of: keyof TestCounts) => outcomes.reduce((total, { counts }) => total + (counts?.[of] ?? 0), 0)
+  const failed = outcomes.find(({ status }) => status !== 0)
+  if (outcomes.some(({ counts }) => counts === undefined)) console.log("The tests did not run to their end.")
+  else if (failed !== undefined && sum("failed") === 0) console.log("The run failed outside of the tests: see above.")
+  if (sum("skipped") > 0) console.log(`${sum("skipped")} skipped`)
+  console.log(`${sum("passed")} passed, ${sum("failed")} failed`)
+  return failed?.status ?? 0
 }
 
 process.exitCode = await main()

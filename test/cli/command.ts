@@ -1,14 +1,7 @@
 /** The command as users run it: a process of its own, with what it says and how it ends. */
-import { spawn, type ChildProcess } from "node:child_process"
-import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
-import { afterAll, expect } from "vitest"
+import { expect } from "vitest"
 import type { TestDatabase } from "../harness/database.ts"
-
-const main = resolve(import.meta.dirname, "../../src/cli/main.ts")
-
-/** Shared by all commands of all runs: most of their start is compiling. */
-const compiled = join(tmpdir(), "saga-ipam-test-compiled")
+import { startProgram, type Program } from "../harness/programs.ts"
 
 export interface Ended {
   readonly code: number | null
@@ -17,18 +10,15 @@ export interface Ended {
 }
 
 export interface Started {
-  readonly child: ChildProcess
+  readonly child: Program
   readonly ended: Promise<Ended>
   /** Resolves once stderr has the text; rejects when the command ends without it. */
   readonly said: (text: string) => Promise<void>
 }
 
-/** Starts the command without a database of its own; it is for the caller to end it. */
+/** Starts the command on no database; killed after the last test of the file at the latest. */
 export const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Started => {
-  const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", main, ...args], {
-    env: { ...process.env, NODE_COMPILE_CACHE: compiled, DATABASE_URL: "", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  })
+  const child = startProgram("src/cli/main.ts", args, { DATABASE_URL: "", ...env })
   let out = ""
   let err = ""
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text))
@@ -48,18 +38,8 @@ export const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, 
 
 /** Commands on a database, by `--url`. */
 export const useCommand = (database: () => TestDatabase) => {
-  const running = new Set<ChildProcess>()
-  afterAll(() => {
-    for (const child of running) child.kill("SIGKILL")
-  })
-
-  /** A call that goes on; killed after the last test of the file at the latest. */
-  const begin = (...args: ReadonlyArray<string>): Started => {
-    const started = start([...args, "--url", database().url()])
-    running.add(started.child)
-    void started.ended.then(() => running.delete(started.child))
-    return started
-  }
+  /** A call that goes on. */
+  const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url()])
 
   const cli = (...args: ReadonlyArray<string>): Promise<Ended> => begin(...args).ended
 

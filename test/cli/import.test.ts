@@ -1,28 +1,15 @@
 /** `saga-ipam import netbox`: what it prints, and how it ends. What it does is tested in test/netbox. */
-import { execFile } from "node:child_process"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { expect, test } from "vitest"
 import { useDatabase } from "../harness/database.ts"
 import { address, filesOf, prefix, range, useFolders, vrf } from "../netbox/exports.ts"
+import { start, type Ended } from "./command.ts"
 
 const database = useDatabase()
 const makeFolder = useFolders()
-const main = resolve(import.meta.dirname, "../../src/cli/main.ts")
-
-interface Ended {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
 
 const importNetbox = (folder: string, ...more: ReadonlyArray<string>): Promise<Ended> =>
-  new Promise((done) => {
-    const args = ["--conditions=@saga-ipam/source", main, "import", "netbox", folder, ...more]
-    const env = { ...process.env, DATABASE_URL: database().url("ipam_operator") }
-    execFile(process.execPath, args, { env }, (error, out, err) => {
-      done({ code: error === null ? 0 : Number(error.code), out, err })
-    })
-  })
+  start(["import", "netbox", folder, ...more], { DATABASE_URL: database().url("ipam_operator") }).ended
 
 const raw = {
   vrfs: [vrf(1, "blue")],

@@ -19,12 +19,8 @@ describe("without a worker", () => {
 })
 
 describe("a flow that is started", () => {
-  test("succeeds in about a second beside a worker, and answers the same when it is started again", async () => {
-    const began = performance.now()
-    await answer("saga", "list")
-    const ofTheCommand = performance.now() - began
+  test("succeeds beside a worker, and answers the same when it is started again", async () => {
     const first = await answer(...start, create("quick"))
-    expect(performance.now() - began - ofTheCommand).toBeLessThan(ofTheCommand + 3000)
     const addresses = [expect.stringMatching(/^10\.0\.0\./), expect.any(String), expect.any(String)]
     expect(first).toMatchObject(
       operation({

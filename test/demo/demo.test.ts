@@ -1,6 +1,4 @@
 /** The demo as people start it, on the server of this run; and that it tells when something is not as promised. */
-import { spawn } from "node:child_process"
-import { resolve } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
 import { drive, EXTERNAL, play, type Scene } from "../../src/demo/flow.ts"
 import { chooseHomes } from "../../src/demo/homes.ts"
@@ -8,6 +6,7 @@ import { Stage } from "../../src/demo/stage.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
 import { address, filesOf, prefix, useFolders } from "../netbox/exports.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
+import { startProgram } from "../harness/programs.ts"
 
 const database = useDatabase()
 const makeFolder = useFolders()
@@ -18,12 +17,8 @@ beforeAll(() => {
 })
 
 /** Starts the program of `npm run demo`, or another one. */
-const start = (args: ReadonlyArray<string>, program = "../../src/demo/main.ts") => {
-  const main = resolve(import.meta.dirname, program)
-  const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", main, ...args], {
-    env: { ...process.env, DATABASE_URL: database().url() },
-    stdio: ["ignore", "pipe", "pipe"],
-  })
+const start = (args: ReadonlyArray<string>, program = "src/demo/main.ts") => {
+  const child = startProgram(program, args, { DATABASE_URL: database().url() })
   let out = ""
   let err = ""
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text))
@@ -37,11 +32,8 @@ const start = (args: ReadonlyArray<string>, program = "../../src/demo/main.ts") 
 /** The databases of demos that are there. */
 const databases = () => owner.rows("select datname from pg_database where datname like 'saga\\_ipam\\_demo\\_%'")
 
-/** A whole demo takes most of a minute on a busy machine. */
-const WHOLE = { timeout: 180_000 }
-
 describe("the demo", () => {
-  test("plays our own plan, says how it went, ends with 0 and leaves nothing", WHOLE, async () => {
+  test("plays our own plan, says how it went, ends with 0 and leaves nothing", async () => {
     const { code, out, err } = await start([]).ended
     expect({ code, err }).toEqual({ code: 0, err: "" })
     for (const line of [
@@ -70,10 +62,10 @@ describe("the demo", () => {
     expect(await databases()).toEqual([])
   })
 
-  test("takes a folder of exports in place of it, also one without IPv6 and with little room", WHOLE, async () => {
+  test("takes a folder of exports in place of it, also one without IPv6 and with little room", async () => {
     const prefixes = [prefix(1, "10.0.0.0/26"), prefix(2, "10.0.1.0/29")]
     const folder = await makeFolder(filesOf({ prefixes, addresses: [address(1, "10.0.1.1/29")] }))
-    const { code, out } = await start(["demo", folder], "../../src/cli/main.ts").ended
+    const { code, out } = await start(["demo", folder], "src/cli/main.ts").ended
     expect(code).toBe(0)
     expect(out).toContain("the plan has no IPv6 pool: the addresses of an instance are IPv4")
     expect(out).toMatch(/^created +\d\d instances in one VRF/m)
@@ -81,8 +73,8 @@ describe("the demo", () => {
     expect(out).toMatch(/^doctor +every invariant holds$/m)
   })
 
-  test("with --json is one object", WHOLE, async () => {
-    const { code, out, err } = await start(["demo", "--json"], "../../src/cli/main.ts").ended
+  test("with --json is one object", async () => {
+    const { code, out, err } = await start(["demo", "--json"], "src/cli/main.ts").ended
     expect({ code, err, lines: out.split("\n").length }).toEqual({ code: 0, err: "", lines: 2 })
     const result: unknown = JSON.parse(out)
     expect(result).toMatchObject({ ok: true, findings: [], broken: [], steps: expect.any(Array) })
@@ -97,7 +89,7 @@ describe("the demo", () => {
     expect(await databases()).toEqual([])
   })
 
-  test.each(["../../src/demo/main.ts", "../../src/cli/main.ts"])(
+  test.each(["src/demo/main.ts", "src/cli/main.ts"])(
     "ends with 130 on Ctrl-C, and leaves nothing: %s",
     async (program) => {
       const { child, ended, printed } = start(program.includes("cli") ? ["demo"] : [], program)

@@ -2,10 +2,10 @@
  * A database of its own for each test file, and plain sessions to look at it from outside of the code that is tested.
  */
 import { randomBytes } from "node:crypto"
-import { setTimeout } from "node:timers/promises"
 import postgres from "postgres"
 import { afterAll, beforeAll, inject } from "vitest"
 import type { DatabaseOptions } from "../../src/database/settings.ts"
+import { until } from "./until.ts"
 
 /** The server of this run, as `server.ts` provides it. `host` may be the folder of a unix socket. */
 export interface TestServer {
@@ -39,7 +39,7 @@ export interface Session {
     text: string,
     parameters?: ReadonlyArray<string | number | boolean | null>,
   ) => Promise<Array<Record<string, unknown>>>
-  /** Resolves once the query gives a row, such as that somebody waits for a lock; fails after ten seconds. */
+  /** Resolves once the query gives a row, such as that somebody waits for a lock. */
   readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>
   readonly end: () => Promise<void>
 }
@@ -79,15 +79,7 @@ export const openSession = (options: DatabaseOptions): Session => {
       await client.unsafe(text)
     },
     rows,
-    until: async (text, parameters) => {
-      const end = performance.now() + 10_000
-      while (performance.now() < end) {
-        const [row] = await rows(text, parameters)
-        if (row !== undefined) return row
-        await setTimeout(5)
-      }
-      throw new Error(`never came true: ${text}`)
-    },
+    until: (text, parameters) => until(text, async () => (await rows(text, parameters))[0]),
     end: () => client.end({ timeout: 1 }),
   }
 }

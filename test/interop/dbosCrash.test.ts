@@ -103,7 +103,7 @@ const look = async (id: string, dbos: Session, ipam: Ipam, devices: FakeDatacent
 test.each([
   ["that succeeds", succeeding],
   ["whose machine does not boot", failing],
-])("a flow %s ends as it would have, whichever point it was killed at", { timeout: 300_000 }, async (_, flow) => {
+])("a flow %s ends as it would have, whichever point it was killed at", async (_, flow) => {
   const { temper, status, steps } = flow
   const world = await openWorld()
   onTestFinished(world.close)

@@ -17,6 +17,7 @@ import { IpamError } from "../../src/domain/errors.ts"
 import { workerLayer } from "../../src/saga/engine.ts"
 import { operationIdOf } from "../../src/saga/operationId.ts"
 import { allOrNothing, sqlAllocatorLayer } from "../../src/saga/sqlAllocator.ts"
+import { until } from "../harness/until.ts"
 import { openWorld, freePort, type World } from "./world.ts"
 
 const payload = { name: Schema.String, how: Schema.Literals(["answer", "refuse", "fail"]) }
@@ -117,7 +118,7 @@ test("an activity that meets contention is done again by the engine, and until t
     "begin; select from ipam.free_extent e join ipam.pool p using (pool_id) where p.name = 'v4' for update of e",
   )
   const ended = start("waits", "answer")
-  await expect.poll(() => begun.get("waits"), { timeout: 15_000 }).toBe(2)
+  await until("it was begun twice", () => begun.get("waits") === 2)
   expect(await held("waits")).toEqual([])
   expect(await replies("waits")).toEqual([])
   await blocker.run("rollback")
@@ -131,7 +132,7 @@ test("where its answer cannot be recorded, nothing is held", async () => {
     begin raise exception 'not now'; end $$;
     create trigger refuse before insert on ipam_engine.engine_replies for each row execute function public.refuse()`)
   const ended = start("unrecorded", "answer")
-  await expect.poll(() => begun.get("unrecorded"), { timeout: 15_000 }).toBe(2)
+  await until("it was begun twice", () => begun.get("unrecorded") === 2)
   expect(await held("unrecorded")).toEqual([])
   await world.session.run("drop trigger refuse on ipam_engine.engine_replies")
   expect(await ended).toMatchObject({ _tag: "Success" })

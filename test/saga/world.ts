@@ -1,11 +1,9 @@
 /** What the tests of flows share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
-import { spawn, type ChildProcess } from "node:child_process"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
 import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
 import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
+import { end, startProgram, type Program } from "../harness/programs.ts"
 import type { Orders } from "./child.ts"
 
 export { freePort } from "../../src/demo/freePort.ts"
@@ -89,11 +87,8 @@ const wordsOf = (devices: FakeDatacenter, id: string, rows: ReadonlyArray<Record
 export const succeeded = "succeeded, confirmed 3, instance running, machine running, ports 3"
 export const unwound = /^unwound(, released [1-3])?(, instance gone)?(, machine removed)?, ports 0$/
 
-/** Shared by all workers of all runs: most of their start is compiling. */
-const compiled = join(tmpdir(), "saga-ipam-test-compiled")
-
 export interface Worker {
-  readonly process: ChildProcess
+  readonly process: Program
   /** Resolves when the flow of the request has an end as the worker sees it, or the worker is gone. */
   readonly ended: (request: string) => Promise<string | undefined>
   readonly ready: Promise<void>
@@ -103,11 +98,8 @@ export interface Worker {
 /** A worker in a process of its own; see `child.ts`. */
 export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker => {
   const whole: Orders = { url: world.database.url(), devices: world.devices.url, ...orders }
-  const child = spawn(
-    process.execPath,
-    ["--conditions=@saga-ipam/source", join(import.meta.dirname, "child.ts"), JSON.stringify(whole)],
-    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NODE_COMPILE_CACHE: compiled } },
-  )
+  const child = startProgram("test/saga/child.ts", [JSON.stringify(whole)])
+  child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
   const ends = new Map<string, string>()
   const waiting = new Set<() => void>()
   let rest = ""
@@ -144,7 +136,4 @@ export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices"
 }
 
 /** Ends a worker at once. */
-export const kill = async (worker: Worker): Promise<void> => {
-  worker.process.kill("SIGKILL")
-  await worker.gone
-}
+export const kill = (worker: Worker): Promise<void> => end(worker.process)

@@ -11,7 +11,8 @@ import {
   startServer,
   stopServer,
 } from "../../../src/database/embedded/server.ts"
-import { asRoot, newFolder, onLinux, query, runOwner, until } from "./support.ts"
+import { asRoot, newFolder, onLinux, query, runOwner } from "./support.ts"
+import { until } from "../../harness/until.ts"
 
 const gone = (pid: number) => until(`process ${pid} has ended`, () => !existsSync(`/proc/${pid}/cwd`))
 

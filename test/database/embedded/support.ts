@@ -4,7 +4,6 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import postgres from "postgres"
 import { onTestFinished } from "vitest"
@@ -45,14 +44,16 @@ export const runOwner = (args: ReadonlyArray<string>, uid?: number): { child: Ch
   const child = spawn(process.execPath, [owner, ...args], {
     cwd: "/",
     detached: true,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     ...(uid === undefined ? {} : { uid, gid: uid, env: { PATH: process.env["PATH"] ?? "" } }),
   })
   onTestFinished(() => void child.kill("SIGKILL"))
+  let complaint = ""
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text))
   const said = new Promise<Said>((resolve, reject) => {
     const lines = createInterface({ input: child.stdout })
     lines.once("line", (line) => resolve(JSON.parse(line) as Said))
-    lines.once("close", () => reject(new Error("the process said nothing")))
+    lines.once("close", () => reject(new Error(`the process said nothing; ${complaint}`)))
     child.once("error", reject)
   })
   // A test may kill the process and never ask what it said.
@@ -80,15 +81,6 @@ export const query = async (server: Pick<RunningServer, "host" | "port" | "user"
     return row
   } finally {
     await sql.end({ timeout: 1 })
-  }
-}
-
-/** Waits until something holds, for ten seconds at most; fails saying what did not. */
-export const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 10_000
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`still not so after ten seconds: ${what}`)
-    await pause(20)
   }
 }
 

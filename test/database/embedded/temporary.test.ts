@@ -2,7 +2,8 @@ import { existsSync } from "node:fs"
 import { basename } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { startTemporaryServer } from "../../../src/database/embedded/temporary.ts"
-import { commandLine, onLinux, processesNaming, query, runOwner, until } from "./support.ts"
+import { commandLine, onLinux, processesNaming, query, runOwner } from "./support.ts"
+import { until } from "../../harness/until.ts"
 
 describe("a throw-away server", () => {
   it("leaves nothing once it is stopped, also when it is stopped twice", async () => {

@@ -43,7 +43,6 @@ const rows: Record<string, ReadonlyArray<string>> = {}
 
 test.concurrent.each(Object.entries(chains))(
   "killed at any point of a %s flow, it ends in one of two states",
-  { timeout: 300_000 },
   async (name, points) => {
     const world = await openWorld()
     try {

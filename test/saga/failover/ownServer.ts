@@ -6,7 +6,7 @@ import { startServer } from "../../../src/database/embedded/server.ts"
 import { startTemporaryServer } from "../../../src/database/embedded/temporary.ts"
 import { startFakeDatacenter } from "../../../src/saga/reference/fakeDatacenter.ts"
 import { openSession, type Session } from "../../harness/database.ts"
-import { until } from "../../database/embedded/support.ts"
+import { until } from "../../harness/until.ts"
 import type { World } from "../world.ts"
 
 export interface OwnWorld extends World {

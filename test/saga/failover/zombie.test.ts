@@ -61,7 +61,6 @@ const ends = [
 
 test.each(ends)(
   "a worker that stands still in an allocate, and comes back when its flow ($temper) is ended by another, changes nothing",
-  { timeout: 120_000 },
   async ({ temper, end }) => {
     const payload = creating(`frozen-${temper}`, temper)
     const blocker = world.database.session()
@@ -72,7 +71,7 @@ test.each(ends)(
     // Its statement goes through now, and nobody reads the answer.
     await blocker.run("commit")
     await startNew()
-    await untilTakenOver(payload)
+    await untilEnded(payload)
     expect(await stateOf(payload)).toMatch(end)
     const before = await picture()
     zombie.process.kill("SIGCONT")
@@ -84,21 +83,8 @@ test.each(ends)(
   },
 )
 
-/** `until` looks for ten seconds; a takeover and what follows may take longer. */
-const untilTakenOver = async (payload: Create) => {
-  for (let round = 0; round < 3; round += 1) {
-    const ended = await untilEnded(payload).then(
-      () => true,
-      () => false,
-    )
-    if (ended) return
-  }
-  throw new Error("nobody took the flow over")
-}
-
 test.each(ends)(
   "a request that a standing worker had sent to the switch, and that arrives after the end of its flow ($temper), changes nothing",
-  { timeout: 120_000 },
   async ({ temper, end }) => {
     const payload = creating(`late-${temper}`, temper)
     const held = holdFirst(/^PUT ports/)
@@ -106,7 +92,7 @@ test.each(ends)(
     await held.reached
     zombie.process.kill("SIGSTOP")
     await startNew()
-    await untilTakenOver(payload)
+    await untilEnded(payload)
     expect(await stateOf(payload)).toMatch(end)
     const before = await picture()
     held.open()
@@ -133,7 +119,6 @@ const holdFirst = (wanted: RegExp) => {
 
 test.each([1, 2, 3])(
   "two workers that start at one moment on a database without an engine both run (round %i)",
-  { timeout: 120_000 },
   async (round) => {
     const payloads = [0, 1].map((number) => creating(`both-${round}-${number}`))
     const ports = [await freePort(), await freePort()]

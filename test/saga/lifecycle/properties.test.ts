@@ -168,76 +168,72 @@ const heldText = `select request_id, host(unit) as address, generation::text, co
 let run = 0
 const ends = { succeeded: 0, Refused: 0, PoolExhausted: 0, late: 0 }
 
-test(
-  "what is held is what the flows that succeeded took, whatever their calls met with",
-  { timeout: 120_000 },
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(flows, async (generated) => {
-        run += 1
-        // Also what a run left that failed: a smaller one of it must begin with an empty pool.
-        for (const { request_id: requestId } of await world.session.rows(heldText)) {
-          await worker.run(Allocator.use((allocator) => allocator.releaseAll({ requestId: String(requestId) })))
+test("what is held is what the flows that succeeded took, whatever their calls met with", async () => {
+  await fc.assert(
+    fc.asyncProperty(flows, async (generated) => {
+      run += 1
+      // Also what a run left that failed: a smaller one of it must begin with an empty pool.
+      for (const { request_id: requestId } of await world.session.rows(heldText)) {
+        await worker.run(Allocator.use((allocator) => allocator.releaseAll({ requestId: String(requestId) })))
+      }
+      late.length = 0
+      const asked = await Promise.all(
+        generated.map(async (plan, number) => {
+          const payload: Plan = { request: `${run}-${number}`, ...plan }
+          const { operationId } = await Effect.runPromise(Planned.ids(payload))
+          plans.set(payload.request, payload)
+          ids.set(operationId, payload.request)
+          return { payload, operationId }
+        }),
+      )
+      const answers = await Promise.all(
+        asked.map(async ({ payload, operationId }) => {
+          const exit = await worker.run(Effect.exit(Planned.execute(payload)))
+          return { payload, operationId, exit }
+        }),
+      )
+      const operations = await world.session.rows(
+        "select operation_id, state, result, error ->> '_tag' as tag from ipam.operation",
+      )
+      const held = await world.session.rows(heldText)
+      let total = 0
+      for (const { payload, operationId, exit } of answers) {
+        const mine = held.filter((row) => row["request_id"] === operationId)
+        const known = operations.find((row) => row["operation_id"] === operationId)
+        const refuses = payload.steps.some((one) => one.refuses)
+        if (Exit.isSuccess(exit)) {
+          ends.succeeded += 1
+          total += exit.value.length
+          expect(refuses).toBe(false)
+          expect(exit.value).toHaveLength(payload.steps.reduce((sum, { slots }) => sum + slots, 0))
+          expect(known).toMatchObject({ state: "succeeded", result: exit.value })
+          expect(mine.map((row) => row["address"])).toEqual([...exit.value].toSorted())
+          expect(mine.every((row) => row["confirmed"])).toBe(true)
+        } else {
+          const tag = String(known?.["tag"])
+          expect(["Refused", "PoolExhausted"]).toContain(tag)
+          ends[tag as "Refused"] += 1
+          if (tag === "Refused") expect(refuses).toBe(true)
+          expect(known).toMatchObject({ state: "unwound" })
+          expect(String(exit.cause)).toContain(tag)
+          expect(mine).toEqual([])
         }
-        late.length = 0
-        const asked = await Promise.all(
-          generated.map(async (plan, number) => {
-            const payload: Plan = { request: `${run}-${number}`, ...plan }
-            const { operationId } = await Effect.runPromise(Planned.ids(payload))
-            plans.set(payload.request, payload)
-            ids.set(operationId, payload.request)
-            return { payload, operationId }
-          }),
-        )
-        const answers = await Promise.all(
-          asked.map(async ({ payload, operationId }) => {
-            const exit = await worker.run(Effect.exit(Planned.execute(payload)))
-            return { payload, operationId, exit }
-          }),
-        )
-        const operations = await world.session.rows(
-          "select operation_id, state, result, error ->> '_tag' as tag from ipam.operation",
-        )
-        const held = await world.session.rows(heldText)
-        let total = 0
-        for (const { payload, operationId, exit } of answers) {
-          const mine = held.filter((row) => row["request_id"] === operationId)
-          const known = operations.find((row) => row["operation_id"] === operationId)
-          const refuses = payload.steps.some((one) => one.refuses)
-          if (Exit.isSuccess(exit)) {
-            ends.succeeded += 1
-            total += exit.value.length
-            expect(refuses).toBe(false)
-            expect(exit.value).toHaveLength(payload.steps.reduce((sum, { slots }) => sum + slots, 0))
-            expect(known).toMatchObject({ state: "succeeded", result: exit.value })
-            expect(mine.map((row) => row["address"])).toEqual([...exit.value].toSorted())
-            expect(mine.every((row) => row["confirmed"])).toBe(true)
-          } else {
-            const tag = String(known?.["tag"])
-            expect(["Refused", "PoolExhausted"]).toContain(tag)
-            ends[tag as "Refused"] += 1
-            if (tag === "Refused") expect(refuses).toBe(true)
-            expect(known).toMatchObject({ state: "unwound" })
-            expect(String(exit.cause)).toContain(tag)
-            expect(mine).toEqual([])
-          }
-          for (const number of payload.steps.keys()) {
-            const counts = done.get(`${payload.request} ${number}`)
-            if (counts !== undefined) expect(counts.undid > 0).toBe(Exit.isFailure(exit))
-          }
+        for (const number of payload.steps.keys()) {
+          const counts = done.get(`${payload.request} ${number}`)
+          if (counts !== undefined) expect(counts.undid > 0).toBe(Exit.isFailure(exit))
         }
-        expect(held).toHaveLength(total)
+      }
+      expect(held).toHaveLength(total)
 
-        ends.late += late.length
-        for (const call of late) await Effect.runPromise(Effect.exit(call))
-        expect(await world.session.rows(heldText)).toEqual(held)
-        const [counted] = await world.session.rows("select sum(held)::int as held from ipam.pool_counter")
-        expect(counted?.["held"]).toBe(total)
-        expect(await world.doctor()).toEqual([])
-      }),
-      { numRuns: 40 },
-    )
-    console.info(ends)
-    for (const [end, times] of Object.entries(ends)) expect(times, end).toBeGreaterThan(0)
-  },
-)
+      ends.late += late.length
+      for (const call of late) await Effect.runPromise(Effect.exit(call))
+      expect(await world.session.rows(heldText)).toEqual(held)
+      const [counted] = await world.session.rows("select sum(held)::int as held from ipam.pool_counter")
+      expect(counted?.["held"]).toBe(total)
+      expect(await world.doctor()).toEqual([])
+    }),
+    { numRuns: 40 },
+  )
+  console.info(ends)
+  for (const [end, times] of Object.entries(ends)) expect(times, end).toBeGreaterThan(0)
+})

@@ -2,9 +2,10 @@
  * An InstanceCreate fails at each of its steps, with each action and each undo run once and twice: afterwards the world is as it
  * was before, and calls of it that come late change nothing.
  */
-import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { afterAll, beforeAll, expect, test } from "vitest"
 import { Allocator } from "../../../src/allocator/Allocator.ts"
 import { Devices } from "../../../src/saga/reference/Devices.ts"
+import { until } from "../../harness/until.ts"
 import { addressesOf, callAgain, everything } from "../aftermath.ts"
 import { startInProcess, type InProcess } from "../inProcess.ts"
 import { creating, idsOf, openWorld, pools, type Create, type World } from "../world.ts"
@@ -107,7 +108,9 @@ test.each(Object.entries(modes))("a flow that fails at any step leaves nothing: 
   )
   // The machine that answers late has yet to try.
   const late = ends.find(({ payload }) => payload.temper === "late")?.operationId ?? ""
-  await vi.waitUntil(() => world.devices.log.some((line) => line.startsWith(`PUT machines/${late}`)), 10_000)
+  await until("the machine that answers late has tried", () =>
+    world.devices.log.some((line) => line.startsWith(`PUT machines/${late}`)),
+  )
   expect(await everything(world)).toEqual(before)
 
   for (const { name, node, error, meanwhile, executionId, operationId } of ends) {

@@ -1,0 +1,91 @@
+/** 32 callers on one small pool, as the short and the long stress tests have them. */
+import { randomUUID } from "node:crypto"
+import { beforeAll, expect } from "vitest"
+import { allocate, allocatorSession, counts, createPool, release } from "../harness/calls.ts"
+import type { Session } from "../harness/database.ts"
+import { database, number, owner, pool } from "../harness/fixture.ts"
+import { throwDice } from "../harness/soak.ts"
+
+let sessions: ReadonlyArray<Session>
+beforeAll(async () => {
+  sessions = await Promise.all(Array.from({ length: 32 }, () => allocatorSession(database())))
+})
+
+const makePool = (size: number) =>
+  createPool(owner, pool, `10.${number}.0.0-10.${number}.${(size - 1) >> 8}.${(size - 1) & 255}`)
+
+interface Held {
+  readonly requestId: string
+  readonly address: string
+}
+
+/**
+ * Callers that allocate, replay and release at random: no address is held twice, none is refused while there is room for all, and the
+ * counters are exact when all are quiet, which they are after each round, from 1. In a round a caller goes on for so many calls, and until
+ * every address may have been taken in it.
+ */
+export const churn = async (size: number, calls: number, hasRound: (round: number) => boolean): Promise<void> => {
+  await makePool(size)
+  const dice = throwDice()
+  const holders = new Map<string, string>()
+  let taken = 0
+
+  const caller = async (session: Session, enough: number) => {
+    const mine: Array<Held> = []
+    const giveBack = async ({ requestId, address }: Held) => {
+      // Noted before the call: from then on another caller may be told that it has the address.
+      holders.delete(address)
+      expect(await release(session, requestId)).toMatchObject({ outcome: "released", freed: true })
+    }
+    for (let call = 0; call < calls || taken < enough; call += 1) {
+      const chance = dice()
+      const [oldest] = mine
+      if (oldest !== undefined && (chance < 0.4 || mine.length > 20)) {
+        mine.shift()
+        await giveBack(oldest)
+      } else if (oldest !== undefined && chance < 0.6) {
+        expect(await allocate(session, { pool, requestId: oldest.requestId })).toMatchObject({
+          outcome: "replayed",
+          address: oldest.address,
+        })
+      } else {
+        const requestId = randomUUID()
+        const { outcome, address } = await allocate(session, { pool, requestId })
+        if (outcome !== "allocated" || address === null) {
+          expect(outcome).toBe("exhausted")
+          expect(size, "room for all").toBeLessThan(32 * 21)
+          continue
+        }
+        expect(holders.get(address)).toBeUndefined()
+        holders.set(address, requestId)
+        taken += 1
+        mine.push({ requestId, address })
+      }
+    }
+    return mine
+  }
+
+  for (let round = 1; hasRound(round); round += 1) {
+    const left = (await Promise.all(sessions.map((session) => caller(session, round * size)))).flat()
+    const held = left.length
+    expect(await counts(owner, pool)).toEqual({ held, free: size - held, cooling: 0, reserved: 0, size })
+    expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+    for (const { requestId } of left) await release(owner, requestId)
+    holders.clear()
+  }
+}
+
+/** Callers that hold one address each of a pool with one more: none is ever told that it is exhausted. */
+export const holdOneEach = async (goesOn: (rounds: number) => boolean): Promise<void> => {
+  await makePool(sessions.length + 1)
+  await Promise.all(
+    sessions.map(async (session) => {
+      for (let rounds = 0; goesOn(rounds); rounds += 1) {
+        const requestId = randomUUID()
+        expect(await allocate(session, { pool, requestId })).toMatchObject({ outcome: "allocated" })
+        expect(await release(session, requestId)).toMatchObject({ freed: true })
+      }
+    }),
+  )
+  expect(await counts(owner, pool)).toMatchObject({ held: 0, free: sessions.length + 1 })
+}
