@@ -22,9 +22,7 @@ begin
     from unnest(v_firsts, v_lasts) s (first, last)
     where not ipam.unit_span(s.first, s.last) <@ coalesce((
       select range_agg(ipam.unit_span(r.first, r.last))
-      from ipam.range r
-      where r.vrf = insert_reservations.vrf and r.pool_id = insert_reservations.pool_id
-        and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(s.first, s.last, '[]')
+      from ipam.ranges_of(insert_reservations.vrf, insert_reservations.pool_id, s.first, s.last) r
     ), '{}')
   ) then
     return null;

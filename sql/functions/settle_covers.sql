@@ -83,6 +83,8 @@ begin
 
         select
           (select r.spans from reserved r) as reserved,
+          array(select lower(s) from reserved r cross join lateral unnest(r.spans) s order by lower(s)) as reserved_from,
+          array(select upper(s) from reserved r cross join lateral unnest(r.spans) s order by lower(s)) as reserved_to,
           array(select extent.extent_id from extent) as extent_ids,
           array(select h.request_id from holder h order by h.unit) as request_ids,
           array(select h.slot from holder h order by h.unit) as slots,
@@ -97,6 +99,9 @@ begin
           raise sqlstate 'IP005';
         end if;
         exit when cardinality(v_look.extent_ids) = 0 and cardinality(v_look.request_ids) = 0;
+        if clock_timestamp() > v_deadline then
+          raise lock_not_available;
+        end if;
 
         -- Locked by their ids, in the order of addresses; what they are now is read from the locked rows.
         select array_agg(locked.e) into v_extents
@@ -113,9 +118,7 @@ begin
           from unnest(v_extents) old
             left join lateral (
               select range_agg(ipam.unit_span(r.first, r.last)) as spans
-              from ipam.range r
-              where r.vrf = old.vrf and r.pool_id = old.pool_id
-                and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(old.next, old.last, '[]')
+              from ipam.ranges_of(old.vrf, old.pool_id, old.next, old.last) r
             ) kept on true
             cross join lateral unnest(
               ipam.inet_multirange(ipam.unit_span(old.next, old.last)) - coalesce(kept.spans, '{}')
@@ -149,14 +152,21 @@ begin
             cross join lateral (
               select case when old.available_at = 'infinity' then coalesce(old.cooling_until, '-infinity') else old.available_at end
             ) until (at)
-            join ipam.range r
-              on r.vrf = old.vrf and r.pool_id = old.pool_id
-              and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(old.next, old.last, '[]')
+            cross join lateral ipam.ranges_of(old.vrf, old.pool_id, old.next, old.last) r
             cross join lateral (
-              select ipam.inet_multirange(ipam.unit_span(greatest(r.first, old.next), least(r.last, old.last)))
-            ) common (spans)
+              select
+                ipam.inet_multirange(ipam.unit_span(greatest(r.first, old.next), least(r.last, old.last))),
+                greatest(1, width_bucket(old.next, v_look.reserved_from)), width_bucket(old.last, v_look.reserved_from)
+            ) common (spans, from_span, to_span)
+            -- Only the reserved spans that may reach into it: each operation on a multirange reads all of it.
             cross join lateral (
-              values (true, common.spans * v_look.reserved), (false, common.spans - v_look.reserved)
+              select coalesce(range_agg(ipam.inet_range(n.low, n.high, '[)')), '{}')
+              from unnest(
+                v_look.reserved_from[common.from_span:common.to_span], v_look.reserved_to[common.from_span:common.to_span]
+              ) n (low, high)
+            ) near (spans)
+            cross join lateral (
+              values (true, common.spans * near.spans), (false, common.spans - near.spans)
             ) part (reserved, spans)
             cross join lateral unnest(part.spans) piece (span)
           returning available_at, next, last
