@@ -16,7 +16,7 @@ declare
   ];
   v_operator text[] := array[
     'create_pool', 'update_pool', 'delete_pool', 'add_range', 'remove_range', 'set_draining', 'reserve', 'unreserve',
-     'reclaim_expired', 'count_expired', 'merge_extents',
+     'reclaim_expired', 'count_expired', 'upkeep',
     'doctor', 'repair', 'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
   ];
 begin

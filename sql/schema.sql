@@ -276,6 +276,7 @@ create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e047edbe650d2044
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
 create function extend_operation(operation_id uuid) returns void language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ca21800b56599555
+create function extent_runs(extents ipam.free_extent[], at timestamp with time zone) returns TABLE(extent_ids bigint[], merged ipam.free_extent) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- afd7580e9c530d3e
 create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
@@ -311,7 +312,7 @@ create function lock_operation(operation_id uuid, vrf text) returns ipam.operati
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 48dac0c50a595b0c
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 6bc42b62f4462ae8
 create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1bc5c21faf6111f8
-create function merge_extents(max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 6b34b5331f17c363
+create function merge_extents(vrf text, pool_id bigint, after inet, max_rows integer, OUT fewer integer, OUT last inet) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 341a89ce306d99fa
 create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ecc268a65504105a
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- cc3eb8158b99527f
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
@@ -358,6 +359,7 @@ create function unknown_pool(vrf text, pool text) returns ipam.pool_answer langu
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c39bccc515922af3
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
+create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 7fc3b9448be55db4
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
 create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c7f7d8043cc483f
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
@@ -440,7 +442,6 @@ grant execute on function ipam.list_reservations(text,text,inet,inet,text,intege
 grant execute on function ipam.mark_orphans(text,uuid[],text[],bigint[],text) to ipam_operator;
 grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_allocator;
 grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_operator;
-grant execute on function ipam.merge_extents(integer) to ipam_operator;
 grant execute on function ipam.orphan_candidates(text,text,double precision,inet,integer) to ipam_operator;
 grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_allocator;
 grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_operator;
@@ -469,6 +470,7 @@ grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_operator;
 grant execute on function ipam.update_pool(text,text,text,double precision,text,text) to ipam_operator;
+grant execute on function ipam.upkeep(text,bigint,inet,integer,integer) to ipam_operator;
 grant select on table ipam.schema_version to ipam_allocator;
 grant select on table ipam.schema_version to ipam_operator;
 grant select on table ipam.schema_version to ipam_reader;

@@ -1,62 +1,51 @@
--- Merges neighbouring free extents that have grown many, as releases make one each; a background task, never needed for
--- correctness. Looks at no more than max_rows extents of each pool, those that nobody holds.
+-- Merges extents of one pool that touch, as releases leave many of a single unit; never needed for correctness.
 --
--- Comes back: how many extents there are fewer.
--- Safe: rows that somebody holds are passed over. Merged ones keep the larger generation. No extent grows: the old rows go, one
--- new row comes. A sixty-fourth of the range is as far as merging goes, so that callers still find extents of their own.
-create or replace function ipam.merge_extents(max_rows int default 1000) returns int
-language plpgsql volatile security definer
+-- after: only extents above it; null for the first. max_rows: how many of them are read, at most.
+-- Comes back: how many extents there are fewer, and the last unit read, to go on after; null: the pool was read to its end.
+-- Safe: runs are found in one snapshot, without locks. Then their extents alone are locked, those that nobody else holds, and what
+-- they are now, in the locked rows, decides what becomes one: so it waits for nobody, and whoever wants an address of such an
+-- extent waits for the end of this transaction at the most. A sixty-fourth of a range is as far as merging goes, so
+-- that callers still find extents of their own.
+-- Cost: linear in max_rows.
+create or replace function ipam.merge_extents(
+  vrf text, pool_id bigint, after inet, max_rows int, out fewer int, out last inet
+)
+language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $function$
 #variable_conflict use_column
 declare
-  v_pool record;
+  v_now timestamptz := clock_timestamp();
+  v_seen ipam.free_extent[] := array(
+    select e
+    from ipam.free_extent e
+    where e.vrf = merge_extents.vrf and e.pool_id = merge_extents.pool_id
+      -- A prefix of length 0 is below every address.
+      and e.last > coalesce(merge_extents.after, '0.0.0.0/0')
+    order by e.last
+    limit merge_extents.max_rows
+  );
+  v_locked ipam.free_extent[];
   v_run record;
-  v_fewer int := 0;
 begin
-  perform ipam.check_isolation();
-  if (max_rows between 2 and 100000) is not true then
-    raise exception using errcode = 'invalid_parameter_value', message = 'max_rows: must be 2 to 100000';
-  end if;
-  for v_pool in select p.vrf, p.pool_id from ipam.pool p where p.deleted_at is null order by p.vrf, p.pool_id loop
-    for v_run in
-    with locked as materialized (
-      select e.extent_id, e.range_id, e.next, e.last, e.generation
-      from ipam.free_extent e
-      where e.vrf = v_pool.vrf and e.pool_id = v_pool.pool_id and not e.draining and e.available_at = '-infinity'
-      order by e.last
-      limit max_rows
-      for update skip locked
-    ),
-
-    -- A run: extents that touch, within one sixty-fourth of their range.
-    placed as (
-      select
-        l.*, div(64 * (ipam.unit_count(r.first, l.next) - 1), ipam.unit_count(r.first, r.last)) as part,
-        lag(l.last) over (partition by l.range_id order by l.last) as before
-      from locked l join ipam.range r on r.vrf = v_pool.vrf and r.range_id = l.range_id
-    ),
-
-    numbered as (
-      select
-        p.*,
-        count(*) filter (where ipam.unit_next(p.before) is distinct from p.next) over (partition by p.range_id, p.part order by p.last) as run
-      from placed p
-    )
-
-    select
-      n.range_id, min(n.next) as next, max(n.last) as last, max(n.generation) as generation, array_agg(n.extent_id) as extent_ids
-    from numbered n
-    group by n.range_id, n.part, n.run
-    having count(*) > 1
-    loop
-      delete from ipam.free_extent e where e.extent_id = any (v_run.extent_ids);
-      insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
-      values (v_pool.vrf, v_pool.pool_id, v_run.range_id, v_run.next, v_run.last, v_run.generation);
-      v_fewer := v_fewer + cardinality(v_run.extent_ids) - 1;
-    end loop;
+  fewer := 0;
+  last := case when cardinality(v_seen) = max_rows then v_seen[max_rows].last end;
+  v_locked := array(
+    select e
+    from ipam.free_extent e
+    where e.extent_id in (select unnest(r.extent_ids) from ipam.extent_runs(v_seen, v_now) r)
+    order by e.last
+    for update skip locked
+  );
+  for v_run in select r.extent_ids, r.merged from ipam.extent_runs(v_locked, v_now) r loop
+    delete from ipam.free_extent e where e.extent_id = any (v_run.extent_ids);
+    insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, draining)
+    select m.vrf, m.pool_id, m.range_id, m.available_at, m.next, m.last, m.generation, m.draining
+    from (select (v_run.merged).*) m;
+    fewer := fewer + cardinality(v_run.extent_ids) - 1;
   end loop;
-  return v_fewer;
 end
 $function$;

@@ -61,7 +61,7 @@ export class Allocator extends Context.Service<
     readonly releaseAll: (request: typeof ReleaseAllRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /**
      * Releases provisional allocations past their ttl, in all VRFs or in one, the oldest of each first. What was released is the
-     * answer; fewer than `maxRows`: none are left.
+     * answer; fewer than `maxRows`: none are left, and then the free extents that releases left in pieces are joined, in all VRFs.
      */
     readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>>
     /** What the key is now. `null`: never seen, which is not final, since an allocate may be under way. */
@@ -236,15 +236,21 @@ const make = Effect.gen(function* () {
     }),
   )
 
+  /** A round over all pools, in every VRF, since it changes nothing that anyone holds. It can wait for the next time. */
+  const upkeep = Effect.gen(function* () {
+    let place: ReadonlyArray<string | null> = [null, null, null]
+    do {
+      const { vrf, pool_id: poolId, last } = onlyRow(yield* query(statements.upkeep, place, { call: "upkeep" }))
+      place = [vrf, poolId, last].map((value) => (typeof value === "string" ? value : null))
+    } while (place[0] !== null)
+  })
+
   const reclaimExpired = method(
     "Allocator.reclaimExpired",
     Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
       const { maxRows, vrf } = yield* decode.reclaim(input)
       const rows = yield* query(statements.reclaimExpired, [maxRows, vrf ?? null], { call: "reclaim_expired", vrf })
-      // The quiet end of a round: what releases left in pieces becomes whole again, in every VRF, since it changes nothing that
-      // anyone holds. It can wait for the next round.
-      if (rows.length < maxRows)
-        yield* Effect.ignore(query(statements.mergeExtents, [10_000], { call: "merge_extents" }))
+      if (rows.length < maxRows) yield* Effect.ignore(upkeep)
       return rows.map(readRelease)
     }),
   )

@@ -25,7 +25,7 @@ export const release = keyed("release", "vrf", "request_id", "slot")
 export const releaseMany = keyed("release_many", "vrf", "request_id", "slots")
 export const releaseAll = keyed("release_all", "vrf", "request_id")
 export const reclaimExpired = once("reclaim_expired", "max_rows", "vrf")
-export const mergeExtents = keyed("merge_extents", "max_rows")
+export const upkeep = keyed("upkeep", "after_vrf", "after_pool_id", "after")
 
 export const get = keyed("get", "vrf", "request_id", "slot")
 export const listByPool = keyed("list_by_pool", "vrf", "pool", "after_address", "page_size")

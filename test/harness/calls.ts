@@ -135,3 +135,19 @@ export const waiting = (owner: Session, sessions = 1): Promise<Record<string, un
     "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0 having count(*) >= $1",
     [sessions],
   )
+
+/** A whole round of upkeep, of small pools too; how many rows there are fewer. */
+export const upkeep = async (session: Session, maxRows = 2000): Promise<number> => {
+  let fewer = 0
+  let place: ReadonlyArray<string | null> = [null, null, null]
+  do {
+    const [step] = await session.rows(
+      "select fewer, vrf, pool_id::text, host(last) as last from ipam.upkeep($1, $2, $3, $4, min_extents => 2)",
+      [...place, maxRows],
+    )
+    if (step === undefined) throw new Error("a step of upkeep gives one row")
+    fewer += Number(step["fewer"])
+    place = [step["vrf"], step["pool_id"], step["last"]].map((value) => (typeof value === "string" ? value : null))
+  } while (place[0] !== null)
+  return fewer
+}

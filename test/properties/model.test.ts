@@ -6,7 +6,7 @@ import fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { beforeAll, expect, test } from "vitest"
 import type { Answer } from "../harness/calls.ts"
-import { allocate, allocatorSession, confirm, counts, createPool, get, release } from "../harness/calls.ts"
+import { allocate, allocatorSession, confirm, counts, createPool, get, release, upkeep } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { useDatabase } from "../harness/database.ts"
 
@@ -127,7 +127,7 @@ const reserving = (where: number, on: boolean): Command =>
   })
 
 const looking: Command = command("look", async (model, real) => {
-  await owner.rows("select ipam.merge_extents()")
+  await upkeep(owner)
   expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
   const inUse = held(model).length
   const reserved = [...model.reserved].filter((where) => heldAt(model, address(real, where)) === undefined).length

@@ -1,0 +1,44 @@
+-- Which of these extents can become one: runs of at least two that touch, in one sixty-fourth of their range, all of them free or all
+-- reserved, all draining or none. What is cooling stays by itself; past its cooldown it counts as free.
+--
+-- at: the clock. Comes back: for each run its extents and what they become, with the largest generation of them.
+create or replace function ipam.extent_runs(extents ipam.free_extent[], at timestamptz)
+returns table (extent_ids bigint[], merged ipam.free_extent)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $function$
+  -- What is cooling has no state here.
+  with extent as (
+    select
+      e.*, div(64 * (ipam.unit_count(r.first, e.next) - 1), ipam.unit_count(r.first, r.last)) as part,
+      case
+        when e.available_at <= at then '-infinity'::timestamptz
+        when e.available_at = 'infinity' and coalesce(e.cooling_until, '-infinity') <= at then 'infinity'
+      end as state
+    from unnest(extents) e join ipam.range r on r.vrf = e.vrf and r.range_id = e.range_id
+  ),
+
+  -- One that does not touch the extent of its kind below it begins a run.
+  beginning as (
+    select
+      e.*,
+      ipam.unit_next(lag(e.last) over (partition by e.range_id, e.part, e.state, e.draining order by e.last)) is distinct from e.next
+        as begins
+    from extent e
+    where e.state is not null
+  ),
+
+  numbered as (
+    select b.*, count(*) filter (where b.begins) over (partition by b.range_id, b.part, b.state, b.draining order by b.last) as run
+    from beginning b
+  )
+
+  select
+    array_agg(n.extent_id),
+    row(
+      n.vrf, null, n.pool_id, n.range_id, n.state, min(n.next), max(n.last), max(n.generation), null, null, n.draining, null
+    )::ipam.free_extent
+  from numbered n
+  group by n.vrf, n.pool_id, n.range_id, n.part, n.state, n.draining, n.run
+  having count(*) > 1;
+$function$;
