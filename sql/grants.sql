@@ -24,14 +24,16 @@ begin
     execute format('revoke all on function %s from public', v_function);
   end loop;
   foreach v_role in array array['ipam_allocator', 'ipam_operator', 'ipam_reader'] loop
-    begin
-      execute format('create role %I nologin', v_role);
-    exception
-      when duplicate_object or unique_violation then null;
-      when insufficient_privilege then
-        raise notice 'role % is not there and may not be made by this role; nothing is granted to it', v_role;
-        continue;
-    end;
+    if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        -- Another migrator has just made it.
+        when duplicate_object or unique_violation then null;
+        -- The report of the migration names it.
+        when insufficient_privilege then continue;
+      end;
+    end if;
     execute format('grant usage on schema ipam to %I', v_role);
     execute format('grant select on ipam.schema_version to %I', v_role);
     for v_function in

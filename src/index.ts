@@ -14,7 +14,15 @@ export type { ConnectOptions } from "./database/locate.ts"
 export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts"
 export { SCHEMA_VERSION } from "./database/version.ts"
 export * from "./domain/allocation.ts"
-export { errorFacts, errorToJson, factsOf, isIpamError, type ErrorFacts, type SagaAction } from "./domain/errorFacts.ts"
+export {
+  errorFacts,
+  errorToJson,
+  factsOf,
+  isIpamError,
+  isRepeatable,
+  type ErrorFacts,
+  type SagaAction,
+} from "./domain/errorFacts.ts"
 export * from "./domain/errors.ts"
 export { Owner } from "./domain/identity.ts"
 export * from "./domain/operation.ts"

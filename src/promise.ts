@@ -1,8 +1,8 @@
 /**
  * saga-ipam for everybody who does not use Effect: the same calls, as promises.
  *
- * A refused call rejects with the error class of its name, told apart by `_tag`. `Contended` and `DatabaseUnavailable` mean:
- * make the same call again, with the same key. Anything else that a call rejects with is a bug of ours.
+ * A refused call rejects with the error class of its name, told apart by `_tag`. Those of which `isRepeatable` is true
+ * mean: make the same call again, with the same key. Anything else that a call rejects with is a bug of ours.
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -31,6 +31,7 @@ export type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
 export type { Pruned } from "./operations/pruning.ts"
 export type { Reconciled } from "./operations/Reconciler.ts"
 export type { Pool, PoolRange, Reservation } from "./domain/pool.ts"
+export { isRepeatable } from "./domain/errorFacts.ts"
 export * from "./domain/errors.ts"
 export { operationIdOf } from "./saga/operationId.ts"
 
@@ -113,7 +114,7 @@ export interface Ipam {
   readonly ping: (options?: CallOptions) => Promise<void>
   /**
    * Serves the calls made before it for five seconds more, those that wait for a connection too, cancels the rest, and leaves
-   * nothing open that keeps a process alive. A call made after it rejects at once with `DatabaseUnavailable`, and so does, at
+   * nothing open that keeps a process alive. A call made after it rejects at once with `DatabaseUnreachable`, and so does, at
    * its next statement, one that takes several: `list` and `pools` over many pages, `reconcile`, `prune`.
    */
   readonly close: () => Promise<void>
@@ -123,7 +124,8 @@ export interface Ipam {
  * Connects to the database of `url`, or else of `DATABASE_URL`, or else to the embedded server in the folder `data`, or
  * `SAGA_IPAM_DATA`, or the default folder; the embedded one is started and migrated when it needs to be.
  *
- * Rejects with `InvalidInput` (an option), `DatabaseUnavailable`, `SchemaTooOld` or `SchemaTooNew`.
+ * Rejects with `InvalidInput` (an option), `SchemaTooOld`, `SchemaTooNew`, or why there is no database: `DatabaseUnreachable`,
+ * `DatabaseMisconfigured`, `NotPermitted`, `DiskFull` or `DatabaseUnavailable`.
  */
 export const connect = async (options: ConnectOptions = {}): Promise<Ipam> => {
   const runtime = ManagedRuntime.make(layer(options))

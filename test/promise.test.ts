@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { removeServer } from "../src/database/embedded/server.ts"
 import {
   connect,
-  DatabaseUnavailable,
+  DatabaseUnreachable,
   InvalidInput,
   KeyReused,
   UnknownPool,
@@ -159,7 +159,7 @@ describe("a call whose connection is lost", () => {
 describe("connect", () => {
   test("rejects at once when nothing can be reached, and keeps the password to itself", async () => {
     const refused = connect({ url: "postgres://u:s3cr3t@127.0.0.1:1/d", timeoutSeconds: 0.3 })
-    await expect(refused).rejects.toBeInstanceOf(DatabaseUnavailable)
+    await expect(refused).rejects.toBeInstanceOf(DatabaseUnreachable)
     await expect(refused).rejects.not.toThrow(/s3cr3t/)
   })
 
@@ -189,7 +189,7 @@ describe("connect", () => {
       await ipam.ping().catch((error) => console.log(error._tag));`,
       { URL_OF_TEST: database().url("ipam_allocator") },
     )
-    expect(output).toBe("UnknownPool\n50\nDatabaseUnavailable\n")
+    expect(output).toBe("UnknownPool\n50\nDatabaseUnreachable\n")
   })
 
   test("without a URL starts and migrates the embedded server, which outlives the program and keeps its data", async () => {
@@ -214,6 +214,6 @@ describe("connect", () => {
 const runScript = async (body: string, env: Record<string, string>): Promise<string> => {
   const module = new URL("../src/promise.ts", import.meta.url).href
   const script = `import { connect } from ${JSON.stringify(module)}; ${body}`
-  const options = { env: { ...process.env, ...env }, timeout: 15_000 }
+  const options = { env: { ...process.env, ...env }, timeout: 120_000 }
   return (await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], options)).stdout
 }

@@ -25,8 +25,17 @@ const migrate = Command.make(
       "Migrating",
       Effect.flatMap(locate(options), ({ database }) => Effect.provide(migrations.migrate(), Database.layer(database))),
     )
-    yield* print(report, ({ applied, version }) =>
-      [...applied.map((file) => `applied ${file}`), `The schema has version ${version}.`].join("\n"),
+    yield* print(report, ({ applied, version, missingRoles }) =>
+      [
+        ...applied.map((file) => `applied ${file}`),
+        `The schema has version ${version}.`,
+        ...(missingRoles.length === 0
+          ? []
+          : [
+              `Not there, and not for this role to make: ${missingRoles.join(", ")}. Only the owner of the schema can use it.`,
+              "To grant access to others, make these roles (create role ... nologin) as a role with CREATEROLE, then migrate again.",
+            ]),
+      ].join("\n"),
     )
   }),
 ).pipe(Command.withDescription("Bring the schema up to date; as the owner of the database or of the schema"))
@@ -90,13 +99,11 @@ const onServer = <A>(call: string, run: (server: Server, folder: string) => Prom
   Effect.gen(function* () {
     const folder = yield* folderMeant
     const server = yield* load
-    const { DatabaseUnavailable } = yield* Effect.promise(() => import("../domain/errors.ts"))
+    const { ofEmbedded } = yield* Effect.promise(() => import("../database/outcome.ts"))
     const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../database/embedded/failure.ts"))
     return yield* Effect.tryPromise({ try: () => run(server, folder), catch: (cause) => cause }).pipe(
       Effect.catch((cause) =>
-        cause instanceof EmbeddedServerFailed
-          ? Effect.fail(new DatabaseUnavailable({ call, reason: cause.message }))
-          : Effect.die(cause),
+        cause instanceof EmbeddedServerFailed ? Effect.fail(ofEmbedded(cause, call)) : Effect.die(cause),
       ),
     )
   })

@@ -14,15 +14,23 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../domain/errors.ts"
-import type { Contended, DatabaseUnavailable, SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
+import type { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
 import type { Parameter, Row } from "./connection.ts"
-import { failWith, mayRepeat, toFailure, type CallContext, type Failure } from "./outcome.ts"
+import {
+  failWith,
+  isOpen,
+  mayRepeat,
+  toFailure,
+  type CallContext,
+  type DatabaseError,
+  type Failure,
+} from "./outcome.ts"
 import { makePool } from "./pool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
 import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./version.ts"
 
 export type { Parameter, Row } from "./connection.ts"
-export type { CallContext } from "./outcome.ts"
+export type { CallContext, DatabaseError } from "./outcome.ts"
 export type { DatabaseOptions } from "./settings.ts"
 
 /** A statement that the library sends. */
@@ -33,8 +41,6 @@ export interface Statement {
   readonly repeatable: boolean
 }
 
-/** What any call may fail with, whatever it asks. */
-export type DatabaseError = InvalidInput | Contended | DatabaseUnavailable
 /** The schema does not fit this library; nothing was written. */
 export type SchemaError = SchemaTooOld | SchemaTooNew
 
@@ -80,6 +86,19 @@ const pauses = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced(
   Schedule.upTo({ times: 8 }),
 )
 
+/** The least role that may make the call $1, where it is the call itself that the current role may not make. */
+const findRole: Statement = {
+  text: `select r.rolname as role
+from unnest(array['ipam_reader', 'ipam_allocator', 'ipam_operator']) with ordinality wanted (name, n)
+join pg_catalog.pg_roles r on r.rolname = wanted.name
+join pg_catalog.pg_namespace s on s.nspname = 'ipam'
+join pg_catalog.pg_proc p on p.pronamespace = s.oid and p.proname = $1
+where has_function_privilege(r.oid, p.oid, 'execute') and has_schema_privilege(r.oid, s.oid, 'usage')
+  and not (has_function_privilege(p.oid, 'execute') and has_schema_privilege(s.oid, 'usage'))
+order by wanted.n limit 1`,
+  repeatable: true,
+}
+
 const make = Effect.fnUntraced(function* (
   options: DatabaseOptions,
 ): Effect.fn.Return<Database["Service"], InvalidInput, Scope> {
@@ -100,6 +119,7 @@ const make = Effect.fnUntraced(function* (
     })
 
   const sendAgain = (
+    first: Failure,
     statement: Statement,
     parameters: ReadonlyArray<Parameter>,
     clock: Clock.Clock,
@@ -113,10 +133,15 @@ const make = Effect.fnUntraced(function* (
         ({ input, duration }) => mayRepeat(input, statement.repeatable) && Duration.toMillis(duration) < leftMs(),
       ),
     )
-    return Effect.retry(
-      Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))),
-      schedule,
-    ).pipe(Effect.mapError((failure): Failure => ({ ...failure, repeated: true })))
+    let maybeDone = isOpen(first)
+    return Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))).pipe(
+      Effect.mapError((failure): Failure => {
+        const told = maybeDone ? ({ ...failure, maybeDone } as const) : failure
+        maybeDone ||= isOpen(failure)
+        return told
+      }),
+      Effect.retry(schedule),
+    )
   }
 
   /** The first repetition comes at once: most often a connection was lost that had been idle. */
@@ -125,48 +150,62 @@ const make = Effect.fnUntraced(function* (
       const deadline = millisOf(clock) + settings.timeoutMs
       return Effect.catch(send(statement.text, parameters, settings.timeoutMs), (failure) =>
         mayRepeat(failure, statement.repeatable)
-          ? sendAgain(statement, parameters, clock, deadline)
+          ? sendAgain(failure, statement, parameters, clock, deadline)
           : Effect.fail(failure),
       )
     })
 
-  const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => failWith(failure, context))
+  /** A call that was refused for lack of a grant names the role that helps, which the catalog tells everybody. */
+  const fail = (failure: Failure, context: CallContext) =>
+    failure.kind === "forbidden"
+      ? sendUntilAnswered(findRole, [context.call]).pipe(
+          Effect.orElseSucceed((): Rows => []),
+          Effect.flatMap(([row]) =>
+            failWith({ ...failure, role: row === undefined ? undefined : String(row["role"]) }, context),
+          ),
+        )
+      : failWith(failure, context)
 
-  const schemaVersion = versionIn(sendUntilAnswered(readVersion, []))
+  const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
+    Effect.catch(sendUntilAnswered(statement, parameters), (failure) => fail(failure, context))
+
+  const schemaVersion = (context: CallContext) =>
+    versionIn(sendUntilAnswered(readVersion, []), (failure) => fail(failure, context))
 
   let fits = false
-  const checkSchema = Effect.suspend(() => (fits ? Effect.void : checkNow))
-  const checkNow = Effect.flatMap(schemaVersion, (found) =>
-    Result.match(checkVersion(found), {
-      onFailure: (error) => Effect.fail(error),
-      onSuccess: () =>
-        Effect.sync(() => {
-          fits = true
-        }),
-    }),
-  )
+  const checkNow = (context: CallContext) =>
+    Effect.flatMap(schemaVersion(context), (found) =>
+      Result.match(checkVersion(found), {
+        onFailure: (error) => Effect.fail(error),
+        onSuccess: () =>
+          Effect.sync(() => {
+            fits = true
+          }),
+      }),
+    )
 
   const query = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     fits
       ? checked(statement, parameters, context)
-      : Effect.andThen(checkSchema, checked(statement, parameters, context))
+      : Effect.andThen(checkNow(context), checked(statement, parameters, context))
 
   /** A function that is gone means that the schema was changed under us: the version says in which direction. */
   const checked = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     Effect.catch(
       sendUntilAnswered(statement, parameters),
       (failure): Effect.Effect<never, DatabaseError | SchemaError> =>
-        failure.kind === "schema" ? Effect.andThen(checkNow, failWith(failure, context)) : failWith(failure, context),
+        failure.kind === "schema"
+          ? Effect.andThen(checkNow(context), failWith(failure, context))
+          : fail(failure, context),
     )
 
   return Database.of({
     query,
     queryAnySchema,
     script: (text, timeoutMs) => Effect.asVoid(send(text, undefined, timeoutMs)),
-    schemaVersion,
-    checkSchema,
-    ping: Effect.withSpan(checkNow, "Database.ping"),
+    schemaVersion: schemaVersion({ call: "migrate" }),
+    checkSchema: Effect.suspend(() => (fits ? Effect.void : checkNow({ call: "connect" }))),
+    ping: Effect.withSpan(checkNow({ call: "ping" }), "Database.ping"),
   })
 })
 

@@ -3,8 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { DatabaseUnavailable, type InvalidInput } from "../domain/errors.ts"
+import type { DatabaseMisconfigured, DatabaseUnreachable, DiskFull, InvalidInput } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
+import type { EmbeddedServerFailed } from "./embedded/failure.ts"
+import { ofEmbedded } from "./outcome.ts"
 import type { DatabaseOptions } from "./settings.ts"
 
 /** What a program may say about its database. All of it may be left out. */
@@ -37,7 +39,7 @@ const checkOptions = decodeInput(Options)
 export const locate = Effect.fn("locate")(function* (
   options: ConnectOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): Effect.fn.Return<Location, InvalidInput | DatabaseUnavailable> {
+): Effect.fn.Return<Location, InvalidInput | DatabaseUnreachable | DatabaseMisconfigured | DiskFull> {
   yield* checkOptions(options)
   const { data, ...database } = options
   const url = options.url ?? (env["DATABASE_URL"] || undefined)
@@ -46,15 +48,15 @@ export const locate = Effect.fn("locate")(function* (
     try: () => startEmbedded(data ?? (env["SAGA_IPAM_DATA"] || undefined)),
     catch: (cause) => cause,
   }).pipe(
-    Effect.catch((cause) =>
-      cause instanceof Error && "_tag" in cause && cause._tag === "EmbeddedServerFailed"
-        ? Effect.fail(new DatabaseUnavailable({ call: "connect", reason: cause.message }))
-        : Effect.die(cause),
-    ),
+    Effect.catch((cause) => (isEmbeddedFailure(cause) ? Effect.fail(ofEmbedded(cause, "connect")) : Effect.die(cause))),
   )
   const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
   return { database: { ...database, ...place, ssl: false }, embedded: true }
 })
+
+/** By its tag, since the class comes with the server. */
+const isEmbeddedFailure = (cause: unknown): cause is EmbeddedServerFailed =>
+  cause instanceof Error && "_tag" in cause && cause._tag === "EmbeddedServerFailed"
 
 /** Loaded only when it is needed: most programs bring their own server. */
 const startEmbedded = async (folder: string | undefined) => {

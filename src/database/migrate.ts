@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import { createHash } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
-import { DatabaseUnavailable, SchemaTooNew } from "../domain/errors.ts"
+import { Contended, SchemaTooNew } from "../domain/errors.ts"
 import { Database, type DatabaseError, type Statement } from "./Database.ts"
 import { toDomainError, type Failure } from "./outcome.ts"
 import { SCHEMA_VERSION } from "./version.ts"
@@ -26,10 +26,14 @@ export interface MigrateOptions {
   readonly timeoutSeconds?: number
 }
 
-/** `applied`: the migrations that were due, in order. `version` is what the schema has now. */
+/**
+ * `applied`: the migrations that were due, in order. `version` is what the schema has now. `missingRoles`: the roles of saga-ipam
+ * that are not there, since the migrating role may not make any; nothing is granted to them before the next migration.
+ */
 export interface MigrateReport {
   readonly applied: ReadonlyArray<string>
   readonly version: number
+  readonly missingRoles: ReadonlyArray<string>
 }
 
 /** One file of SQL, by its path below the folder, e.g. `migrations/0001_allocator.sql`. */
@@ -54,16 +58,20 @@ export const migrate = Effect.fn("migrate")(function* (
   }).pipe(
     Effect.catchIf(
       (problem) => problem instanceof Outrun,
-      () => Effect.fail(busy),
+      () => Effect.fail(new Contended(context)),
     ),
   )
 })
 
 class Outrun {}
-const busy = new DatabaseUnavailable({ call: "migrate", reason: "other migrations kept finishing first" })
 
 const readApplied: Statement = { text: "select file, checksum from ipam.migration order by file", repeatable: true }
 const hasMigrations: Statement = { text: "select to_regclass('ipam.migration') is not null as found", repeatable: true }
+const readMissingRoles: Statement = {
+  text: `select r.role from unnest(array['ipam_allocator', 'ipam_operator', 'ipam_reader']) with ordinality r (role, n)
+where not exists (select from pg_catalog.pg_roles known where known.rolname = r.role) order by r.n`,
+  repeatable: true,
+}
 const context = { call: "migrate" }
 
 const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: boolean, timeoutMs: number) {
@@ -86,7 +94,12 @@ const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: 
     yield* Effect.catch(database.script(script.text, timeoutMs), (failure) => explain(failure, script))
   }
   const after = yield* database.schemaVersion
-  return { applied: due.map((file) => file.path), version: after?.version ?? 0 }
+  const missing = yield* database.queryAnySchema(readMissingRoles, [], context)
+  return {
+    applied: due.map((file) => file.path),
+    version: after?.version ?? 0,
+    missingRoles: missing.map((row) => String(row["role"])),
+  }
 })
 
 interface SqlFiles {
@@ -239,7 +252,8 @@ const explain = (failure: Failure, script: Script): Effect.Effect<never, Databas
   const cause = failure.cause
   const position = cause instanceof Error && "position" in cause ? Number(cause.position) : undefined
   const part = position === undefined ? undefined : script.parts.findLast((one) => one.start < position)
-  const reason = `${part === undefined ? "" : `${part.path}: `}${failure.reason}`
+  const needs = failure.kind === "forbidden" ? "; migrating needs the owner of the database" : ""
+  const reason = `${part === undefined ? "" : `${part.path}: `}${failure.reason}${needs}`
   const error = failure.kind === "invalid" ? undefined : toDomainError({ ...failure, reason }, context)
   return error === undefined
     ? Effect.die(new Error(`The migration failed and changed nothing: ${reason}`, { cause }))

@@ -2,11 +2,21 @@
  * What a failed statement means: which domain error it becomes, and whether the same call may be made again at once.
  *
  * Pure. The rule: what surely wrote nothing may always be repeated; what may have been written only when the call carries its
- * key; what another try cannot mend is reported as it is.
+ * key; what another attempt cannot change is reported as it is.
  */
 import * as Effect from "effect/Effect"
-import { Contended, DatabaseUnavailable, InvalidInput } from "../domain/errors.ts"
+import {
+  Contended,
+  DatabaseMisconfigured,
+  DatabaseUnavailable,
+  DatabaseUnreachable,
+  DiskFull,
+  Drifted,
+  InvalidInput,
+  NotPermitted,
+} from "../domain/errors.ts"
 import { sqlState } from "./connection.ts"
+import type { EmbeddedServerFailed } from "./embedded/failure.ts"
 import { DeadlinePassed, PoolClosed } from "./pool.ts"
 
 /** What a call was about, for its errors. `call` is the SQL function's name, e.g. `allocate`. */
@@ -20,26 +30,53 @@ export interface CallContext {
 
 /**
  * `invalid`: the function refused its arguments. `waited`: its bounded wait ran out. `raced`: rolled back because of another
- * transaction. `unsent`: surely without effect, and it may pass. `lost`: nobody knows, and it may pass. `refused`: no try can
- * succeed until somebody mends the settings. `late`: the deadline passed. `schema`: the function or a table is not there.
- * `bug`: none of these.
+ * transaction. `unsent`: surely without effect, and it may pass. `away`: the same, but not by trying at once again. `lost`: nobody
+ * knows, and it may pass. `late`: the deadline passed. `full`: the disk is full. `forbidden`: the role may not. `settings`: no try can
+ * succeed until somebody corrects the settings. `drifted`: the tables contradict each other. `schema`: the function or a table is
+ * not there. `bug`: none of these.
  */
-export type FailureKind = "invalid" | "waited" | "raced" | "unsent" | "lost" | "refused" | "late" | "schema" | "bug"
+export type FailureKind =
+  | "invalid"
+  | "waited"
+  | "raced"
+  | "unsent"
+  | "away"
+  | "lost"
+  | "late"
+  | "full"
+  | "forbidden"
+  | "settings"
+  | "drifted"
+  | "schema"
+  | "bug"
 
-/** A failed try. `reason` is a phrase for the operator, without secrets. */
+/** A failed attempt. `reason` is a phrase for the operator, without secrets. */
 export interface Failure {
   readonly kind: FailureKind
   readonly reason: string
   readonly code: string | undefined
   readonly cause: unknown
-  /** An earlier try of the same call may have been carried out. */
-  readonly repeated?: true
+  /** An earlier attempt of the same call may have been carried out. */
+  readonly maybeDone?: true
+  /** Of `forbidden`: the role of saga-ipam that may make the call, where it is for lack of one that it was refused. */
+  readonly role?: string | undefined
 }
+
+/** What a call may fail with, whatever it asks. */
+export type DatabaseError =
+  | InvalidInput
+  | Contended
+  | DatabaseUnavailable
+  | DatabaseUnreachable
+  | DiskFull
+  | NotPermitted
+  | DatabaseMisconfigured
+  | Drifted
 
 /** Reads an error of the server, the driver or the network. `state`: the SQLSTATE, where another driver than ours met with it. */
 export const toFailure = (cause: unknown, state = sqlState(cause)): Failure => {
   const code = state ?? networkCode(cause)
-  const kind = state === undefined ? ofNetwork(cause, code) : ofState(state)
+  const kind = state === undefined ? ofNetwork(cause, code) : ofState(state, cause)
   return { kind, reason: reasonOf(cause, code, kind), code, cause }
 }
 
@@ -47,56 +84,81 @@ export const toFailure = (cause: unknown, state = sqlState(cause)): Failure => {
 export const mayRepeat = (failure: Failure, repeatable: boolean): boolean =>
   failure.kind === "raced" || failure.kind === "unsent" || (failure.kind === "lost" && repeatable)
 
+/** Whether the attempt may have been carried out. */
+export const isOpen = ({ kind }: Failure): boolean => kind === "lost" || kind === "late"
+
 /** The domain error of a failure that is not repeated any more; undefined for `schema` and `bug`, which are none of the caller's. */
-export const toDomainError = (
-  failure: Failure,
-  context: CallContext,
-): InvalidInput | Contended | DatabaseUnavailable | undefined => {
-  switch (failure.kind) {
+export const toDomainError = (failure: Failure, context: CallContext): DatabaseError | undefined => {
+  const error = byKind(failure, context)
+  // What came last wrote nothing; what came before may have.
+  return failure.maybeDone === true && error !== undefined && error._tag !== "InvalidInput"
+    ? new DatabaseUnavailable({ ...context, reason: failure.reason, code: failure.code })
+    : error
+}
+
+const byKind = (failure: Failure, context: CallContext): DatabaseError | undefined => {
+  const { kind, reason, code } = failure
+  const fields = { ...context, reason, code }
+  switch (kind) {
     case "invalid":
-      return new InvalidInput({ field: fieldOf(failure.reason), message: failure.reason })
+      return new InvalidInput({ field: fieldOf(reason), message: reason })
     case "waited":
     case "raced":
       return new Contended(context)
     case "unsent":
+    case "away":
+      return new DatabaseUnreachable(fields)
     case "lost":
-    case "refused":
     case "late":
-      return new DatabaseUnavailable({
-        ...context,
-        reason: withHint(failure, context),
-        code: failure.code,
-        outcomeUnknown: failure.kind !== "refused" || failure.repeated === true,
-      })
+      return new DatabaseUnavailable(fields)
+    case "full":
+      return new DiskFull(fields)
+    case "forbidden":
+      return new NotPermitted({ ...fields, role: failure.role })
+    case "settings":
+      return new DatabaseMisconfigured(fields)
+    case "drifted":
+      return new Drifted({ findings: [contradiction(reason, context)], slot: context.slot })
     case "schema":
     case "bug":
       return undefined
   }
 }
 
+/** A call that met what cannot be, as a finding of the doctor. */
+const contradiction = (detail: string, { vrf, pool }: CallContext) => ({
+  check: "stored data",
+  vrf: vrf ?? null,
+  pool: pool ?? null,
+  detail,
+  repair: null,
+})
+
 /** Fails with the domain error, or dies of what is none of the caller's. */
-export const failWith = (
-  failure: Failure,
-  context: CallContext,
-): Effect.Effect<never, InvalidInput | Contended | DatabaseUnavailable> => {
+export const failWith = (failure: Failure, context: CallContext): Effect.Effect<never, DatabaseError> => {
   const error = toDomainError(failure, context)
   return error === undefined
     ? Effect.die(new Error(`${context.call}: ${failure.reason}`, { cause: failure.cause }))
     : Effect.fail(error)
 }
 
+/** The domain error of an embedded server that cannot be used. */
+export const ofEmbedded = (
+  { reason, message }: EmbeddedServerFailed,
+  call: string,
+): DatabaseUnreachable | DatabaseMisconfigured | DiskFull => {
+  const fields = { call, reason: message }
+  if (reason === "disk-full") return new DiskFull(fields)
+  // Bounded waits: the same call may be made again.
+  if (reason === "not-ready" || reason === "not-stopped") return new DatabaseUnreachable(fields)
+  return new DatabaseMisconfigured(fields)
+}
+
 /** The database writes `ttl_seconds: must be above 0`; callers know the field as `ttlSeconds`. */
 const fieldOf = (reason: string): string =>
   /^([a-z_]+): /.exec(reason)?.[1]?.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()) ?? ""
 
-const withHint = ({ code, reason }: Failure, { call }: CallContext): string => {
-  if (code !== "42501") return reason
-  return call === "migrate"
-    ? `${reason}; migrating needs the owner of the database, and changed nothing`
-    : `${reason}; grant ipam_allocator, ipam_operator or ipam_reader to the role`
-}
-
-const ofState = (state: string): FailureKind => {
+const ofState = (state: string, cause: unknown): FailureKind => {
   switch (state) {
     case "55P03":
       return "waited"
@@ -111,40 +173,50 @@ const ofState = (state: string): FailureKind => {
     // A server that was demoted to a standby.
     case "25006":
       return "unsent"
+    case "53100":
+      return "full"
     case "42501":
+      return "forbidden"
     case "3D000":
-      return "refused"
+      return "settings"
     case "3F000":
     case "42P01":
     case "42883":
     case "42703":
     case "42704":
       return "schema"
+    case "XX001":
+      return "drifted"
   }
   switch (state.slice(0, 2)) {
     case "22":
       return "invalid"
-    case "08":
     case "53":
     case "57":
     case "58":
+      return isRolledBack(cause) ? "unsent" : "lost"
+    case "08":
       return "lost"
     case "28":
-      return "refused"
+      return "settings"
   }
   return "bug"
 }
 
-/** No server has the name, or its certificate is not the one expected. */
-const refusedCodes =
-  /^(ENOTFOUND|SASL_SIGNATURE_MISMATCH|(ERR_TLS|ERR_SSL|ERR_OSSL|CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)_.*)$/
+/** An ERROR ends a statement that is a transaction of its own without effect; FATAL and PANIC may come after its commit. */
+const isRolledBack = (cause: unknown): boolean =>
+  cause instanceof Error && "severity" in cause && cause.severity === "ERROR"
+
+/** The certificate is not the one expected, or the server does not know the password. */
+const settingsCodes = /^(SASL_SIGNATURE_MISMATCH|(ERR_TLS|ERR_SSL|ERR_OSSL|CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)_.*)$/
 const bugCodes = new Set(["UNDEFINED_VALUE", "MAX_PARAMETERS_EXCEEDED", "UNSAFE_TRANSACTION"])
 
 const ofNetwork = (cause: unknown, code: string | undefined): FailureKind => {
-  if (cause instanceof DeadlinePassed) return "late"
-  if (cause instanceof PoolClosed) return "refused"
+  if (cause instanceof DeadlinePassed) return cause.sent ? "late" : "away"
+  // A name that nobody knows is most often mistyped, but may come back with its server: no driver's try changes it.
+  if (cause instanceof PoolClosed || code === "ENOTFOUND") return "away"
   if (cause instanceof TypeError || cause instanceof RangeError || bugCodes.has(code ?? "")) return "bug"
-  if (refusedCodes.test(code ?? "")) return "refused"
+  if (settingsCodes.test(code ?? "")) return "settings"
   return whileConnecting(cause, code) ? "unsent" : "lost"
 }
 
@@ -160,12 +232,9 @@ const networkCode = (cause: unknown): string | undefined =>
 const reasonOf = (cause: unknown, code: string | undefined, kind: FailureKind): string => {
   if (code === "CONNECTION_CLOSED" || code === "CONNECTION_DESTROYED") return "the connection was lost"
   if (code === "CONNECT_TIMEOUT") return "no connection was made in time"
-  if (kind === "late") {
-    return cause instanceof DeadlinePassed && cause.sent
-      ? `${cause.message} (behind a pooler in transaction mode, such as pgbouncer, set prepare to false)`
-      : messageOf(cause)
-  }
-  return messageOf(cause)
+  return kind === "late"
+    ? `${messageOf(cause)} (behind a pooler in transaction mode, such as pgbouncer, set prepare to false)`
+    : messageOf(cause)
 }
 
 /** An AggregateError of several refused addresses has no message of its own. */

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
 import type { Row } from "./connection.ts"
-import { failWith, type Failure } from "./outcome.ts"
+import type { DatabaseError, Failure } from "./outcome.ts"
 
 /** The schema that this library is written for; `ipam.schema_version.version` after its migrations. */
 export const SCHEMA_VERSION = 5
@@ -34,12 +34,13 @@ export const readVersion = {
 } as const
 
 /** The version that `readVersion` was answered with; `undefined` when there is no schema. */
-export const versionIn = (answer: Effect.Effect<ReadonlyArray<Row>, Failure>) =>
+export const versionIn = (
+  answer: Effect.Effect<ReadonlyArray<Row>, Failure>,
+  fail: (failure: Failure) => Effect.Effect<never, DatabaseError>,
+) =>
   answer.pipe(
     Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
-    Effect.catch((failure) =>
-      failure.kind === "schema" ? Effect.succeed(undefined) : failWith(failure, { call: "schema_version" }),
-    ),
+    Effect.catch((failure) => (failure.kind === "schema" ? Effect.succeed(undefined) : fail(failure))),
   )
 
 const toVersion = (row: Row): SchemaVersion => ({

@@ -1,7 +1,6 @@
 /**
  * What the database says, or does not say, whatever the call was about. Pure; part of `errors.ts`.
  */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { redacted, sentence, where } from "./errorText.ts"
 
@@ -21,11 +20,8 @@ export class Contended extends Schema.TaggedError<Contended>()("Contended", {
   }
 }
 
-/**
- * The answer did not come. `outcomeUnknown`: only the same call with the same key tells what came of it; false where the server
- * refused to begin, such as for a missing grant. `reason` loses its URLs and passwords here, whoever gives it.
- */
-export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", {
+/** What a call was about, for the errors below; `reason` loses its URLs and passwords, whoever gives it. */
+const callFields = {
   call: text,
   reason: text,
   code: maybeText,
@@ -33,16 +29,69 @@ export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>
   pool: maybeText,
   requestId: maybeText,
   slot: maybeText,
-  outcomeUnknown: Schema.Boolean.pipe(Schema.withConstructorDefault(Effect.succeed(true))),
-}) {
+}
+
+/** `permission denied for function allocate (42501)`. */
+const because = ({ reason, code }: { readonly reason: string; readonly code?: string | undefined }): string =>
+  code === undefined ? reason : `${reason} (${code})`
+
+/** The answer did not come, and nobody knows whether the call was carried out: only the same call with the same key tells. */
+export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", callFields) {
   constructor(props: (typeof DatabaseUnavailable)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
   }
   override get message(): string {
-    const code = this.code === undefined ? "" : ` (${this.code})`
-    return this.outcomeUnknown
-      ? `The database did not answer ${this.call}: ${this.reason}${code}${where(this)}; the outcome is unknown, make the same call with the same key`
-      : `The database refused ${this.call}: ${this.reason}${code}${where(this)}; nothing was written`
+    return `The database did not answer ${this.call}: ${because(this)}${where(this)}; the outcome is unknown, make the same call with the same key`
+  }
+}
+
+/** No server took the call: none could be reached, or it was starting, full, or no primary. Nothing was written, and it may pass. */
+export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>()("DatabaseUnreachable", callFields) {
+  constructor(props: (typeof DatabaseUnreachable)["~type.make.in"], options?: Schema.MakeOptions) {
+    super({ ...props, reason: redacted(props.reason) }, options)
+  }
+  override get message(): string {
+    return `No database took ${this.call}: ${because(this)}${where(this)}; nothing was written, make the same call again`
+  }
+}
+
+/**
+ * The role that the client connects as may not make the call; nothing was written. `role`: the role of saga-ipam that it has to be
+ * granted, left out where none of them would help, and then `reason` says what is missing.
+ */
+export class NotPermitted extends Schema.TaggedError<NotPermitted>()("NotPermitted", {
+  ...callFields,
+  role: maybeText,
+}) {
+  constructor(props: (typeof NotPermitted)["~type.make.in"], options?: Schema.MakeOptions) {
+    super({ ...props, reason: redacted(props.reason) }, options)
+  }
+  override get message(): string {
+    const grant = this.role === undefined ? "" : `; grant ${this.role} to the role that connects`
+    return `The database does not permit ${this.call}: ${because(this)}${where(this)}; nothing was written${grant}`
+  }
+}
+
+/** The settings lead to no database that can be used: its role, its name, its certificate, or the folder of the embedded one. Nothing was written. */
+export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigured>()(
+  "DatabaseMisconfigured",
+  callFields,
+) {
+  constructor(props: (typeof DatabaseMisconfigured)["~type.make.in"], options?: Schema.MakeOptions) {
+    super({ ...props, reason: redacted(props.reason) }, options)
+  }
+  override get message(): string {
+    return `The database cannot be used for ${this.call}: ${because(this)}${where(this)}; nothing was written, and it takes another setting`
+  }
+}
+
+/** The disk of the server is full. It wrote nothing; the same call is right once there is room. */
+export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", callFields) {
+  constructor(props: (typeof DiskFull)["~type.make.in"], options?: Schema.MakeOptions) {
+    super({ ...props, reason: redacted(props.reason) }, options)
+  }
+  override get message(): string {
+    return `The disk of the database is full; ${this.call} wrote nothing: ${because(this)}${where(this)}; free space, then make the same call again`
   }
 }
 

@@ -15,9 +15,9 @@ export type SagaAction = "unwind" | "repeat" | "stop" | "stuck" | "suspend"
 export interface ErrorFacts {
   readonly caller: string
   readonly saga: SagaAction
-  readonly http: 400 | 404 | 409 | 410 | 422 | 500 | 503
+  readonly http: 400 | 404 | 409 | 410 | 422 | 500 | 503 | 507
   /** Exit code of the CLI. */
-  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8
 }
 
 const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit: ErrorFacts["exit"]): ErrorFacts => ({
@@ -54,6 +54,10 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   AmbiguousIdentity: facts("say which", "unwind", 409, 5),
   Contended: facts("same call again", "repeat", 503, 6),
   DatabaseUnavailable: facts("same call, same key", "repeat", 503, 6),
+  DatabaseUnreachable: facts("same call again", "repeat", 503, 6),
+  DiskFull: facts("free space, then the same call again", "repeat", 507, 8),
+  NotPermitted: facts("grant the role that it names", "stuck", 500, 8),
+  DatabaseMisconfigured: facts("fix the settings", "stuck", 500, 8),
   SchemaTooOld: facts("migrate", "stop", 503, 6),
   SchemaTooNew: facts("upgrade", "stop", 503, 6),
   Drifted: facts("run the doctor", "stuck", 500, 7),

@@ -7,14 +7,35 @@
  */
 import * as Schema from "effect/Schema"
 import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
-import { Contended, DatabaseUnavailable, Drifted, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
+import {
+  Contended,
+  DatabaseMisconfigured,
+  DatabaseUnavailable,
+  DatabaseUnreachable,
+  DiskFull,
+  Drifted,
+  NotPermitted,
+  SchemaTooNew,
+  SchemaTooOld,
+} from "./databaseErrors.ts"
 import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
 import { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
 import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
 import { quoted, sentence, where } from "./errorText.ts"
 
 export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
-export { Contended, DatabaseUnavailable, Drifted, Finding, SchemaTooNew, SchemaTooOld } from "./databaseErrors.ts"
+export {
+  Contended,
+  DatabaseMisconfigured,
+  DatabaseUnavailable,
+  DatabaseUnreachable,
+  DiskFull,
+  Drifted,
+  Finding,
+  NotPermitted,
+  SchemaTooNew,
+  SchemaTooOld,
+} from "./databaseErrors.ts"
 export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
 export { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
 export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
@@ -83,6 +104,10 @@ export const IpamError = Schema.Union([
   AmbiguousIdentity,
   Contended,
   DatabaseUnavailable,
+  DatabaseUnreachable,
+  DiskFull,
+  NotPermitted,
+  DatabaseMisconfigured,
   SchemaTooOld,
   SchemaTooNew,
   Drifted,
@@ -90,3 +115,18 @@ export const IpamError = Schema.Union([
   TooManyOrphans,
 ])
 export type IpamError = typeof IpamError.Type
+
+/** What Node prints of an error in `console.error("failed:", error)`: its name, its message, and its fields. */
+function inspectError(
+  this: IpamError,
+  _depth: number,
+  options: object,
+  inspect: (value: unknown, options: object) => string,
+): string {
+  const { _tag, ...fields } = this
+  return `${_tag}: ${this.message} ${inspect({ ...fields }, options)}`
+}
+
+for (const { prototype } of IpamError.members) {
+  Object.defineProperty(prototype, Symbol.for("nodejs.util.inspect.custom"), { value: inspectError })
+}

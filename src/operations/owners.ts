@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Cause from "effect/Cause"
+import { isIpamError } from "../domain/errorFacts.ts"
 import { OwnersUnreadable } from "../domain/errors.ts"
 import type { Orphan } from "./orphans.ts"
 
@@ -66,5 +67,7 @@ const unreadable = (cause: Cause.Cause<unknown>, timeoutSeconds: number): Owners
   if (Cause.isTimeoutError(error)) {
     return new OwnersUnreadable({ reason: `it did not answer within ${timeoutSeconds} s` })
   }
+  // Of an error of the database only its reason: what it advises is about another call than this one.
+  if (isIpamError(error) && "reason" in error) return new OwnersUnreadable({ reason: error.reason })
   return new OwnersUnreadable({ reason: error instanceof Error ? error.message : String(error) })
 }

@@ -35,7 +35,7 @@ const checkKeys = decodeInput(KeysRequest)
 /**
  * Allocates all slots of a request in one call, in the order asked. The flow's operation id is the request id.
  *
- * Fails as `Allocator.allocateMany`. `Contended` and `DatabaseUnavailable` are repeated with the same keys first. The undo
+ * Fails as `Allocator.allocateMany`. What `isRepeatable` says of is repeated with the same keys first. The undo
  * releases every slot by its key, so that it holds against an allocate that comes late, and whether that happened or not.
  */
 export const allocateStep = (name: string, options: AllocateStepOptions) =>

@@ -23,7 +23,8 @@ import * as Digest from "effect/crypto/Digest"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
-import { InvalidInput, type DatabaseUnavailable } from "../domain/errors.ts"
+import type { DatabaseError } from "../database/outcome.ts"
+import { InvalidInput } from "../domain/errors.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { sqlLayer, unavailable } from "./engineDatabase.ts"
 import { movable } from "./engineFlows.ts"
@@ -46,7 +47,6 @@ export interface WorkerOptions extends EngineOptions {
   readonly listen: { readonly host: string; readonly port: number }
 }
 
-type Failed = InvalidInput | DatabaseUnavailable
 type Config = Partial<ShardingConfig.ShardingConfig["Service"]>
 
 /**
@@ -55,7 +55,7 @@ type Config = Partial<ShardingConfig.ShardingConfig["Service"]>
  *
  * `SqlClient` is the engine's own connection, for activities in its transaction.
  */
-export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine | SqlClient, Failed> => {
+export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine | SqlClient, DatabaseError> => {
   const { listen, takeoverSeconds, ...connect } = options
   const { host, port } = listen
   const shardingConfig = { ...timesOf(takeoverSeconds), runnerAddress: Option.some(RunnerAddress.make(host, port)) }
@@ -72,7 +72,7 @@ export const workerLayer = (options: WorkerOptions): Layer.Layer<WorkflowEngine 
 }
 
 /** The engine of a program that starts flows and waits for them, and runs none itself. */
-export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowEngine | SqlClient, Failed> => {
+export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowEngine | SqlClient, DatabaseError> => {
   const { takeoverSeconds, ...connect } = options
   const shardingConfig = timesOf(takeoverSeconds)
   return apart(
@@ -89,11 +89,11 @@ export const starterLayer = (options: EngineOptions = {}): Layer.Layer<WorkflowE
  * One engine for whoever is given this layer, and another than any other layer's in the program: a layer shares what it is made of.
  * Where the database does not let the engine in, the engine calls that a defect.
  */
-const apart = <A, E, R>(engine: Layer.Layer<A, E, R>): Layer.Layer<A, E | DatabaseUnavailable, R> =>
+const apart = <A, E, R>(engine: Layer.Layer<A, E, R>): Layer.Layer<A, E | DatabaseError, R> =>
   Layer.suspend(() => Layer.fresh(engine)).pipe(
     Layer.catchCause((cause) => {
       const error = Cause.squash(cause)
-      const failed: Effect.Effect<never, E | DatabaseUnavailable> =
+      const failed: Effect.Effect<never, E | DatabaseError> =
         error instanceof SqlError ? Effect.fail(unavailable(error)) : Effect.failCause(cause)
       return Layer.effectContext(failed)
     }),

@@ -10,8 +10,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { DatabaseUnavailable, InvalidInput } from "../domain/errors.ts"
+import { DatabaseMisconfigured, InvalidInput, NotPermitted } from "../domain/errors.ts"
 import { locate, type ConnectOptions } from "../database/locate.ts"
+import { toDomainError, toFailure, type DatabaseError } from "../database/outcome.ts"
 import { SCHEMA } from "./engineTables.ts"
 import { resolveSettings, type DatabaseSettings, type Endpoint } from "../database/settings.ts"
 
@@ -61,19 +62,22 @@ const prepareSchema = Effect.gen(function* () {
 })
 
 /** Why the engine cannot use the database. */
-export const unavailable = (error: SqlError) => {
+export const unavailable = (error: SqlError): DatabaseError => {
   // What the server said is the innermost cause.
   let innermost: Error = error
   while (innermost.cause instanceof Error) innermost = innermost.cause
-  const mayNot = "code" in innermost && (innermost.code === "42501" || innermost.code === "3F000")
-  const reason = mayNot
-    ? `${innermost.message}; the role needs the schema ${SCHEMA} and its tables, which the role of the first worker owns`
-    : innermost.message
-  return new DatabaseUnavailable({ call: "connect", reason, outcomeUnknown: false })
+  const state = "severity" in innermost && "code" in innermost ? String(innermost.code) : undefined
+  const failure = toFailure(innermost, state)
+  const { reason, code } = failure
+  if (state === "42501" || state === "3F000") {
+    const needs = `the role needs the schema ${SCHEMA} and its tables, which the role of the first worker owns`
+    return new NotPermitted({ call: "connect", reason: `${reason}; ${needs}`, code })
+  }
+  return toDomainError(failure, { call: "connect" }) ?? new DatabaseMisconfigured({ call: "connect", reason, code })
 }
 
 /** `SqlClient` on the database of the options, with the engine's schema made where it is missing. */
-export const sqlLayer = (options: ConnectOptions): Layer.Layer<SqlClient, InvalidInput | DatabaseUnavailable> =>
+export const sqlLayer = (options: ConnectOptions): Layer.Layer<SqlClient, DatabaseError> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const { database } = yield* locate(options)

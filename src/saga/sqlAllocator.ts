@@ -31,7 +31,7 @@ import { Operations } from "../operations/Operations.ts"
  * Does all of a body of a transactional activity, or nothing of it.
  *
  * The engine records the failure of an activity as its answer, and commits the transaction that holds it: without this, what
- * the activity did before it failed would stay. After `Contended` and `DatabaseUnavailable` the transaction is given up instead,
+ * the activity did before it failed would stay. After an error that may be repeated the transaction is given up instead,
  * and the engine does the activity again. Dies outside of a transaction.
  */
 export const allOrNothing = <A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | SqlClient> =>
@@ -73,7 +73,7 @@ const makeDatabase = Effect.gen(function* () {
   const queryAnySchema = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     Effect.catch(send(statement, parameters), (failure) => failWith(failure, context))
 
-  const schemaVersion = versionIn(send(readVersion, []))
+  const schemaVersion = versionIn(send(readVersion, []), (failure) => failWith(failure, { call: "connect" }))
   const checkSchema = Effect.flatMap(schemaVersion, (found) => Effect.asVoid(Effect.fromResult(checkVersion(found))))
 
   /** A function that is gone means that the schema was changed under us. In a broken transaction nobody can ask how. */

@@ -24,7 +24,7 @@ export interface StepOptions<Success extends Schema.Top, Failure extends Schema.
   readonly undo?: Effect.Effect<unknown, unknown, R2> | undefined
   readonly success?: Success | undefined
   readonly error?: Failure | undefined
-  /** Whether `do` is repeated after this error rather than failed. Default: for `Contended` and `DatabaseUnavailable`. */
+  /** Whether `do` is repeated after this error rather than failed. Default: as `isRepeatable` says. */
   readonly repeat?: ((error: Failure["Type"]) => boolean) | undefined
   /** For how long `do` is repeated before its error counts. Default 10 minutes. */
   readonly repeatFor?: Duration.Input | undefined

@@ -182,9 +182,9 @@ describe("a role", () => {
   test("that allocates may not make pools, and reaches no table", async () => {
     const create = Effect.flatMap(Pools, (service) => service.createPool({ name: "mine", ranges: ["10.4.0.0/28"] }))
     await expect(allocator(create)).rejects.toMatchObject({
-      _tag: "DatabaseUnavailable",
+      _tag: "NotPermitted",
       code: "42501",
-      outcomeUnknown: false,
+      role: "ipam_operator",
     })
     const session = database().session()
     await session.run("set role ipam_allocator")
@@ -197,9 +197,9 @@ describe("a role", () => {
     const reader = as("ipam_reader")
     const allocate = Effect.flatMap(Allocator, (service) => service.allocate({ pool: "web", requestId: anyId() }))
     await expect(reader(allocate)).rejects.toMatchObject({
-      _tag: "DatabaseUnavailable",
+      _tag: "NotPermitted",
       code: "42501",
-      outcomeUnknown: false,
+      role: "ipam_allocator",
     })
     expect(await reader(Effect.flatMap(Pools, (service) => service.getPool({ pool: "web" })))).toMatchObject({
       name: "web",

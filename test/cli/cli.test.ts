@@ -164,7 +164,7 @@ describe("an exit code", () => {
       const { code, out, err } = await start([...words, "--json", "--url", "postgres://me:sesame@127.0.0.1:1/none"])
         .ended
       expect({ code, out }).toEqual({ code: 6, out: "" })
-      expect(JSON.parse(err)).toMatchObject({ error: "DatabaseUnavailable" })
+      expect(JSON.parse(err)).toMatchObject({ error: "DatabaseUnreachable" })
       expect(err).not.toContain("sesame")
     },
   )

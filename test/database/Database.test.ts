@@ -47,7 +47,7 @@ describe("the deadline", () => {
   test("ends a statement on the server, and the answer says what to do", async () => {
     await withDatabase({ timeoutSeconds: 0.3 }, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
-      await expect(call(put, ["k"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable", outcomeUnknown: true })
+      await expect(call(put, ["k"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
       expect(await owner().rows(waiting)).toEqual([])
       expect(await effects()).toEqual([])
     })
@@ -138,17 +138,17 @@ test("values come as they are: no loss in big numbers, times in UTC whatever the
 
 describe("a failure to connect", () => {
   const password = "s3cr3t-word"
-  test.each<[string, DatabaseOptions]>([
-    ["a name that no DNS knows", { host: "no-such-host.invalid", password }],
-    ["a port where nobody listens", { host: "127.0.0.1", port: 1, password }],
-    ["a folder without a socket", { host: "/nowhere", password }],
-    ["a database that is not there", { database: "no_such_database", password }],
-    ["a user that is not there", { user: "no_such_user", password }],
-    ["a URL", { url: `postgres://u:${password}@127.0.0.1:1/d` }],
-  ])("is DatabaseUnavailable, and shows the password nowhere: %s", async (_, options) => {
+  test.each<[string, string, DatabaseOptions]>([
+    ["a name that no DNS knows", "DatabaseUnreachable", { host: "no-such-host.invalid", password }],
+    ["a port where nobody listens", "DatabaseUnreachable", { host: "127.0.0.1", port: 1, password }],
+    ["a folder without a socket", "DatabaseUnreachable", { host: "/nowhere", password }],
+    ["a database that is not there", "DatabaseMisconfigured", { database: "no_such_database", password }],
+    ["a user that is not there", "DatabaseMisconfigured", { user: "no_such_user", password }],
+    ["a URL", "DatabaseUnreachable", { url: `postgres://u:${password}@127.0.0.1:1/d` }],
+  ])("with %s is %s, and shows the password nowhere", async (_, tag, options) => {
     await withDatabase({ ...options, timeoutSeconds: 0.5 }, async ({ call }) => {
       const error: unknown = await call(one, []).catch((cause: unknown) => cause)
-      expect(error).toMatchObject({ _tag: "DatabaseUnavailable", call: "put" })
+      expect(error).toMatchObject({ _tag: tag, call: "put" })
       expect(everythingOf(error)).not.toContain(password)
     })
   })
@@ -170,7 +170,7 @@ test("a password that the server refuses is shown nowhere", async () => {
   if (address === null || typeof address === "string") throw new Error("no port")
   await withDatabase({ host: "127.0.0.1", port: address.port, user: "u", password, ssl: false }, async ({ call }) => {
     const error: unknown = await call(one, []).catch((cause: unknown) => cause)
-    expect(error).toMatchObject({ _tag: "DatabaseUnavailable", code: "28P01" })
+    expect(error).toMatchObject({ _tag: "DatabaseMisconfigured", code: "28P01" })
     expect(everythingOf(error)).not.toContain(password)
   })
   refusing.close()
@@ -188,7 +188,7 @@ describe("a pool that is closed", () => {
       const answers = Promise.all(keys.map((key) => call(put, [key])))
       await owner().until(waiting)
       const closed = close()
-      await expect(call(put, ["late"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
+      await expect(call(put, ["late"])).rejects.toMatchObject({ _tag: "DatabaseUnreachable" })
       await owner().run("select pg_advisory_unlock_all()")
       expect(await answers).toEqual(keys.map((key) => [{ key }]))
       await closed
@@ -202,7 +202,7 @@ describe("a pool that is closed", () => {
       await owner().run("select pg_advisory_lock(7)")
       const answers = ["a", "b", "c", "d"].map((key) => call(put, [key]))
       const failed = Promise.all(
-        answers.map((answer) => expect(answer).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })),
+        answers.map((answer) => expect(answer).rejects.toMatchObject({ _tag: "DatabaseUnreachable" })),
       )
       await owner().until(waiting)
       const before = performance.now()

@@ -25,7 +25,7 @@ describe("the database is", () => {
   test("in the folder of the option before that of the environment, and an empty DATABASE_URL counts as none", async () => {
     const found = where({ data: folder("option") }, { DATABASE_URL: "", SAGA_IPAM_DATA: folder("env") })
     await expect(found).rejects.toMatchObject({
-      _tag: "DatabaseUnavailable",
+      _tag: "DatabaseMisconfigured",
       reason: expect.stringContaining(folder("option")),
     })
   })
@@ -33,7 +33,7 @@ describe("the database is", () => {
   test("in the folder of the environment before the default one", async () => {
     const found = where({}, { SAGA_IPAM_DATA: folder("env") })
     await expect(found).rejects.toMatchObject({
-      _tag: "DatabaseUnavailable",
+      _tag: "DatabaseMisconfigured",
       reason: expect.stringContaining(folder("env")),
     })
   })

@@ -3,12 +3,13 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { Database } from "../../src/database/Database.ts"
+import { startTemporaryServer } from "../../src/database/embedded/temporary.ts"
 import { migrate, sqlFolder, type MigrateOptions } from "../../src/database/migrate.ts"
 import { SCHEMA_VERSION } from "../../src/database/version.ts"
-import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
+import { createDatabase, openSession, type Session, type TestDatabase } from "../harness/database.ts"
 
 let folder: string
 let database: TestDatabase
@@ -48,8 +49,8 @@ const functions = async () => {
 const things = async () => (await owner.rows("select to_regclass('ipam.thing') is not null as found"))[0]?.["found"]
 
 test("an empty database gets all of it; a second time, nothing is due", async () => {
-  expect(await run()).toEqual({ applied: ["migrations/0001_first.sql"], version: 1 })
-  expect(await run()).toEqual({ applied: [], version: 1 })
+  expect(await run()).toEqual({ applied: ["migrations/0001_first.sql"], version: 1, missingRoles: [] })
+  expect(await run()).toEqual({ applied: [], version: 1, missingRoles: [] })
   expect(await functions()).toEqual(["ipam.a()", "ipam.b()"])
 })
 
@@ -172,9 +173,28 @@ test("a role that may not migrate is told so, and what it needs", async () => {
   await owner.run(`create role ${role}`)
   const url = `${database.url()}&options=-c%20role%3D${role}`
   const refused = Effect.runPromise(migrate({ folder }).pipe(Effect.provide(Database.layer({ url }))))
-  await expect(refused).rejects.toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" })
-  await expect(refused).rejects.toThrow(/needs the owner of the database, and changed nothing/)
+  await expect(refused).rejects.toMatchObject({ _tag: "NotPermitted", code: "42501" })
+  await expect(refused).rejects.toThrow(/migrating needs the owner of the database .*; nothing was written$/)
   await owner.run(`drop role ${role}`)
+})
+
+test("a role that may not make roles says which are missing, until another one has made them", async () => {
+  const server = await startTemporaryServer("ipam-migrate-", { durable: false })
+  onTestFinished(server.stop)
+  const { host, port, user } = server
+  const admin = openSession({ host, port, user, database: "postgres" })
+  await admin.run("create role plain login")
+  await admin.run("create database plain owner plain")
+  const migrated = () =>
+    Effect.runPromise(migrate().pipe(Effect.provide(Database.layer({ host, port, user: "plain", database: "plain" }))))
+  const roles = ["ipam_allocator", "ipam_operator", "ipam_reader"]
+  expect(await migrated()).toMatchObject({ version: SCHEMA_VERSION, missingRoles: roles })
+  await admin.run(roles.map((role) => `create role ${role} nologin`).join(";"))
+  expect(await migrated()).toMatchObject({ missingRoles: [] })
+  const session = openSession({ host, port, user, database: "plain" })
+  await session.run("set role ipam_reader; select * from ipam.list_pools()")
+  await session.end()
+  await admin.end()
 })
 
 describe("a schema that does not fit the library", () => {

@@ -48,10 +48,15 @@ describe("an SQLSTATE", () => {
     ["22023", "InvalidInput"],
     ["22P02", "InvalidInput"],
     ["55P03", "Contended"],
-    ["42501", "DatabaseUnavailable"],
-    ["28000", "DatabaseUnavailable"],
+    ["42501", "NotPermitted"],
+    ["28000", "DatabaseMisconfigured"],
+    ["53100", "DiskFull"],
+    ["53200", "DatabaseUnreachable"],
+    ["53300", "DatabaseUnreachable"],
+    ["57P03", "DatabaseUnreachable"],
+    ["58030", "DatabaseUnreachable"],
     ["08006", "DatabaseUnavailable"],
-    ["58030", "DatabaseUnavailable"],
+    ["XX001", "Drifted"],
   ])("%s becomes %s", async (state, tag) => {
     expect(errorOf(await failWith(state, false))).toMatchObject({ _tag: tag })
   })
@@ -71,7 +76,7 @@ describe("an SQLSTATE", () => {
   })
 
   test("that no repetition can mend is not repeated", async () => {
-    for (const state of ["22023", "55P03", "42501", "28000", "P0001"])
+    for (const state of ["22023", "55P03", "42501", "28000", "53100", "XX001", "P0001"])
       expect(await tries(() => failWith(state))).toBe(1)
   })
 
@@ -87,14 +92,61 @@ test("a refused argument is named as the caller knows it", async () => {
   expect(errorOf(await failWith("22023"))).toMatchObject({ field: "someField", message: "some_field: told off" })
 })
 
-test("a missing grant is told as such", async () => {
-  const session = database().session()
-  const role = `${database().name}_stranger`
-  await session.run(`create role ${role}`)
-  const exit = await run({ text: "select tell()", repeatable: true }, [], {
-    url: `${database().url()}&options=-c%20role%3D${role}`,
+describe("a role that may not", () => {
+  const migrated = useDatabase()
+  /** What a call of a role without any grant but these fails with. */
+  const refused = async (grants: string, call: string, text: string) => {
+    const session = migrated().session()
+    const role = `${migrated().name}_stranger`
+    await session.run(`create role ${role}; ${grants.replaceAll("ROLE", role)}`)
+    const exit = await Effect.runPromiseExit(
+      Effect.flatMap(Database, ({ query }) => query({ text, repeatable: true }, [], { call })).pipe(
+        Effect.provide(Database.layer({ url: `${migrated().url()}&options=-c%20role%3D${role}` })),
+      ),
+    )
+    await session.run(`drop owned by ${role}; drop role ${role}`)
+    return errorOf(exit)
+  }
+  const get = "select ipam.get('default', gen_random_uuid(), 'default')"
+
+  test("reach the schema is told the role that helps", async () => {
+    const error = await refused("", "allocate", get)
+    expect(error).toMatchObject({ _tag: "NotPermitted", call: "allocate", role: "ipam_allocator", code: "42501" })
   })
-  await session.run(`drop role ${role}`)
-  expect(errorOf(exit)).toMatchObject({ _tag: "DatabaseUnavailable", code: "42501" })
-  expect(String(errorOf(exit))).toMatch(/permission denied for function tell; grant ipam_allocator/)
+
+  test("make the call is told the role that helps, and that role does", async () => {
+    expect(await refused("grant ipam_reader to ROLE", "doctor", "select ipam.doctor()")).toMatchObject({
+      role: "ipam_operator",
+    })
+    const error = await refused(
+      "grant usage on schema ipam to ROLE; grant select on ipam.schema_version to ROLE",
+      "get",
+      get,
+    )
+    expect(error).toMatchObject({ role: "ipam_reader" })
+    const session = migrated().session()
+    await session.run(`set role ipam_reader; ${get}`)
+    await session.end()
+  })
+
+  test("read a table of its own is told no role", async () => {
+    const own = "create table public.own (); grant ipam_operator to ROLE"
+    const error = await refused(own, "owners", "select from public.own")
+    expect(error).toMatchObject({ _tag: "NotPermitted", reason: "permission denied for table own" })
+    expect(error).not.toMatchObject({ role: expect.anything() as unknown })
+  })
+})
+
+test("what came before decides: refused after an attempt that was lost, the outcome is unknown", async () => {
+  const session = database().session()
+  await session.run(`
+    create sequence turns;
+    create function first_lost() returns int language plpgsql as $$
+    begin
+      if nextval('turns') = 1 then raise exception 'gone' using errcode = '08006'; end if;
+      raise exception 'full' using errcode = '53100';
+    end $$`)
+  const lost = { text: "select first_lost()", repeatable: true }
+  expect(errorOf(await run(lost, []))).toMatchObject({ _tag: "DatabaseUnavailable", reason: "full" })
+  expect(errorOf(await run(lost, []))).toMatchObject({ _tag: "DiskFull", reason: "full" })
 })

@@ -68,7 +68,7 @@ const codeOf = async (server: Server, options: DatabaseOptions): Promise<unknown
   )
   const layer = Database.layer({ port, user: "u", database: "d", timeoutSeconds: 2, ...options })
   const error: unknown = await Effect.runPromise(Effect.flip(Effect.provide(call, layer)))
-  expect(error).toMatchObject({ _tag: "DatabaseUnavailable" })
+  expect(error).toMatchObject({ _tag: "DatabaseMisconfigured" })
   return error instanceof Error && "code" in error ? error.code : undefined
 }
 const trusted = "28P01"

@@ -1,4 +1,5 @@
 import * as Schema from "effect/Schema"
+import { inspect } from "node:util"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { defectFacts, errorFacts, errorToJson, factsOf, isIpamError } from "../../src/domain/errorFacts.ts"
@@ -73,6 +74,26 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
     ...pool,
     requestId,
   }),
+  DatabaseUnreachable: new Errors.DatabaseUnreachable({
+    call: "allocate",
+    reason: "connect ECONNREFUSED 127.0.0.1:5432",
+    code: "ECONNREFUSED",
+    ...pool,
+    requestId,
+  }),
+  DiskFull: new Errors.DiskFull({ call: "allocate", reason: "could not extend file", code: "53100", ...pool }),
+  NotPermitted: new Errors.NotPermitted({
+    call: "allocate",
+    reason: "permission denied for function allocate",
+    code: "42501",
+    role: "ipam_allocator",
+    ...pool,
+  }),
+  DatabaseMisconfigured: new Errors.DatabaseMisconfigured({
+    call: "connect",
+    reason: 'database "ipma" does not exist',
+    code: "3D000",
+  }),
   SchemaTooOld: new Errors.SchemaTooOld({ version: null, compatibleFrom: null, library: 1 }),
   SchemaTooNew: new Errors.SchemaTooNew({ version: 9, compatibleFrom: 8, library: 1 }),
   Drifted: new Errors.Drifted({ findings: [finding, finding], slot: "eth0/v4" }),
@@ -110,6 +131,10 @@ describe("the table of errors", () => {
       "AmbiguousIdentity unwind 409 5",
       "Contended repeat 503 6",
       "DatabaseUnavailable repeat 503 6",
+      "DatabaseUnreachable repeat 503 6",
+      "DiskFull repeat 507 8",
+      "NotPermitted stuck 500 8",
+      "DatabaseMisconfigured stuck 500 8",
       "SchemaTooOld stop 503 6",
       "SchemaTooNew stop 503 6",
       "Drifted stuck 500 7",
@@ -180,9 +205,22 @@ describe("an error", () => {
     expect(Object.keys(errorToJson(error))).toEqual(["error", "message", "call", "vrf"])
   })
 
-  it("DatabaseUnavailable says that the outcome is unknown", () => {
-    expect(samples.DatabaseUnavailable.outcomeUnknown).toBe(true)
-    expect(samples.DatabaseUnavailable.message).toContain("outcome is unknown")
+  it("is only DatabaseUnavailable where the outcome is unknown", () => {
+    expect(all.filter(({ message }) => /outcome is unknown/.test(message))).toEqual([samples.DatabaseUnavailable])
+  })
+
+  it("NotPermitted names a role only where one helps", () => {
+    const { call, reason } = samples.NotPermitted
+    expect(samples.NotPermitted.message).toMatch(/; grant ipam_allocator to the role that connects$/)
+    expect(new Errors.NotPermitted({ call, reason }).message).toMatch(/; nothing was written$/)
+  })
+
+  it.each(all)("$_tag shows its name, its message and its fields in a console", (error) => {
+    const printed = inspect(error, { breakLength: Infinity })
+    expect(printed.startsWith(`${error._tag}: ${error.message}`)).toBe(true)
+    for (const [name, value] of Object.entries(error)) {
+      if (name !== "_tag" && value !== undefined) expect(printed).toContain(`${name}: `)
+    }
   })
 
   it("never shows a URL or a password, whatever the driver said", () => {

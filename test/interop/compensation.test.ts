@@ -1,8 +1,8 @@
 /** The example with a stack of compensations, its steps and its undos failing, repeated and late. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest"
-import { connect, type Ipam } from "../../src/promise.ts"
+import { connect, isRepeatable, type Ipam } from "../../src/promise.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
-import { createInstance, passes, type Run } from "./compensationFlow.ts"
+import { createInstance, type Run } from "./compensationFlow.ts"
 import { fakeMachines, type FakeMachines } from "./machines.ts"
 
 const database = useDatabase()
@@ -51,7 +51,7 @@ const runWith = ({ fail, undosFail, twice }: Trouble): Run => {
         try {
           return await act()
         } catch (error) {
-          if (!passes(error)) throw error
+          if (!isRepeatable(error)) throw error
         }
       }
     }

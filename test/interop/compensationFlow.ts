@@ -5,17 +5,15 @@
  * was not, and when it comes late. Every activity may run more than once. Addresses need no undo: they end with the operation.
  */
 import { setTimeout } from "node:timers/promises"
-import { Contended, DatabaseUnavailable, type Ipam } from "../../src/promise.ts"
+import type { Ipam } from "../../src/promise.ts"
 import { InvalidInput, KeyExpired, KeyReused, OperationEnded } from "../../src/promise.ts"
 import type { Machines } from "./machines.ts"
 
 /**
  * Runs an activity and records its answer under the name: `ctx.run` of Restate, a proxied activity of Temporal. An error that
- * `passes` is to be repeated by the policy of the engine; any other is the answer.
+ * `isRepeatable` is to be repeated by the policy of the engine; any other is the answer.
  */
 export type Run = <A>(name: string, act: () => Promise<A>) => Promise<A>
-
-export const passes = (error: unknown): boolean => error instanceof Contended || error instanceof DatabaseUnavailable
 
 /** `operationId`: a UUID that the starter chose, or one that was derived from the id of the workflow. */
 export const createInstance = async (

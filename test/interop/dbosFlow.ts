@@ -6,14 +6,14 @@
  * ends nothing: hence the operation has a time of its own, after which reclaim unwinds it.
  */
 import { DBOS } from "@dbos-inc/dbos-sdk"
-import { Contended, DatabaseUnavailable, OperationEnded, operationIdOf, type Ipam } from "../../src/promise.ts"
+import { isRepeatable, OperationEnded, operationIdOf, type Ipam } from "../../src/promise.ts"
 import type { Machines } from "./machines.ts"
 
 const endless = { retriesAllowed: true, maxAttempts: Number.POSITIVE_INFINITY, intervalSeconds: 0.1, backoffRate: 1 }
 /** Nobody knows what became of it, or it passes: the same step again. Any other error is the answer. */
 const whileUnanswered = {
   ...endless,
-  shouldRetry: (error: unknown) => error instanceof Contended || error instanceof DatabaseUnavailable,
+  shouldRetry: isRepeatable,
 }
 
 export const registerCreate = (ipam: Ipam, machines: Machines) => {

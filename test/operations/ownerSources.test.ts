@@ -47,6 +47,14 @@ describe("a source", () => {
     expect(await held()).toEqual(["a"])
   })
 
+  test("that its database refuses is told with the reason, and not with what to do about another call", async () => {
+    await take("a")
+    const refused = byQuery("select 'machine' as kind, rolname::text as id from pg_authid")
+    await expect(refused).rejects.toThrow(
+      "The source of owners cannot be relied on: permission denied for table pg_authid; nothing more was released",
+    )
+  })
+
   test("that fails is told also while nothing is old enough to be asked about", async () => {
     const young = (source: OwnerSource<unknown, Database>, dryRun: boolean) =>
       runtime.runPromise(

@@ -14,7 +14,7 @@ test("a role that may not use the engine's schema is told so", async () => {
   const reason = expect.stringMatching(/; the role needs the schema ipam_engine and its tables/) as unknown
   expect(await open(database.url("ipam_operator"))).toMatchObject({
     _tag: "Failure",
-    failure: { _tag: "DatabaseUnavailable", reason, outcomeUnknown: false },
+    failure: { _tag: "NotPermitted", reason },
   })
 })
 

@@ -8,7 +8,7 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, 
 import { appendFile, rename, rm } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import type { Binaries } from "./binaries.ts"
-import { EmbeddedServerFailed, systemCode } from "./failure.ts"
+import { EmbeddedServerFailed, notStartedReason, systemCode } from "./failure.ts"
 import { canEnter, giveTo, runAs, type ServerUser } from "./user.ts"
 
 /** The name of the server's superuser. */
@@ -65,13 +65,20 @@ export const checkOwner = (layout: Layout, user: ServerUser): void => {
 
 /** Makes the folder and those above it where they are missing, so that the user can enter it. */
 export const makeFolder = (layout: Layout, user: ServerUser): void => {
-  const first = mkdirSync(layout.folder, { recursive: true, mode: 0o700 })
-  if (first !== undefined) {
-    giveTo(user, layout.folder)
-    // Made by root under any umask: the folders in between let the lesser user through.
-    for (let made = dirname(layout.folder); user.drop && made.length >= first.length; made = dirname(made)) {
-      chmodSync(made, 0o711)
+  const missing: Array<string> = []
+  for (let path = layout.folder; lstatSync(path, { throwIfNoEntry: false }) === undefined; path = dirname(path)) {
+    missing.unshift(path)
+  }
+  // One by one: told to make them all, Node tries for ever where the system makes none, as in /proc.
+  for (const path of missing) {
+    try {
+      mkdirSync(path, 0o700)
+    } catch (error) {
+      if (systemCode(error) !== "EEXIST") throw error
     }
+    if (path === layout.folder) giveTo(user, path)
+    // Made by root under any umask: the folders in between let the lesser user through.
+    else if (user.drop) chmodSync(path, 0o711)
   }
   // One that root has just made for this, such as by mktemp -d.
   if (lstatSync(layout.folder).uid === 0 && readdirSync(layout.folder).length === 0) giveTo(user, layout.folder)
@@ -147,7 +154,7 @@ const initdb = async (folder: string, user: ServerUser, binaries: Binaries, dura
   }
   const words = ran.stderr.trim().split("\n").slice(-5).join("\n")
   throw new EmbeddedServerFailed(
-    "not-started",
+    notStartedReason(words),
     `initdb could not make a cluster (${ran.problem ?? `exit ${ran.code}`}): ${words}`,
   )
 }

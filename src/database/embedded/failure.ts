@@ -5,6 +5,7 @@
 /**
  * - `no-binaries`: no PostgreSQL that can run here; the message names what may be installed, and DATABASE_URL.
  * - `folder-unusable`: the folder cannot be made, reached or written, its path does not fit, or it belongs to somebody else.
+ * - `disk-full`: there is no room for the cluster, or for its server to start.
  * - `wrong-version`: the folder was made by a major version of PostgreSQL that is not here.
  * - `not-permitted`: this process may not become the user that the server has to run as, or may not signal it.
  * - `not-started`: `initdb` or `postgres` ended with an error; the message has its words and names the log.
@@ -13,6 +14,7 @@
 export type EmbeddedFailureReason =
   | "no-binaries"
   | "folder-unusable"
+  | "disk-full"
   | "wrong-version"
   | "not-permitted"
   | "not-started"
@@ -36,15 +38,19 @@ export class EmbeddedServerFailed extends Error {
 export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** Runs `work`; a call of the system that fails in it (no room, no permission, read-only) becomes `folder-unusable`. */
+/** Runs `work`; a call of the system that fails in it (no permission, read-only) becomes `folder-unusable`, no room `disk-full`. */
 export const expected = async <A>(folder: string, work: () => Promise<A>): Promise<A> => {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof Error && "syscall" in error)) throw error
     throw new EmbeddedServerFailed(
-      "folder-unusable",
+      ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "") ? "disk-full" : "folder-unusable",
       `The folder ${folder} cannot hold the embedded server: ${error.message}`,
     )
   }
 }
+
+/** Why a program of PostgreSQL ended, by the words it left: both `initdb` and `postgres` name a full disk in C's own. */
+export const notStartedReason = (words: string): EmbeddedFailureReason =>
+  /No space left on device|Disk quota exceeded/.test(words) ? "disk-full" : "not-started"

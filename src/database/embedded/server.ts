@@ -10,7 +10,7 @@ import { homedir } from "node:os"
 import { isAbsolute, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { layoutOf, superuser, unfinished, type Layout } from "./cluster.ts"
-import { EmbeddedServerFailed, expected, systemCode } from "./failure.ts"
+import { EmbeddedServerFailed, expected, notStartedReason, systemCode } from "./failure.ts"
 import { launch, type Launched, type LaunchOptions } from "./launch.ts"
 import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.ts"
 import { linkedSocketFolder } from "./socketFolder.ts"
@@ -171,7 +171,10 @@ const deadline = (milliseconds: number) => {
 }
 
 const notStarted = (layout: Layout, words: string) =>
-  new EmbeddedServerFailed("not-started", `PostgreSQL did not start in ${layout.folder}: ${words} (log: ${layout.log})`)
+  new EmbeddedServerFailed(
+    notStartedReason(words),
+    `PostgreSQL did not start in ${layout.folder}: ${words} (log: ${layout.log})`,
+  )
 
 const notReady = (layout: Layout, said: PidFile | undefined) =>
   new EmbeddedServerFailed(

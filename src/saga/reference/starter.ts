@@ -6,6 +6,7 @@ import * as Workflow from "effect/workflow/Workflow"
 import { Database } from "../../database/Database.ts"
 import { layer } from "../../layer.ts"
 import type { ConnectOptions } from "../../database/locate.ts"
+import { factsOf, isIpamError } from "../../domain/errorFacts.ts"
 import { InvalidInput, NotFound } from "../../domain/errors.ts"
 import { parseInput } from "../../domain/input.ts"
 import type { Operation } from "../../domain/operation.ts"
@@ -77,7 +78,7 @@ export const startFlow = Effect.fnUntraced(function* (
 
 /** Whether an error is what the flow itself ended with: the ledger has it. */
 const isOutcome = (error: { readonly _tag: string }): boolean =>
-  error._tag !== "KeyReused" && error._tag !== "Contended" && error._tag !== "DatabaseUnavailable"
+  error._tag !== "KeyReused" && (!isIpamError(error) || factsOf(error).saga === "unwind")
 
 /** A flow that was started, whatever program defined it: to cancel and to resume it, its name and its execution are enough. */
 const workflowOf = (name: string) =>
