@@ -45,7 +45,7 @@ export const onDatabase = async (short: boolean, run: (bench: Bench) => Promise<
     return ipam
   }
   const driver = (max: number) => {
-    const sql = driverOf(place.url, max)
+    const sql = openDriver(place.url, max)
     ends.push(() => sql.end({ timeout: 1 }))
     return sql
   }
@@ -67,7 +67,8 @@ export const assert: (holds: boolean, message: string) => asserts holds = (holds
   if (!holds) throw new Error(`wrong result: ${message}`)
 }
 
-const driverOf = (url: string, max: number): postgres.Sql => {
+/** A bare client of so many connections; the caller ends it. */
+export const openDriver = (url: string, max: number): postgres.Sql => {
   const { endpoints, user, password, database, ssl } = Result.getOrThrow(resolveSettings({ url }))
   return postgres({
     ...endpoints[0],

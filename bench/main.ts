@@ -1,5 +1,6 @@
 /**
  * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the benches named, or all, and prints what they measured.
+ * `npm run bench -- --against REF [--pairs N]`: compares this working copy with a commit instead.
  *
  * A full run of all writes bench/results/. `--short` only shows that every bench works: its figures mean nothing. Ends 1 when
  * a result was wrong, 2 for arguments that are not known, 130 after Ctrl-C. What each number means stands in bench/README.md.
@@ -7,6 +8,7 @@
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import { against } from "./against.ts"
 import { contention, snapshot } from "./contention.ts"
 import { onDatabase, removeAll, type Bench } from "./database.ts"
 import { exhaustion } from "./exhaustion.ts"
@@ -17,13 +19,31 @@ import { goalTable, type Section } from "./report.ts"
 import { sagas } from "./sagas.ts"
 import { trace } from "./trace.ts"
 
-const usage = "npm run bench [-- NAME ...] [--short] [--trace FILE]"
+const usage =
+  "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short]"
+
+const fewestPairs = 15
 
 const readArguments = () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { short: { type: "boolean", default: false }, trace: { type: "string" } },
+    options: {
+      short: { type: "boolean", default: false },
+      trace: { type: "string" },
+      against: { type: "string" },
+      pairs: { type: "string", default: String(fewestPairs) },
+    },
   })
+  if (values.against !== undefined) {
+    const pairs = Number(values.pairs)
+    if (!(pairs >= fewestPairs)) throw new Error(`--pairs must be ${fewestPairs} or more`)
+    if (positionals.length > 0) throw new Error("--against runs a bench of its own")
+    const bench: [string, (bench: Bench) => Promise<Section>] = [
+      `against ${values.against}`,
+      against(values.against, pairs),
+    ]
+    return { chosen: [bench], short: values.short, whole: false }
+  }
   const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
     exhaustion,
     floor,

@@ -8,6 +8,24 @@ export const quantile = (times: ReadonlyArray<number>, part: number): number => 
 
 export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
 
+/**
+ * The ends of a 95 % interval of the median, by the order of the numbers alone: whatever their distribution, each of them is below
+ * the true median as often as a coin falls on one side. Of fewer than six, all of them.
+ */
+export const medianInterval = (numbers: ReadonlyArray<number>): readonly [number, number] => {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  const count = sorted.length
+  let rank = 0
+  // How likely it is that at most `rank` of the numbers are below the median.
+  let exactly = 0.5 ** count
+  for (let tail = exactly; tail <= 0.025; tail += exactly) {
+    rank += 1
+    exactly *= (count - rank + 1) / rank
+  }
+  const low = Math.max(0, rank - 1)
+  return [sorted[low] ?? Number.NaN, sorted[count - 1 - low] ?? Number.NaN]
+}
+
 /** The median of the ratios of what was measured side by side. */
 export const ratioOf = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number =>
   median(ours.map((one, round) => one / (theirs[round] ?? Number.NaN)))

@@ -23,13 +23,19 @@ export interface ScratchOptions {
   readonly url: string | undefined
   /** Whether a throw-away server flushes to disk, as a real one does. */
   readonly durable: boolean
+  /** Where its migrations and functions are; those of this package when left out. */
+  readonly sqlFolder?: string
 }
 
 /** Makes it; rejects as `connect` and `migrate` do, leaving nothing. */
 export const openScratchDatabase = async (options: ScratchOptions): Promise<ScratchDatabase> => {
   const scratch = options.url === undefined ? await ownServer(options) : await ownDatabase(options.url, options.purpose)
   try {
-    await Effect.runPromise(migrate().pipe(Effect.provide(Database.layer({ url: scratch.url }))))
+    await Effect.runPromise(
+      migrate(options.sqlFolder === undefined ? {} : { folder: options.sqlFolder }).pipe(
+        Effect.provide(Database.layer({ url: scratch.url })),
+      ),
+    )
     return scratch
   } catch (error) {
     await scratch.remove()
@@ -63,7 +69,8 @@ const ownDatabase = async (url: string, purpose: string): Promise<ScratchDatabas
 /** The URL of another database of the same server. By hand, since `URL` takes neither several hosts nor none. */
 const toDatabase = (url: string, name: string): string => {
   const [place = "", query = ""] = url.trim().split("?", 2)
-  return `${place}?dbname=${name}&${query}`
+  const others = query.split("&").filter((part) => part !== "" && !part.startsWith("dbname="))
+  return `${place}?${[`dbname=${name}`, ...others].join("&")}`
 }
 
 /** However many ask for it, and when. */

@@ -1,0 +1,36 @@
+-- Puts the counter shards away that were inserted while all 64 of the pool's were locked, those that nobody holds now.
+--
+-- Comes back: how many there are fewer. Safe: a shard is locked before it is read, and its sums go to another in the same
+-- transaction. For upkeep; never needed for correctness.
+create or replace function ipam.fold_counters(vrf text, pool_id bigint) returns int
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $function$
+#variable_conflict use_column
+declare
+  v_gone record;
+begin
+  with further as materialized (
+    select c.shard
+    from ipam.pool_counter c
+    where c.vrf = fold_counters.vrf and c.pool_id = fold_counters.pool_id and c.shard >= 64
+    order by c.shard
+    for update skip locked
+  ),
+
+  gone as (
+    delete from ipam.pool_counter c
+    using further
+    where c.vrf = fold_counters.vrf and c.pool_id = fold_counters.pool_id and c.shard = further.shard
+    returning c.held, c.reserved
+  )
+
+  select count(*)::int as shards, sum(gone.held)::bigint as held, sum(gone.reserved) as reserved into v_gone from gone;
+  if v_gone.shards > 0 then
+    perform ipam.count_units(fold_counters.vrf, fold_counters.pool_id, v_gone.held, v_gone.reserved);
+  end if;
+  return v_gone.shards;
+end
+$function$;
