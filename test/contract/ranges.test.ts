@@ -1,27 +1,9 @@
 /** What changes of ranges, reservations and pools leave behind: parts of ranges, draining, cooldowns that outlive all of them. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, type Request } from "../harness/calls.ts"
-import type { Session } from "../harness/database.ts"
-import { useDatabase } from "../harness/database.ts"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { allocate, counts, createPool, release, type Request } from "../harness/calls.ts"
+import { first as session, number, owner, pool } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let session: Session
-let number = 0
-let pool: string
-
-beforeAll(async () => {
-  owner = database().session()
-  session = await allocatorSession(database())
-})
-beforeEach(() => {
-  number += 1
-  pool = `pool-${number}`
-})
-afterEach(async () => {
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
 const net = (rest: string) => `10.${number}.${rest}`
 const take = async (request: Omit<Request, "pool" | "requestId"> = {}) => {
   const requestId = randomUUID()
@@ -162,7 +144,6 @@ describe("a cooldown lasts", () => {
 
   test("over its pool, into the next one that has the address", async () => {
     await owner.rows("select ipam.delete_pool('default', $1)", [pool])
-    pool = `${pool}-again`
     await createPool(owner, pool, whole(), { cooldownSeconds: 0 })
   })
 

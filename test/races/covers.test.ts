@@ -3,23 +3,14 @@
  * what passes between its looks. Each ends with the doctor.
  */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, waiting } from "../harness/calls.ts"
+import { afterEach, beforeAll, describe, expect, test } from "vitest"
+import { allocate, counts, createPool, release, waiting } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
-import { useDatabase } from "../harness/database.ts"
+import { address, database, first, owner, pool, second, span } from "../harness/fixture.ts"
 
-const database = useDatabase()
-let owner: Session
-let first: Session
-let second: Session
 let operator: Session
-let number = 0
-let pool: string
 
 beforeAll(async () => {
-  owner = database().session()
-  first = await allocatorSession(database())
-  second = await allocatorSession(database())
   operator = database().session()
   // An operator with `test.pause` on stands still after each of its deletions of extents, for as long as somebody else holds lock 1.
   await owner.run(`
@@ -33,16 +24,6 @@ beforeAll(async () => {
     end $$;
     create trigger pause after delete on ipam.free_extent for each statement execute function public.pause()`)
 })
-beforeEach(() => {
-  number += 1
-  pool = `pool-${number}`
-})
-afterEach(async () => {
-  await first.run("rollback")
-  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
-})
-const address = (last: number) => `10.${number}.0.${last}`
-const span = (from: number, to: number) => `${address(from)}-${address(to)}`
 const outcome = async (call: string, ...parameters: ReadonlyArray<string>) => {
   const [row] = await operator.rows(`select outcome from ipam.${call}`, [pool, ...parameters])
   return row?.["outcome"]
