@@ -1,6 +1,6 @@
 /**
- * A worker in a process of its own, which may be told to die at one point of one flow. It gets its orders as JSON in its only
- * argument, says `ready` once it runs, and `ended ID` as each flow that it was told to start has its end.
+ * A worker in a process of its own, which may be told to hold flows at a point each. It gets its orders as JSON in its only argument,
+ * says `ready` once it runs, `held ID` of an execution at its point, and `ended REQUEST` as each flow that it was told to start has its end.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,27 +14,36 @@ import { referenceFlowsLayer } from "../../src/saga/reference/flows.ts"
 /** `before` its message is sent, `inside`, when it has had its effect and nobody knows, and `after` it is recorded. */
 export type Phase = "before" | "inside" | "after"
 
+/** A point of one flow. */
+export interface Point {
+  readonly executionId: string
+  readonly activity: string
+  readonly phase: Phase
+}
+
 export interface Orders {
   readonly url: string
   readonly port: number
   readonly devices: string
   readonly takeoverSeconds?: number
   readonly start: ReadonlyArray<Parameters<typeof InstanceCreate.start>[0]>
-  readonly die?: { readonly executionId: string; readonly activity: string; readonly phase: Phase } | undefined
+  /** Where to hold which flow, for good. */
+  readonly hold?: ReadonlyArray<Point>
 }
 
 const orders = JSON.parse(process.argv[2] ?? "") as Orders
 
-const dieAt = (executionId: string, activity: string, phase: Phase) =>
-  Effect.sync(() => {
-    const { die } = orders
-    if (die?.executionId === executionId && die.activity === activity && die.phase === phase) {
-      process.kill(process.pid, "SIGKILL")
-    }
+const points = new Map(orders.hold?.map((point) => [point.executionId, point]))
+const holdAt = (executionId: string, activity: string, phase: Phase) =>
+  Effect.suspend(() => {
+    const point = points.get(executionId)
+    if (point?.activity !== activity || point.phase !== phase) return Effect.void
+    process.stdout.write(`held ${executionId}\n`)
+    return Effect.never
   })
 
-/** The engine, with a fuse before and after each activity. */
-const fused = Layer.effect(
+/** The engine, with a place to be held at before, inside and after each activity. */
+const holding = Layer.effect(
   WorkflowEngine,
   Effect.map(WorkflowEngine, (engine) =>
     WorkflowEngine.of({
@@ -42,7 +51,7 @@ const fused = Layer.effect(
       activityExecute: (activity, attempt) =>
         Effect.gen(function* () {
           const { executionId } = yield* WorkflowInstance
-          const at = (phase: Phase) => dieAt(executionId, activity.name, phase)
+          const at = (phase: Phase) => holdAt(executionId, activity.name, phase)
           yield* at("before")
           const wrapped = Object.create(activity, {
             executeEncoded: {
@@ -74,7 +83,7 @@ const program = Effect.gen(function* () {
 
 const services = layer({ url: orders.url, applicationName: "child" })
 const engine = Layer.provide(
-  fused,
+  holding,
   workerLayer({
     url: orders.url,
     listen: { host: "127.0.0.1", port: orders.port },

@@ -89,6 +89,8 @@ export const unwound = /^unwound(, released [1-3])?(, instance gone)?(, machine 
 
 export interface Worker {
   readonly process: Program
+  /** Resolves with true when the execution is held where it was to be, or with nothing when the worker is gone. */
+  readonly held: (executionId: string) => Promise<true | undefined>
   /** Resolves when the flow of the request has an end as the worker sees it, or the worker is gone. */
   readonly ended: (request: string) => Promise<string | undefined>
   readonly ready: Promise<void>
@@ -101,6 +103,7 @@ export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices"
   const child = startProgram("test/saga/child.ts", [JSON.stringify(whole)])
   child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
   const ends = new Map<string, string>()
+  const held = new Set<string>()
   const waiting = new Set<() => void>()
   let rest = ""
   let isReady = false
@@ -108,9 +111,10 @@ export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices"
     const lines = `${rest}${text}`.split("\n")
     rest = lines.pop() ?? ""
     for (const line of lines) {
-      const [word, request = "", ...how] = line.split(" ")
+      const [word, id = "", ...how] = line.split(" ")
       if (word === "ready") isReady = true
-      if (word === "ended") ends.set(request, how.join(" "))
+      if (word === "held") held.add(id)
+      if (word === "ended") ends.set(id, how.join(" "))
     }
     for (const wake of waiting) wake()
   })
@@ -129,6 +133,7 @@ export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices"
     })
   return {
     process: child,
+    held: (executionId) => until(() => held.has(executionId) || undefined),
     ended: (request) => until(() => ends.get(request)),
     ready: until(() => isReady || undefined).then(() => undefined),
     gone,

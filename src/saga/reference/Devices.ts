@@ -50,7 +50,7 @@ export class Devices extends Context.Service<
   }
 >()("saga-ipam/saga/reference/Devices") {
   /** At the URL of a `fakeDatacenter`. */
-  static readonly layer = (url: string, timeoutMs = 1000): Layer.Layer<Devices> =>
+  static readonly layer = (url: string, timeoutMs = 30_000): Layer.Layer<Devices> =>
     Layer.sync(Devices, () => {
       const send = (method: string, path: string, body: Record<string, string>): Answer =>
         Effect.tryPromise({

@@ -2,7 +2,7 @@
  * A switch and a hypervisor to try flows on: a small HTTP server with a store of its own, which is no part of the database.
  *
  * It behaves as such devices should: it takes the generation of an address as the fencing token, refuses an older one, and does
- * not take back what was removed under the same one. Machines can be told to fail, to hang, or to answer late.
+ * not take back what was removed under the same one. Machines can be told to fail, to hang, or to start late.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -19,7 +19,7 @@ export interface Machine {
   readonly state: "running" | "removed"
 }
 
-/** How a machine answers: at once, with an error, never, or only after the caller has gone. */
+/** Whether a machine starts: yes; no, with an error; or nobody hears, as the connection breaks: never, or once it has been removed. */
 export type Temper = "ok" | "fail" | "hang" | "late"
 
 export interface FakeDatacenter {
@@ -37,9 +37,6 @@ export interface FakeDatacenter {
   readonly close: () => Promise<void>
 }
 
-/** How long a machine that answers late takes, in milliseconds. */
-const LATE_MS = 1500
-
 const bodyOf = async (request: IncomingMessage): Promise<Record<string, string>> => {
   let text = ""
   for await (const chunk of request.setEncoding("utf8")) text += String(chunk)
@@ -51,6 +48,8 @@ export const startFakeDatacenter = async (port = 0): Promise<FakeDatacenter> => 
   const ports = new Map<string, Port>()
   const machines = new Map<string, Machine>()
   const log: Array<string> = []
+  /** What starts late, by operation id. */
+  const late = new Map<string, () => void>()
 
   const program = (method: string, address: string, { generation, instance }: Record<string, string>): number => {
     const asked = BigInt(generation ?? 0)
@@ -66,15 +65,25 @@ export const startFakeDatacenter = async (port = 0): Promise<FakeDatacenter> => 
     return 204
   }
 
-  const power = async (method: string, operation: string, body: Record<string, string>): Promise<number> => {
+  const power = async (
+    method: string,
+    operation: string,
+    body: Record<string, string>,
+    breakOff: () => void,
+  ): Promise<number> => {
     const known = machines.get(operation)
     if (method === "DELETE") {
       machines.set(operation, { instance: known?.instance ?? "", state: "removed" })
+      late.get(operation)?.()
       return 204
     }
-    if (body["temper"] === "hang") return new Promise(() => undefined)
-    if (body["temper"] === "late") await new Promise((resolve) => setTimeout(resolve, LATE_MS).unref())
     if (body["temper"] === "fail") return 422
+    if (body["temper"] === "hang" || body["temper"] === "late") {
+      breakOff()
+      await new Promise<void>((resolve) => {
+        if (body["temper"] === "late") late.set(operation, resolve)
+      })
+    }
     if (machines.get(operation)?.state === "removed") return 410
     machines.set(operation, { instance: body["instance"] ?? "", state: "running" })
     return 204
@@ -91,7 +100,7 @@ export const startFakeDatacenter = async (port = 0): Promise<FakeDatacenter> => 
       ? 503
       : kind === "ports"
         ? program(method, name, body)
-        : await power(method, name, body)
+        : await power(method, name, body, () => response.destroy())
     log.push(`${said} ${status}`)
     await datacenter.hook?.("after", said)
     response.writeHead(status).end()

@@ -10,7 +10,7 @@ import { layer } from "../../../src/layer.ts"
 import { Operations } from "../../../src/operations/Operations.ts"
 import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
 import { startInProcess, untilCancelSeen, type InProcess } from "../inProcess.ts"
-import { creating, freePort, idsOf, openWorld, pools, startWorker, unwound, type World } from "../world.ts"
+import { creating, freePort, idsOf, kill, openWorld, pools, startWorker, unwound, type World } from "../world.ts"
 
 let world: World
 let port: number
@@ -25,7 +25,7 @@ afterAll(async () => {
   await world?.close()
 })
 
-/** A creation whose worker dies at a point of its way back; `broke` is what made it turn back, and `mend` takes that away. */
+/** Creations whose worker dies at a point of their way back, and what made them turn back, which is gone afterwards. */
 const turned = [
   { activity: "saga/unwind", phase: "inside", cause: "pool" },
   { activity: "saga/unwind", phase: "after", cause: "pool" },
@@ -42,36 +42,45 @@ test("a flow that turned back does not succeed when its cause is gone", async ()
   const url = world.database.url()
   const starter = ManagedRuntime.make(Layer.merge(starterLayer({ url }), layer({ url })))
   await starter.context()
-  const flows = turned.map(({ activity, phase, cause }) => {
-    const name = `${cause}-${activity.replace("/", "-")}-${phase}`
-    const payload = { ...creating(name), pools: { ...pools, external: cause === "pool" ? name : pools.external } }
-    return { activity, phase, cause, payload }
-  })
-  for (const { activity, phase, cause, payload } of flows) {
-    const { executionId, operationId } = await idsOf(payload)
-    // Until the hook is taken away, no machine answers; the first request is when it can be cancelled.
-    const asked = Promise.withResolvers<void>()
-    const mended = Promise.withResolvers<void>()
-    if (cause !== "pool") {
-      world.devices.hook = (when, request) => {
-        if (when !== "before" || request !== `PUT machines/${operationId}`) return
-        asked.resolve()
-        return mended.promise
+  const flows = await Promise.all(
+    turned.map(async ({ activity, phase, cause }) => {
+      const name = `${cause}-${activity.replace("/", "-")}-${phase}`
+      const payload = { ...creating(name), pools: { ...pools, external: cause === "pool" ? name : pools.external } }
+      const ids = await idsOf(payload)
+      return {
+        activity,
+        phase,
+        cause,
+        payload,
+        ...ids,
+        asked: Promise.withResolvers<void>(),
+        answered: Promise.withResolvers<void>(),
       }
-    }
-    const dying = startWorker(world, { port, start: [payload], die: { executionId, activity, phase } })
-    if (cause === "cancel") {
-      await asked.promise
-      await starter.runPromise(InstanceCreate.cancel(payload))
-      await untilCancelSeen(world, executionId)
-      mended.resolve()
-    }
-    expect(await dying.gone, payload.request).toBe("SIGKILL")
-    world.devices.hook = undefined
-    mended.resolve()
+    }),
+  )
+  // Until the hook is taken away, a machine does not answer; others answer once their flow has been cancelled.
+  world.devices.hook = (when, request) => {
+    const flow = flows.find(({ operationId }) => request === `PUT machines/${operationId}`)
+    if (when !== "before" || flow === undefined) return
+    if (flow.cause === "machine") throw new Error("it does not answer")
+    flow.asked.resolve()
+    return flow.answered.promise
+  }
+  const dying = startWorker(world, { port, start: flows.map(({ payload }) => payload), hold: flows })
+  for (const { cause, payload, executionId, asked, answered } of flows) {
+    if (cause !== "cancel") continue
+    await asked.promise
+    await starter.runPromise(InstanceCreate.cancel(payload))
+    await untilCancelSeen(world, executionId)
+    answered.resolve()
+  }
+  for (const { payload, executionId } of flows) expect(await dying.held(executionId), payload.request).toBe(true)
+  await kill(dying)
+  world.devices.hook = undefined
+  for (const [index, { payload }] of flows.entries()) {
     await world.session.rows("select from ipam.create_pool('default', $1, array[$2], '{}', 'none', 0)", [
       payload.request,
-      `10.8.${flows.findIndex((one) => one.payload === payload)}.0/24`,
+      `10.8.${index}.0/24`,
     ])
   }
   await starter.dispose()
@@ -80,8 +89,7 @@ test("a flow that turned back does not succeed when its cause is gone", async ()
     turned.map(({ cause }) => errors[cause]),
   )
   const states = await world.states()
-  for (const { payload, cause } of flows) {
-    const { operationId } = await idsOf(payload)
+  for (const { payload, cause, operationId } of flows) {
     expect(states.get(operationId), payload.request).toMatch(unwound)
     const [row] = await world.session.rows(
       "select error ->> '_tag' as error from ipam.operation where operation_id = $1",
