@@ -122,10 +122,20 @@ begin
         where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last) and exists (select from inserted)
       ),
 
+      -- The first counter shard from the session's own on that nobody holds; if there is none, ipam.count_units finds another.
+      shard as materialized (
+        select c.shard
+        from ipam.pool_counter c
+        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard >= v_place
+        order by c.shard
+        limit 1
+        for no key update skip locked
+      ),
+
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
-        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = v_place
+        where c.vrf = allocate.vrf and c.pool_id = v_pool_id and c.shard = (select shard.shard from shard)
         returning true as done
       )
 
@@ -144,7 +154,7 @@ begin
 
       if v_taken then
         if not v_counted then
-          perform ipam.lacks_counter(allocate.vrf, v_pool_id);
+          perform ipam.count_units(allocate.vrf, v_pool_id, 1, 0);
         end if;
         if v_spent then
           delete from ipam.free_extent e where e.extent_id = v_extent_id;

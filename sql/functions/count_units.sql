@@ -1,17 +1,43 @@
--- Adds to what a pool holds and has reserved, in this session's shard. A pool without its shards is damage: raises.
+-- Adds to what a pool holds and has reserved, in whichever of its counter shards is at hand. Of a deleted pool nothing is counted.
+--
+-- Safe: it waits for nobody. A shard that another transaction has locked is passed over, from the session's own on and then from
+-- the first; if all are, a further one is inserted, which ipam.fold_counters puts away. Which shards there are means nothing:
+-- only their sums do.
 create or replace function ipam.count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
 as $function$
 #variable_conflict use_column
 declare
-  v_place smallint := ipam.own_place();
+  v_from smallint;
 begin
-  update ipam.pool_counter c
-  set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
-  where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = v_place;
-  if not found then
-    perform ipam.lacks_counter(count_units.vrf, count_units.pool_id);
-  end if;
+  foreach v_from in array array[ipam.own_place(), 0::smallint] loop
+    with shard as materialized (
+      select c.shard
+      from ipam.pool_counter c
+      where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_from
+      order by c.shard
+      limit 1
+      for no key update skip locked
+    )
+
+    update ipam.pool_counter c
+    set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = (select shard.shard from shard);
+    if found then
+      return;
+    end if;
+  end loop;
+
+  insert into ipam.pool_counter as c (vrf, pool_id, shard, held, reserved)
+  select p.vrf, p.pool_id, 64 + floor(random() * 32704), count_units.held, count_units.reserved
+  from ipam.pool p
+  where p.vrf = count_units.vrf and p.pool_id = count_units.pool_id and p.deleted_at is null
+  on conflict (vrf, pool_id, shard) do update set held = c.held + excluded.held, reserved = c.reserved + excluded.reserved;
 end
 $function$;

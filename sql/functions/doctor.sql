@@ -25,10 +25,10 @@ begin atomic
       (select count(*) from live l where l.vrf = p.vrf and l.pool_id = p.pool_id) as held,
       (select coalesce(sum(e.units), 0) from extent e where e.vrf = p.vrf and e.pool_id = p.pool_id) as shown,
       (select coalesce(sum(e.units), 0) from extent e where e.vrf = p.vrf and e.pool_id = p.pool_id and e.available_at = 'infinity') as reserved,
-      c.shards, c.held as counted_held, c.reserved as counted_reserved
+      c.held as counted_held, c.reserved as counted_reserved
     from ipam.pool p
       cross join lateral (
-        select count(*) as shards, coalesce(sum(n.held), 0) as held, coalesce(sum(n.reserved), 0) as reserved
+        select coalesce(sum(n.held), 0) as held, coalesce(sum(n.reserved), 0) as reserved
         from ipam.pool_counter n
         where n.vrf = p.vrf and n.pool_id = p.pool_id
       ) c
@@ -41,8 +41,6 @@ begin atomic
     union all
     select 'counter of reserved', c.vrf, c.pool_id, format('counted %s, reserved %s', c.counted_reserved, c.reserved)
     from counted c where c.counted_reserved <> c.reserved
-    union all
-    select 'counter shards', c.vrf, c.pool_id, format('%s of 64', c.shards) from counted c where c.shards <> 64
     union all
     select 'size', c.vrf, c.pool_id, format('size %s, ranges %s', c.size, c.span) from counted c where c.size <> c.span
     union all

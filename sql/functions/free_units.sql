@@ -1,27 +1,69 @@
 -- Gives the units of allocations that were just released back to their pools, and counts them, pool by pool in order.
+--
+-- Safe: whatever became of a unit's range or pool, it can be released. Where no range of its pool holds it any more, what is left
+-- is what ipam.settle_covers leaves of an extent that goes: its cooldown, parked, and the generation, as the VRF's floor. An
+-- extent that is there already, against all rules, stays as it is.
 create or replace function ipam.free_units(vrf text, released ipam.allocation[], at timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $function$
 #variable_conflict use_column
 declare
   v_pool record;
 begin
-  insert into ipam.free_extent (
-    vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
-  )
-  select
-    free_units.vrf, r.pool_id, r.range_id, ipam.available_after(r.reserved, p.cooldown, free_units.at), r.unit, r.unit, r.generation,
-    r.owner_kind, r.owner_id, r.draining, ipam.cooling_until(r.reserved, p.cooldown, free_units.at)
-  from unnest(released) r join ipam.pool p on p.vrf = free_units.vrf and p.pool_id = r.pool_id
-  where r.unit is not null;
-
   for v_pool in
-    select r.pool_id, count(*) as held, count(*) filter (where r.reserved) as reserved
-    from unnest(released) r
-    where r.unit is not null
-    group by r.pool_id
-    order by r.pool_id
+    with freed as materialized (
+      select
+        r.pool_id, home.range_id, r.unit, r.generation, r.owner_kind, r.owner_id, r.reserved, r.draining,
+        ipam.available_after(r.reserved, p.cooldown, free_units.at) as available_at,
+        ipam.cooling_until(r.reserved, p.cooldown, free_units.at) as cooling_until
+      from unnest(free_units.released) r
+        join ipam.pool p on p.vrf = free_units.vrf and p.pool_id = r.pool_id
+        left join lateral (
+          select n.range_id, n.last
+          from ipam.range n
+          where n.vrf = free_units.vrf and n.pool_id = r.pool_id and n.first <= r.unit
+          order by n.first desc
+          limit 1
+        ) home on home.last >= r.unit
+      where r.unit is not null
+    ),
+
+    freed_extent as (
+      insert into ipam.free_extent (
+        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
+      )
+      select
+        free_units.vrf, f.pool_id, f.range_id, f.available_at, f.unit, f.unit, f.generation, f.owner_kind, f.owner_id, f.draining,
+        f.cooling_until
+      from freed f
+      where f.range_id is not null
+      order by f.pool_id, f.unit
+      on conflict (vrf, pool_id, last) do nothing
+    ),
+
+    parked_extent as (
+      insert into ipam.parked_extent (vrf, first, last, available_at, last_owner_kind, last_owner_id)
+      select free_units.vrf, f.unit, f.unit, coalesce(f.cooling_until, f.available_at), f.owner_kind, f.owner_id
+      from freed f
+      where f.range_id is null and (f.cooling_until is not null or f.available_at > free_units.at and not f.reserved)
+    ),
+
+    raised_floor as (
+      update ipam.vrf v
+      set generation_floor = gone.generation
+      from (select max(f.generation) as generation from freed f where f.range_id is null) gone
+      where v.vrf = free_units.vrf and v.generation_floor < gone.generation
+    )
+
+    select f.pool_id, count(*) as held, count(*) filter (where f.reserved and f.range_id is not null) as reserved
+    from freed f
+    group by f.pool_id
+    order by f.pool_id
   loop
     perform ipam.count_units(free_units.vrf, v_pool.pool_id, -v_pool.held, v_pool.reserved);
   end loop;

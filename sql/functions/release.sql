@@ -3,7 +3,8 @@
 --
 -- Comes back: `released` (freed tells whether a unit came free) or `already_released`.
 -- Repeatable: for ever, both are successes.
--- Safe: it is an upsert on the key, so it waits for an allocate of that key that has not committed and turns the row it left.
+-- Safe: it is an upsert on the key, so it waits for an allocate of that key that has not committed and turns the row it left. It
+-- succeeds whatever became of the pool, the range or the counters of its unit (ipam.free_units).
 -- Cost: one extent inserted, one counter updated, at any size of the pool.
 create or replace function ipam.release(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
 language plpgsql volatile security definer
@@ -33,6 +34,17 @@ begin
     returning a
   ),
 
+  -- Where its unit goes back to. What this snapshot does not show, be it gone or made by whom this call waited for, is left to
+  -- ipam.free_units.
+  home as materialized (
+    select p.cooldown
+    from released
+      join ipam.pool p on p.vrf = release.vrf and p.pool_id = (released.a).pool_id
+      join ipam.range r
+        on r.vrf = release.vrf and r.range_id = (released.a).range_id and r.pool_id = p.pool_id
+        and (released.a).unit between r.first and r.last
+  ),
+
   -- Its unit alone, as an extent: free at once, free after the cooldown, or reserved again.
   freed_extent as (
     insert into ipam.free_extent (
@@ -40,28 +52,38 @@ begin
     )
     select
       release.vrf, (released.a).pool_id, (released.a).range_id,
-      ipam.available_after((released.a).reserved, pool.cooldown, v_now),
+      ipam.available_after((released.a).reserved, home.cooldown, v_now),
       (released.a).unit, (released.a).unit, (released.a).generation, (released.a).owner_kind, (released.a).owner_id,
-      (released.a).draining, ipam.cooling_until((released.a).reserved, pool.cooldown, v_now)
-    from released
-      join lateral (
-        select p.cooldown from ipam.pool p where p.vrf = release.vrf and p.pool_id = (released.a).pool_id limit 1
-      ) pool on true
+      (released.a).draining, ipam.cooling_until((released.a).reserved, home.cooldown, v_now)
+    from released cross join home
+    on conflict (vrf, pool_id, last) do nothing
+  ),
+
+  -- The first counter shard from the session's own on that nobody holds.
+  shard as materialized (
+    select c.shard
+    from ipam.pool_counter c
+    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard >= v_place
+    order by c.shard
+    limit 1
+    for no key update skip locked
   ),
 
   counted as (
     update ipam.pool_counter c
     set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
     where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released)
-      and c.shard = v_place
+      and c.shard = (select shard.shard from shard)
     returning true as done
   )
 
-  select released.a, exists (select from counted) as counted into v_released from released;
+  select released.a, exists (select from home) as freed, exists (select from counted) as counted into v_released from released;
 
   v_known := v_released.a;
-  if v_known.unit is not null and not v_released.counted then
-    perform ipam.lacks_counter(release.vrf, v_known.pool_id);
+  if v_known.unit is not null and not v_released.freed then
+    perform ipam.free_units(release.vrf, array[v_known], v_now);
+  elsif v_known.unit is not null and not v_released.counted then
+    perform ipam.count_units(release.vrf, v_known.pool_id, -1, v_known.reserved::int);
   end if;
   if v_known.released_at is not null then
     return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), v_known.unit is not null);

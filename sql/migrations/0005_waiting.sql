@@ -5,4 +5,7 @@ alter table ipam.retention
   add constraint retention_horizon check (horizon >= '24 hours');
 update ipam.retention set horizon = make_interval(secs => extract(epoch from horizon)::double precision);
 
+comment on table ipam.pool_counter is
+  'Shards of a pool''s counts: 64, and further ones while all of those are locked. Only the sums mean something.';
+
 update ipam.schema_version set version = 5;

@@ -37,7 +37,6 @@ describe("damage to extents and counters is found, and repaired from the allocat
   test.each([
     ["counter of held", "update ipam.pool_counter set held = held + 1 where pool_id = $1 and shard = 3"],
     ["counter of reserved", "update ipam.pool_counter set reserved = reserved + 1 where pool_id = $1 and shard = 3"],
-    ["counter shards", "delete from ipam.pool_counter where pool_id = $1 and shard = 9"],
     [
       "held + free + cooling + reserved = size",
       "delete from ipam.free_extent where pool_id = $1 and host(last) like '%.3'",
@@ -145,17 +144,6 @@ test("repair keeps what cools, for whom it cools, and until when", async () => {
     outcome: "allocated",
     address: unit,
   })
-})
-
-test("a pool that lacks its counters gives nothing and takes nothing back", async () => {
-  await owner.rows("delete from ipam.pool_counter where pool_id = $1", [poolId])
-  const before = await live()
-  const lacking = { code: "XX001", message: expect.stringContaining("run the doctor") }
-  await expect(allocate(owner, { pool, requestId: randomUUID() })).rejects.toMatchObject(lacking)
-  await expect(allocate(owner, { pool, requestId: randomUUID(), address: address(3) })).rejects.toMatchObject(lacking)
-  await expect(release(owner, held)).rejects.toMatchObject(lacking)
-  expect(await live()).toEqual(before)
-  await owner.rows("select * from ipam.repair()")
 })
 
 test("a free unit with a live holder is drift: nothing is given, and the doctor is named", async () => {
