@@ -1,4 +1,5 @@
--- Confirms a provisional allocation, so that its ttl no longer ends it: the fenced last step of a saga.
+-- Confirms a provisional allocation, so that its ttl no longer ends it: the fenced last step of whoever has no operation, which
+-- confirms by its end.
 --
 -- Comes back: `confirmed`; `not_found` for a key never seen; `expired` or `key_released` for a tombstone.
 -- Repeatable: a confirmed allocation is confirmed again, and nothing is written.

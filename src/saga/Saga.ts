@@ -31,7 +31,7 @@ export class FlowCancelled extends Schema.TaggedError<FlowCancelled>()("FlowCanc
 }
 
 /** What the ledger keeps as the error of a flow that was cancelled. */
-export const encodeCancelled = Schema.encodeSync(FlowCancelled)
+const encodeCancelled = Schema.encodeSync(FlowCancelled)
 
 export interface SagaOptions<
   Payload extends Schema.Struct.Fields,

@@ -105,7 +105,7 @@ export const cancelFlow = (options: ConnectOptions, operationId: string, vrf?: s
     Effect.gen(function* () {
       const operations = yield* Operations
       const known = yield* operations.get({ operationId })
-      const error = Saga.encodeCancelled(new Saga.FlowCancelled({ operationId }))
+      const error = Schema.encodeSync(Saga.FlowCancelled)(new Saga.FlowCancelled({ operationId }))
       const answer = yield* operations.cancel({ operationId, vrf: known?.vrf ?? vrf, error })
       const { outcome, executionId } = answer
       if (outcome === "operation_ended" || executionId === null) return answer
