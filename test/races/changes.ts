@@ -106,11 +106,13 @@ const caller = async (open: () => Session, owner: Session, next: Dice) => {
         const [backend] = await session.rows("select pg_backend_pid() as pid").catch(() => [])
         void step(true).catch(() => undefined)
         await owner.rows("select pg_terminate_backend($1)", [Number(backend?.["pid"] ?? 0)])
+        void session.end()
         session = open()
       }
     }
   }
   await session.run("rollback")
+  await session.end()
 }
 
 /** Rounds, from 1, of so many steps each. */
