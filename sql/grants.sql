@@ -11,7 +11,8 @@ declare
     'has_pending_operation'
   ];
   v_reader text[] := array[
-    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'get_pool', 'list_pools', 'list_reservations',
+    'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'list_all', 'describe_address',
+    'vrf_known', 'get_pool', 'list_pools', 'list_reservations',
     'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state', 'target_vrfs', 'identity_vrfs'
   ];
   v_operator text[] := array[

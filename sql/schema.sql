@@ -15,7 +15,7 @@ alter domain ipam.address add constraint address_is_bare CHECK (masklen(VALUE) =
 alter domain ipam.name add constraint name_length CHECK (char_length(VALUE) >= 1 AND char_length(VALUE) <= 200);
 create domain ipam.address as inet;
 create domain ipam.name as text collate "C";
-create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb);
+create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb, allocated_at timestamp with time zone);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
 create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb, expires_at timestamp with time zone, cancelled_at timestamp with time zone, resumed_at timestamp with time zone);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
@@ -243,9 +243,9 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 
 -- Functions, each with the hash of its body
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- e6bbe037f60d7b9c
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 559c3621eba74213
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3e7960f684567b8
 create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- a91bd5153c9dc7c9
-create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fd5cb9bef1fe2b17
+create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cf8efda7972744d
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text, exclusive boolean DEFAULT false, expires_in_seconds double precision DEFAULT NULL::double precision) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 81fcca7c3d0bb8c1
@@ -268,6 +268,7 @@ create function create_pool(vrf text, name text, ranges text[], reserve text[] D
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6fbb52c8893e8983
 create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f82dcd2ba4950263
 create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- fd9347cf6043d247
+create function describe_address(vrf text, address inet) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 6e41c6f88a34e3d6
 create function differing_arguments(previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text) returns text[] language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf7a6dc229fade1
 create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 4dec31f4fa1825a2
 create function doctor_operations() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5ace1b0a1bee9953
@@ -297,6 +298,7 @@ create function insert_reservations(vrf text, pool_id bigint, ranges text[], rea
 create function is_bounded(first inet, prefix_length integer) returns boolean language sql immutable parallel safe cost 100; -- d50fa3f94d425fd1
 create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 291fbe05cc7567e7
 create function latest_operation(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- f1435084f247d426
+create function list_all(vrf text, after_vrf text DEFAULT NULL::text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- e6c50f705a458910
 create function list_by_address(vrf text, address inet, after_vrf text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 153f483474e245ed
 create function list_by_owner(vrf text, owner_kind text, owner_id text, after_vrf text DEFAULT NULL::text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 86989e552d76a5f0
 create function list_by_pool(vrf text, pool text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 23b2c8f0df4a67f2
@@ -362,6 +364,7 @@ create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, c
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 7fc3b9448be55db4
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
 create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c7f7d8043cc483f
+create function vrf_known(vrf text) returns boolean language sql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 32adbbdedeff3ba5
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 create function wrong_extents(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns SETOF bigint language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5d0050362ec3c64b
 create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns TABLE(request_id uuid, slot text, unit inet, owner_kind text, owner_id text, outside boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 16a1381033217e01
@@ -388,6 +391,9 @@ grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.count_expired(text) to ipam_operator;
 grant execute on function ipam.create_pool(text,text,text[],text[],text,double precision,boolean,text) to ipam_operator;
 grant execute on function ipam.delete_pool(text,text) to ipam_operator;
+grant execute on function ipam.describe_address(text,inet) to ipam_allocator;
+grant execute on function ipam.describe_address(text,inet) to ipam_operator;
+grant execute on function ipam.describe_address(text,inet) to ipam_reader;
 grant execute on function ipam.doctor() to ipam_operator;
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_allocator;
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_operator;
@@ -412,6 +418,9 @@ grant execute on function ipam.identity_vrfs(text,text) to ipam_reader;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_allocator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_operator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_reader;
+grant execute on function ipam.list_all(text,text,inet,integer) to ipam_allocator;
+grant execute on function ipam.list_all(text,text,inet,integer) to ipam_operator;
+grant execute on function ipam.list_all(text,text,inet,integer) to ipam_reader;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_allocator;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_operator;
 grant execute on function ipam.list_by_address(text,inet,text,integer) to ipam_reader;
@@ -471,6 +480,9 @@ grant execute on function ipam.unwind_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_operator;
 grant execute on function ipam.update_pool(text,text,text,double precision,text,text) to ipam_operator;
 grant execute on function ipam.upkeep(text,bigint,inet,integer,integer) to ipam_operator;
+grant execute on function ipam.vrf_known(text) to ipam_allocator;
+grant execute on function ipam.vrf_known(text) to ipam_operator;
+grant execute on function ipam.vrf_known(text) to ipam_reader;
 grant select on table ipam.schema_version to ipam_allocator;
 grant select on table ipam.schema_version to ipam_operator;
 grant select on table ipam.schema_version to ipam_reader;

@@ -25,7 +25,7 @@ import type { Finding } from "./domain/errors.ts"
 import type { Pool } from "./domain/pool.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
-export type { Allocation, KeyRecord, Released, Tombstone } from "./domain/allocation.ts"
+export type { AddressRecord, Allocation, FreeAddress, KeyRecord, Released, Tombstone } from "./domain/allocation.ts"
 export type { Operation, OperationState, Target } from "./domain/operation.ts"
 export type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
 export type { Pruned } from "./operations/pruning.ts"
@@ -73,6 +73,7 @@ export interface Ipam {
   readonly get: Promised<OfAllocator["get"]>
   readonly list: Promised<OfAllocator["list"]>
   readonly who: Promised<OfAllocator["who"]>
+  readonly describeAddress: Promised<OfAllocator["describeAddress"]>
   readonly createPool: Promised<OfPools["createPool"]>
   readonly pools: PromisedAlone<OfPools["listPools"]>
   /** A pool by name or id, with its counts as bigint. */
@@ -191,6 +192,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     get: promised(allocator.get),
     list: promised(allocator.list),
     who: promised(allocator.who),
+    describeAddress: promised(allocator.describeAddress),
     createPool: promised(pools.createPool),
     pools: alone(pools.listPools),
     pool: onPool(pools.getPool),

@@ -162,7 +162,7 @@ begin
         return row(
           'allocated', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_unit, v_prefix_length, v_gateway, v_generation,
           case when allocate.ttl_seconds is null then 'confirmed' else 'provisional' end,
-          v_now + make_interval(secs => allocate.ttl_seconds), allocate.owner_kind, allocate.owner_id, null, null
+          v_now + make_interval(secs => allocate.ttl_seconds), allocate.owner_kind, allocate.owner_id, null, null, v_now
         )::ipam.answer;
       elsif v_known then
         select a.* into v_allocation

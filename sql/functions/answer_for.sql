@@ -23,7 +23,8 @@ begin
       when known.confirmed_at is not null then 'confirmed'
       when known.allocated_at is not null then 'provisional'
     end,
-    known.expires_at, known.owner_kind, known.owner_id, answer_for.freed, answer_for.detail
+    known.expires_at, known.owner_kind, known.owner_id, answer_for.freed, answer_for.detail,
+    known.allocated_at
   )::ipam.answer;
 end
 $function$;

@@ -9,8 +9,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts"
-import type { AmbiguousIdentity, UnknownPool } from "../domain/errors.ts"
+import type { AddressRecord, Allocation, KeyRecord, Released } from "../domain/allocation.ts"
+import type { AmbiguousIdentity, UnknownPool, UnknownVrf } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
 import {
   AllocateManyRequest,
@@ -22,7 +22,7 @@ import {
   ReclaimRequest,
   ReleaseAllRequest,
 } from "../domain/requests.ts"
-import type { ListRequest } from "../domain/requests.ts"
+import type { AddressRequest, ListRequest } from "../domain/requests.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type DatabaseError, type SchemaError } from "../database/Database.ts"
 import { method } from "./metrics.ts"
@@ -30,6 +30,7 @@ import { makeReading } from "./reading.ts"
 import { readAllocate, readHold, readRelease, type AllocateRefusal, type HoldRefusal } from "./refusals.ts"
 import { oneEach, onlyRow } from "./rows.ts"
 import * as statements from "./statements.ts"
+import { vrfChecker } from "./vrfs.ts"
 
 /** What every call may fail with besides its own refusals. */
 export type CallError = DatabaseError | SchemaError
@@ -63,19 +64,23 @@ export class Allocator extends Context.Service<
      * Releases provisional allocations past their ttl, in all VRFs or in one, the oldest of each first. What was released is the
      * answer; fewer than `maxRows`: none are left, and then the free extents that releases left in pieces are joined, in all VRFs.
      */
-    readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>>
+    readonly reclaimExpired: (request?: typeof ReclaimRequest.Encoded) => Answer<ReadonlyArray<Released>, UnknownVrf>
     /** What the key is now. `null`: never seen, which is not final, since an allocate may be under way. */
     readonly get: (request: typeof KeyRequest.Encoded) => Answer<KeyRecord | null>
     /**
-     * What is held, by exactly one of pool, request, owner, address or prefix; a request's tombstones too. Everything, read in
-     * pages of a thousand that are no common snapshot; with `pageSize` one page, and `after` for the next.
+     * What is held, by one of pool, request, owner, address or prefix, else in a VRF or in all of them; a request's tombstones too.
+     * Everything, read in pages of a thousand that are no common snapshot; with `pageSize` one page, and `after` for the next.
      */
-    readonly list: (request: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool>
+    readonly list: (request: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool | UnknownVrf>
     /** Who holds the address. Without a vrf it must be held in at most one. */
     readonly who: (request: {
       readonly vrf?: string | undefined
       readonly address: string
-    }) => Answer<KeyRecord | null, AmbiguousIdentity>
+    }) => Answer<KeyRecord | null, AmbiguousIdentity | UnknownVrf>
+    /** What an address is, held or not. Without a vrf it must be held, or lie in a range, in at most one. */
+    readonly describeAddress: (
+      request: typeof AddressRequest.Encoded,
+    ) => Answer<AddressRecord, AmbiguousIdentity | UnknownVrf>
   }
 >()("saga-ipam/allocator/Allocator") {
   static readonly layer: Layer.Layer<Allocator, never, Database> = Layer.effect(
@@ -119,6 +124,7 @@ const alone = <E>(answer: Result.Result<Allocation, E | "withheld">): Effect.Eff
 
 const make = Effect.gen(function* () {
   const { query } = yield* Database
+  const checkVrf = vrfChecker(query)
 
   const takesOf = (request: typeof AllocateRequest.Type | typeof AllocateManyRequest.Type) => [
     request.owner?.kind ?? null,
@@ -250,6 +256,7 @@ const make = Effect.gen(function* () {
     Effect.fnUntraced(function* (input: typeof ReclaimRequest.Encoded = {}) {
       const { maxRows, vrf } = yield* decode.reclaim(input)
       const rows = yield* query(statements.reclaimExpired, [maxRows, vrf ?? null], { call: "reclaim_expired", vrf })
+      if (rows.length === 0) yield* checkVrf(vrf)
       if (rows.length < maxRows) yield* Effect.ignore(upkeep)
       return rows.map(readRelease)
     }),

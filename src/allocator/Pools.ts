@@ -16,6 +16,7 @@ import type {
   RangeInUse,
   RangeOverlaps,
   UnknownPool,
+  UnknownVrf,
 } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
 import type { Pool, Reservation } from "../domain/pool.ts"
@@ -47,6 +48,7 @@ import {
 } from "./poolRefusals.ts"
 import { onlyRow, toPool } from "./rows.ts"
 import * as statements from "./statements.ts"
+import { vrfChecker } from "./vrfs.ts"
 
 type PoolRefusal = UnknownPool | NotFound | RangeInUse
 type Answer<Refusal> = Effect.Effect<Pool, Refusal | CallError>
@@ -59,7 +61,9 @@ export class Pools extends Context.Service<
     /** The pool with its ranges and counts. */
     readonly getPool: (request: typeof PoolRequest.Encoded) => Answer<UnknownPool>
     /** All pools of a vrf, or of all, by vrf and name. */
-    readonly listPools: (request?: typeof ListPoolsRequest.Encoded) => Effect.Effect<ReadonlyArray<Pool>, CallError>
+    readonly listPools: (
+      request?: typeof ListPoolsRequest.Encoded,
+    ) => Effect.Effect<ReadonlyArray<Pool>, UnknownVrf | CallError>
     /** One range more; the same range again changes nothing. */
     readonly addRange: (request: typeof AddRangeRequest.Encoded) => Answer<UnknownPool | RangeOverlaps>
     /**
@@ -106,6 +110,7 @@ const pageSize = 1000
 
 const make = Effect.gen(function* () {
   const { query } = yield* Database
+  const checkVrf = vrfChecker(query)
 
   const createPool = method(
     "Pools.createPool",
@@ -149,6 +154,7 @@ const make = Effect.gen(function* () {
         const after = [last?.vrf ?? null, last?.name ?? null]
         const rows = yield* query(statements.listPools, [vrf ?? null, ...after, pageSize], { call: "list_pools", vrf })
         found.push(...rows.map(toPool))
+        if (found.length === 0) yield* checkVrf(vrf)
         if (rows.length < pageSize) return found
       }
     }),

@@ -48,9 +48,17 @@ export const pageOf = (request: typeof ListRequest.Type): Page => {
       context: { call: "list_by_address", vrf: request.vrf },
     }
   }
+  if (prefix !== undefined) {
+    return {
+      statement: statements.listByPrefix,
+      parameters: [vrf, prefix, afterAddress, pageSize],
+      context: { call: "list_by_prefix", vrf },
+    }
+  }
+  const only = request.allVrfs ? null : vrf
   return {
-    statement: statements.listByPrefix,
-    parameters: [vrf, prefix ?? null, afterAddress, pageSize],
-    context: { call: "list_by_prefix", vrf },
+    statement: statements.listAll,
+    parameters: [only, afterVrf, afterAddress, pageSize],
+    context: { call: "list_all", vrf: only ?? undefined },
   }
 }

@@ -1,19 +1,23 @@
 /** What is held, and what became of a key: the calls of the Allocator that change nothing. */
 import * as Effect from "effect/Effect"
-import type { KeyRecord } from "../domain/allocation.ts"
+import type { AddressRecord, KeyRecord } from "../domain/allocation.ts"
+import type { IpAddress } from "../domain/address.ts"
 import { AmbiguousIdentity } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
-import { KeyRequest, ListRequest } from "../domain/requests.ts"
+import { AddressRequest, KeyRequest, ListRequest } from "../domain/requests.ts"
 import type { Database } from "../database/Database.ts"
 import { method } from "./metrics.ts"
 import { pageOf } from "./pages.ts"
 import { readUnknownPool } from "./refusals.ts"
-import { toKeyRecord } from "./rows.ts"
+import { toAllocation, toFreeAddress, toKeyRecord } from "./rows.ts"
 import * as statements from "./statements.ts"
+import { vrfChecker } from "./vrfs.ts"
 
-const decode = { key: decodeInput(KeyRequest), list: decodeInput(ListRequest) }
+const decode = { address: decodeInput(AddressRequest), key: decodeInput(KeyRequest), list: decodeInput(ListRequest) }
 
 export const makeReading = (query: (typeof Database.Service)["query"]) => {
+  const checkVrf = vrfChecker(query)
+
   const get = method(
     "Allocator.get",
     Effect.fnUntraced(function* (input: typeof KeyRequest.Encoded) {
@@ -36,6 +40,7 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
         if (unknown !== undefined) return yield* unknown
         found.push(...rows.map(toKeyRecord))
         const last = found.at(-1)
+        if (last === undefined && after === undefined) yield* checkVrf(request.vrf)
         if (input.pageSize !== undefined || rows.length < request.pageSize || last === undefined) return found
         after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot }
       }
@@ -44,16 +49,50 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
 
   const who = method(
     "Allocator.who",
-    Effect.fnUntraced(function* (input: { readonly vrf?: string | undefined; readonly address: string }) {
+    Effect.fnUntraced(function* (input: typeof AddressRequest.Encoded) {
       const found = list({ vrf: input.vrf, address: input.address, pageSize: 100 })
       const holders = yield* Effect.catchTag(found, "UnknownPool", Effect.die)
       if (holders.length < 2) return holders[0] ?? null
-      return yield* new AmbiguousIdentity({
-        identity: `address ${input.address}`,
-        candidates: holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
-      })
+      return yield* severalVrfs(
+        input.address,
+        holders.map((holder) => ({ vrf: holder.vrf, id: holder.requestId })),
+      )
     }),
   )
 
-  return { get, list, who }
+  const describeAddress = method(
+    "Allocator.describeAddress",
+    Effect.fnUntraced(function* (input: typeof AddressRequest.Encoded) {
+      const { vrf, address } = yield* decode.address(input)
+      const rows = yield* query(statements.describeAddress, [vrf ?? null, address], { call: "describe_address", vrf })
+      const [row] = rows
+      if (row === undefined) {
+        yield* checkVrf(vrf)
+        return outside(address, vrf)
+      }
+      if (rows.length > 1) {
+        const places = rows.map((one) => ({ vrf: String(one["vrf"]), id: String(one["request_id"] ?? one["pool"]) }))
+        return yield* severalVrfs(address, places)
+      }
+      return row["outcome"] === "held" ? toAllocation(row) : toFreeAddress(row)
+    }),
+  )
+
+  return { get, list, who, describeAddress }
 }
+
+const severalVrfs = (address: string, candidates: (typeof AmbiguousIdentity.Type)["candidates"]) =>
+  new AmbiguousIdentity({ identity: `address ${address}`, candidates })
+
+const outside = (address: IpAddress, vrf: string | undefined): AddressRecord => ({
+  outcome: "outside",
+  address,
+  vrf: vrf ?? null,
+  pool: null,
+  prefixLength: null,
+  gateway: null,
+  until: null,
+  lastOwner: null,
+  draining: false,
+  reservations: [],
+})

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import { Allocation, KeyRecord, Released, ReleaseReason } from "../domain/allocation.ts"
+import { Allocation, FreeAddress, KeyRecord, Released, ReleaseReason } from "../domain/allocation.ts"
 import { Finding } from "../domain/errors.ts"
 import { Pool, Reservation } from "../domain/pool.ts"
 import { Time } from "../domain/time.ts"
@@ -69,6 +69,7 @@ const fieldsOf = (row: Row) => ({
   gateway: row["gateway"],
   generation: row["generation"],
   state: row["state"],
+  allocatedAt: row["allocated_at"],
   expiresAt: row["expires_at"],
   owner: row["owner_kind"] === null ? null : { kind: row["owner_kind"], id: row["owner_id"] },
 })
@@ -99,6 +100,7 @@ export const toAllocation = (row: Row): Allocation => {
   const state = row["state"]
   const prefixLength = row["prefix_length"]
   const generation = row["generation"]
+  const allocatedAt = row["allocated_at"]
   const expiresAt = row["expires_at"]
   const allocation = {
     outcome: outcomes.has(outcome) ? outcome : misfit("outcome", outcome),
@@ -115,6 +117,7 @@ export const toAllocation = (row: Row): Allocation => {
         ? BigInt(generation)
         : misfit("generation", generation),
     state: state === "provisional" || state === "confirmed" ? state : misfit("state", state),
+    allocatedAt: allocatedAt === null ? null : timeOf(allocatedAt),
     expiresAt: expiresAt === null ? null : timeOf(expiresAt),
     owner: row["owner_kind"] === null ? null : { kind: text(row, "owner_kind"), id: text(row, "owner_id") },
   }
@@ -147,6 +150,27 @@ export const toReleased = (row: Row): Released => readReleased({ ...tombstoneFie
 /** A row of `ipam.answer` of a read: live, or a tombstone. */
 export const toKeyRecord = (row: Row): KeyRecord =>
   readKeyRecord(row["state"] === "released" ? tombstoneFields(row) : fieldsOf(row))
+
+const FreeDetail = Schema.Struct({
+  until: FreeAddress.fields.until,
+  lastOwner: FreeAddress.fields.lastOwner,
+  draining: FreeAddress.fields.draining,
+  reservations: FreeAddress.fields.reservations,
+})
+const readFree = reader("a free address", FreeAddress)
+const freeDetailOf = reader("a free address", FreeDetail)
+
+/** A row of `ipam.describe_address` of an address that nobody holds. */
+export const toFreeAddress = (row: Row): FreeAddress =>
+  readFree({
+    outcome: row["outcome"],
+    address: row["address"],
+    vrf: row["vrf"],
+    pool: row["pool"],
+    prefixLength: row["prefix_length"],
+    gateway: row["gateway"],
+    ...freeDetailOf(row["detail"]),
+  })
 
 const readPool = reader("a pool", Pool)
 

@@ -40,6 +40,9 @@ export const listByOwner = keyed(
   "page_size",
 )
 export const listByAddress = keyed("list_by_address", "vrf", "address", "after_vrf", "page_size")
+export const listAll = keyed("list_all", "vrf", "after_vrf", "after_address", "page_size")
+export const describeAddress = keyed("describe_address", "vrf", "address")
+export const vrfKnown: Statement = { text: "select ipam.vrf_known($1) as known", repeatable: true }
 export const listByPrefix = keyed("list_by_prefix", "vrf", "prefix", "after_address", "page_size")
 
 export const createPool = keyed(

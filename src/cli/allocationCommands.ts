@@ -2,8 +2,10 @@
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import type { Released } from "../domain/allocation.ts"
-import { allocationTable, allocationText } from "./allocationText.ts"
+import type { KeyRecord, Released } from "../domain/allocation.ts"
+import type { ListRequest } from "../domain/requests.ts"
+import { addressText, allocationTable, allocationText } from "./allocationText.ts"
+import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
 import { print } from "./output.ts"
 import { invalid, readOwner, withServices } from "./services.ts"
@@ -122,35 +124,87 @@ const list = Command.make(
   "list",
   {
     vrf: flags.vrf,
+    allVrfs: flags.allVrfs,
     pool: flags.maybe(flags.pool),
     request: flags.maybe(flags.request),
     owner: flags.owner,
     address: flags.maybe(flags.address),
     prefix: flags.prefix,
+    limit: flags.limit,
+    after: flags.after,
+    count: flags.count,
   },
-  Effect.fnUntraced(function* ({ vrf, pool, request, address, prefix, ...typed }) {
-    const owner = yield* readOwner(typed.owner)
-    const found = yield* withServices(({ allocator }) =>
-      allocator.list({ vrf, pool, requestId: request, owner, address, prefix }),
+  Effect.fnUntraced(function* ({ request: requestId, limit, after, count, owner: typedOwner, ...filter }) {
+    const owner = yield* readOwner(typedOwner)
+    if (limit !== undefined && limit < 1) return yield* invalid("limit", "must be at least 1")
+    const asked = { ...filter, requestId, owner, after: cursorOf(after, requestId !== undefined, filter.vrf) }
+    if (count) {
+      const number = yield* withServices(({ allocator }) => Effect.map(allocator.list(asked), (all) => all.length))
+      return yield* print({ count: number }, () => String(number))
+    }
+    const found = yield* withServices(({ allocator }) => pagesOf(limit, asked, allocator.list))
+    const last = found.length === limit ? found.at(-1) : undefined
+    return yield* print(found, (all) =>
+      [
+        allocationTable(all),
+        ...(last === undefined ? [] : [`\nMore: --after ${cursorText(last, requestId !== undefined)}`]),
+      ].join("\n"),
     )
-    yield* print(found, allocationTable)
   }),
 ).pipe(
   Command.withDescription(
-    "List allocations by exactly one of --pool, --request, --owner, --address, --prefix. Without --vrf, --owner and --address look in all VRFs.",
+    "List what is held: of a VRF, of all with --all-vrfs, or by one of --pool, --request, --owner, --address, --prefix. Without --vrf, --owner and --address look in all VRFs.",
   ),
-  Command.withShortDescription("List allocations by pool, request, owner, address or prefix"),
+  Command.withShortDescription("List what is held, all of it or by pool, request, owner, address or prefix"),
 )
+
+/** `10.0.0.9@blue`; of a request's slots, which are listed by name, the slot. */
+const cursorText = ({ address, vrf, slot }: KeyRecord, bySlot: boolean): string => (bySlot ? slot : `${address}@${vrf}`)
+
+const cursorOf = (typed: string | undefined, bySlot: boolean, vrf = "default") => {
+  if (typed === undefined) return undefined
+  if (bySlot) return { slot: typed }
+  const at = typed.indexOf("@")
+  return at === -1 ? { address: typed, vrf } : { address: typed.slice(0, at), vrf: typed.slice(at + 1) }
+}
+
+const MOST_ROWS = 10_000
+
+/** As many as `limit` asks for, or all. */
+const pagesOf = Effect.fnUntraced(function* <E>(
+  limit: number | undefined,
+  asked: typeof ListRequest.Encoded,
+  read: (request: typeof ListRequest.Encoded) => Effect.Effect<ReadonlyArray<KeyRecord>, E>,
+) {
+  if (limit === undefined) return yield* read(asked)
+  const found: Array<KeyRecord> = []
+  let { after } = asked
+  for (;;) {
+    const pageSize = Math.min(MOST_ROWS, limit - found.length)
+    const page = yield* read({ ...asked, after, pageSize })
+    found.push(...page)
+    const last = page.at(-1)
+    if (last === undefined || page.length < pageSize || found.length === limit) return found
+    after = { vrf: last.vrf, address: last.address ?? undefined, slot: last.slot }
+  }
+})
 
 const who = Command.make(
   "who",
   { address: Argument.String("address").pipe(Argument.withDescription("An address")), vrf: flags.anyVrf },
   Effect.fnUntraced(function* ({ address, vrf }) {
-    const found = yield* withServices(({ allocator }) => allocator.who({ address, vrf }))
-    if (found === null) return yield* notFound({ what: `holder of ${address}`, vrf: vrf ?? "any" })
-    return yield* print(found, allocationText)
+    const found = yield* withServices(({ allocator }) => allocator.describeAddress({ address, vrf }))
+    yield* print(found, addressText)
+    if (found.outcome === "held") return
+    const { errorFacts } = yield* Effect.promise(() => import("../domain/errorFacts.ts"))
+    return yield* Effect.fail(new ExitWith(errorFacts.NotFound.exit))
   }),
-).pipe(Command.withDescription("Show who holds an address; exit code 3 when nobody does"))
+).pipe(
+  Command.withDescription(
+    "Show who holds an address, or that it is free, reserved, cooling, draining or outside of every range; exit code 3 when nobody holds it",
+  ),
+  Command.withShortDescription("Show who holds an address, or what else it is"),
+)
 
 /** How many are reclaimed in one transaction. */
 const reclaimRows = 1000

@@ -1,5 +1,5 @@
 /** Allocations as people read them. Pure. */
-import type { Allocation, KeyRecord, Released } from "../domain/allocation.ts"
+import type { AddressRecord, Allocation, KeyRecord, Released } from "../domain/allocation.ts"
 import { details, table } from "./output.ts"
 
 type Shown = Allocation | KeyRecord | Released
@@ -21,6 +21,7 @@ export const allocationText = (one: Shown): string =>
     ["request", one.requestId],
     ["slot", one.slot],
     ["state", one.state],
+    ["allocated", one.allocatedAt],
     ["expires", one.expiresAt],
     ["owner", ownerText(one)],
     ["generation", one.generation],
@@ -33,10 +34,32 @@ export const allocationText = (one: Shown): string =>
       : []),
   ])
 
+/** What an address is: the allocation that holds it, or why nobody does. */
+export const addressText = (one: AddressRecord): string =>
+  one.outcome === "held" || "state" in one
+    ? allocationText(one)
+    : details([
+        ["outcome", one.outcome],
+        ["address", one.prefixLength === null ? one.address : `${one.address}/${one.prefixLength}`],
+        ["gateway", one.gateway],
+        ["pool", one.pool],
+        ["vrf", one.vrf],
+        ["cooling", one.until === null ? null : `until ${one.until}`],
+        ["last owner", one.lastOwner === null ? null : `${one.lastOwner.kind}/${one.lastOwner.id}`],
+        ["draining", one.draining ? "yes" : null],
+        ...one.reservations.map(
+          ({ first, last, kind, reason }) =>
+            [
+              "reserved",
+              `${first === last ? first : `${first}-${last}`} (${reason === null ? kind : `${kind}: ${reason}`})`,
+            ] as const,
+        ),
+      ])
+
 /** Several, a line each. */
 export const allocationTable = (all: ReadonlyArray<Shown>): string =>
   table(
-    ["ADDRESS", "STATE", "POOL", "VRF", "REQUEST", "SLOT", "OWNER", "EXPIRES"],
+    ["ADDRESS", "STATE", "POOL", "VRF", "REQUEST", "SLOT", "OWNER", "SINCE", "UNTIL"],
     all.map((one) => [
       withLength(one),
       one.state,
@@ -45,7 +68,8 @@ export const allocationTable = (all: ReadonlyArray<Shown>): string =>
       one.requestId,
       one.slot,
       ownerText(one),
-      one.state === "released" ? null : one.expiresAt,
+      one.allocatedAt,
+      one.state === "released" ? one.releasedAt : one.expiresAt,
     ]),
     "Nothing found.",
   )

@@ -65,6 +65,16 @@ export const reservations = text("reserve", "RANGE", "Never handed out automatic
 )
 export const allowReserved = toggle("allow-reserved", "Accept an address that is reserved, with --address")
 export const allowCooling = toggle("allow-cooling", "Accept an address that still rests, with --address")
+/** Where a page begins: what the page before ended with. */
+export const after = maybe(
+  text(
+    "after",
+    "ADDRESS[@VRF]",
+    "Go on after this address, the last of the page before; of a --request, after this slot",
+  ),
+)
+export const allVrfs = toggle("all-vrfs", "What is held in every VRF")
+export const count = toggle("count", "Print how many there are, and nothing else")
 export const limit = maybe(
   Flag.Int("limit").pipe(Flag.withMetavar("N"), Flag.withDescription("At most N; all when left out")),
 )

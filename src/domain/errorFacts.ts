@@ -34,6 +34,7 @@ const conflict = facts("fix it", "unwind", 409, 5)
 export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   InvalidInput: facts("fix it", "unwind", 400, 2),
   UnknownPool: facts("fix it", "unwind", 404, 3),
+  UnknownVrf: facts("fix it", "unwind", 404, 3),
   NotFound: facts("fix it", "unwind", 404, 3),
   PoolExhausted: facts("other pool, or later", "unwind", 409, 4),
   KeyReused: facts("fix it", "unwind", 422, 5),

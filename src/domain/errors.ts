@@ -20,7 +20,15 @@ import {
 } from "./databaseErrors.ts"
 import { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
 import { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
-import { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
+import {
+  PoolExhausted,
+  PoolExists,
+  PoolInUse,
+  RangeInUse,
+  RangeOverlaps,
+  UnknownPool,
+  UnknownVrf,
+} from "./poolErrors.ts"
 import { quoted, sentence, where } from "./errorText.ts"
 
 export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
@@ -38,7 +46,15 @@ export {
 } from "./databaseErrors.ts"
 export { AllocationExpired, KeyExpired, KeyReleased, KeyReused, OperationEnded } from "./keyErrors.ts"
 export { AllocationsLost, OwnersUnreadable, TargetBusy, TooManyOrphans } from "./operationErrors.ts"
-export { PoolExhausted, PoolExists, PoolInUse, RangeInUse, RangeOverlaps, UnknownPool } from "./poolErrors.ts"
+export {
+  PoolExhausted,
+  PoolExists,
+  PoolInUse,
+  RangeInUse,
+  RangeOverlaps,
+  UnknownPool,
+  UnknownVrf,
+} from "./poolErrors.ts"
 
 const text = Schema.String
 const maybeText = Schema.optional(text)
@@ -84,6 +100,7 @@ export class AmbiguousIdentity extends Schema.TaggedError<AmbiguousIdentity>()("
 export const IpamError = Schema.Union([
   InvalidInput,
   UnknownPool,
+  UnknownVrf,
   NotFound,
   PoolExhausted,
   KeyReused,

@@ -23,6 +23,13 @@ export class UnknownPool extends Schema.TaggedError<UnknownPool>()("UnknownPool"
   }
 }
 
+/** A read named a VRF that never had a pool: most often it is mistyped. */
+export class UnknownVrf extends Schema.TaggedError<UnknownVrf>()("UnknownVrf", { vrf: text }) {
+  override get message(): string {
+    return `There is no VRF ${quoted(this.vrf)}: it never had a pool`
+  }
+}
+
 /** Proven by one snapshot taken at `at`: the pool had fewer available units than were asked. `nextFreeAt` is when a cooling one comes free, `null` when none is cooling. */
 export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExhausted", {
   ...poolFields,

@@ -127,7 +127,7 @@ export const ReclaimRequest = Schema.Struct({
 
 const filters = ["pool", "requestId", "owner", "address", "prefix"] as const
 
-/** Allocations by exactly one of pool, request, owner, address or prefix. */
+/** Allocations by one of pool, request, owner, address or prefix, or all of a VRF, or of all of them. */
 export const ListRequest = Schema.Struct({
   /** Left out: all VRFs for an owner or an address, else `default`. */
   vrf: Schema.optional(Name),
@@ -141,6 +141,8 @@ export const ListRequest = Schema.Struct({
   address: Schema.optional(Address),
   /** What is held inside a prefix without host bits, e.g. `10.0.0.0/24`. */
   prefix: Schema.optional(Prefix),
+  /** Without any of these filters: what is held in all VRFs, and not in one. `false` when left out. */
+  allVrfs: Flag,
   /** The last of the page before: its vrf, address and slot. */
   after: Schema.optional(
     Schema.Struct({ vrf: Schema.optional(Name), address: Schema.optional(Unit), slot: Schema.optional(Name) }),
@@ -148,9 +150,20 @@ export const ListRequest = Schema.Struct({
   /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
   pageSize: Rows,
 }).check(
-  Schema.makeFilter((request: { readonly [Filter in (typeof filters)[number]]?: unknown }) =>
-    filters.filter((filter) => request[filter] !== undefined).length === 1
-      ? undefined
-      : `must have exactly one of ${filters.join(", ")}`,
+  Schema.makeFilter(
+    (request: { readonly [Filter in (typeof filters)[number] | "vrf"]?: unknown } & { readonly allVrfs: boolean }) => {
+      const named = filters.filter((filter) => request[filter] !== undefined)
+      if (named.length > 1) return { path: [named[1] ?? ""], issue: `cannot go together with ${named[0]}` }
+      if (!request.allVrfs) return undefined
+      const other = request.vrf === undefined ? named[0] : "vrf"
+      return other === undefined ? undefined : { path: ["allVrfs"], issue: `cannot go together with ${other}` }
+    },
   ),
 )
+
+/** An address to be described. */
+export const AddressRequest = Schema.Struct({
+  /** Only in this VRF; in all when left out. */
+  vrf: Schema.optional(Name),
+  address: Address,
+})

@@ -13,7 +13,7 @@ import { Pools } from "../allocator/Pools.ts"
 import { onlyRow } from "../allocator/rows.ts"
 import { Database } from "../database/Database.ts"
 import type { Allocation, Released } from "../domain/allocation.ts"
-import { type OwnersUnreadable, TooManyOrphans } from "../domain/errors.ts"
+import { type OwnersUnreadable, TooManyOrphans, type UnknownVrf } from "../domain/errors.ts"
 import { decodeInput } from "../domain/input.ts"
 import { ReconcileRequest } from "../domain/operationRequests.ts"
 import type { Pool } from "../domain/pool.ts"
@@ -45,7 +45,7 @@ export class Reconciler extends Context.Service<
     readonly reconcile: <E, R>(
       owners: OwnerSource<E, R>,
       request?: typeof ReconcileRequest.Encoded,
-    ) => Effect.Effect<Reconciled, OwnersUnreadable | TooManyOrphans | CallError, R>
+    ) => Effect.Effect<Reconciled, OwnersUnreadable | TooManyOrphans | UnknownVrf | CallError, R>
   }
 >()("saga-ipam/operations/Reconciler") {
   static readonly layer: Layer.Layer<Reconciler, never, Allocator | Pools | Database> = Layer.effect(
@@ -99,7 +99,9 @@ const make = Effect.gen(function* () {
       orphans.filter(({ markedSeconds }) => markedSeconds === null),
       request.by,
     )
-    const settled = orphans.filter(({ markedSeconds }) => (markedSeconds ?? 0) >= request.settleSeconds)
+    const settled = orphans.filter(
+      ({ markedSeconds }) => markedSeconds !== null && markedSeconds >= request.settleSeconds,
+    )
     const still = yield* inPages(settled, (page) => Effect.map(ask(page), ({ absent }) => absent))
     return { ...looked, marked, released: yield* release(still, request) }
   })

@@ -241,7 +241,8 @@ describe.each(Object.entries(doors))("%s", (_, door) => {
 })
 
 test("a list wants exactly one filter", async () => {
-  expect(await refusal(ipam.list({}))).toBeInstanceOf(InvalidInput)
+  expect(await refusal(ipam.list({ allVrfs: true, vrf: "blue" }))).toBeInstanceOf(InvalidInput)
+  expect(await refusal(ipam.list({ allVrfs: true, pool: "web" }))).toBeInstanceOf(InvalidInput)
   expect(await refusal(ipam.list({ pool: "web", address: "10.0.0.1" }))).toBeInstanceOf(InvalidInput)
 })
 

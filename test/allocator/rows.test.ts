@@ -33,6 +33,7 @@ const row = fc.record({
   gateway: fc.option(fc.constantFrom("10.0.0.1", "2001:db8::1")),
   generation: fc.bigInt({ min: 1n, max: 9_223_372_036_854_775_807n }).map(String),
   state: fc.constantFrom("provisional", "confirmed"),
+  allocated_at: time,
   expires_at: fc.option(time),
   owner_kind: fc.constantFrom(null, "instance"),
   owner_id: fc.constantFrom("i-1", "i/2"),
@@ -47,6 +48,7 @@ test("every allocation is read as the schema reads it", () => {
         ...one,
         requestId: one.request_id,
         prefixLength: one.prefix_length,
+        allocatedAt: one.allocated_at,
         expiresAt: one.expires_at,
         owner: one.owner_kind === null ? null : { kind: one.owner_kind, id: one.owner_id },
       })
@@ -68,6 +70,7 @@ describe("a row that does not fit is a bug of ours, never an answer", () => {
     gateway: null,
     generation: "1",
     state: "confirmed",
+    allocated_at: "2026-01-31 12:00:00+00",
     expires_at: null,
     owner_kind: null,
     owner_id: null,

@@ -2,12 +2,12 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { describe, expect, onTestFinished, test } from "vitest"
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { useDatabase } from "../harness/database.ts"
 import { start, useCommand } from "./command.ts"
 
 const database = useDatabase()
-const { cli, answer } = useCommand(database)
+const { cli, answer, refusal } = useCommand(database)
 
 const newFolder = async (mode: number): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), "ipam-operator-"))
@@ -72,6 +72,138 @@ describe("a database that cannot be used", () => {
       role: "ipam_operator",
     })
   })
+})
+
+describe("what is held", () => {
+  const holder = (id: string) => ["--request", crypto.randomUUID(), "--owner", `instance/${id}`]
+  const addresses = (answered: unknown) =>
+    (answered as ReadonlyArray<{ readonly address: string }>).map((one) => one.address)
+
+  beforeAll(async () => {
+    await answer("pool", "create", "one", "--range", "10.1.0.0/24")
+    await answer("pool", "create", "blue", "--vrf", "blue", "--range", "10.1.0.0/24")
+    for (const id of ["a", "b", "c"]) await answer("allocate", "--pool", "one", ...holder(id))
+    await answer("allocate", "--pool", "blue", "--vrf", "blue", ...holder("d"))
+  })
+
+  test("is listed whole, of a VRF or of all, with a count, and in pages that begin where the last one ended", async () => {
+    expect(addresses(await answer("list"))).toEqual(["10.1.0.1", "10.1.0.2", "10.1.0.3"])
+    expect(addresses(await answer("list", "--all-vrfs"))).toEqual(["10.1.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3"])
+    expect(await answer("list", "--vrf", "blue", "--count")).toEqual({ count: 1 })
+    expect((await cli("list", "--all-vrfs", "--count")).out).toBe("4\n")
+    expect(addresses(await answer("list", "--limit", "2"))).toEqual(["10.1.0.1", "10.1.0.2"])
+    const first = await cli("list", "--all-vrfs", "--limit", "1")
+    const cursor = /More: --after (\S+)\n$/.exec(first.out)?.[1] ?? ""
+    expect(cursor).toBe("10.1.0.1@blue")
+    expect(addresses(await answer("list", "--all-vrfs", "--after", cursor))).toEqual([
+      "10.1.0.1",
+      "10.1.0.2",
+      "10.1.0.3",
+    ])
+    expect(addresses(await answer("list", "--after", "10.1.0.2"))).toEqual(["10.1.0.3"])
+    expect(await refusal("list", "--all-vrfs", "--vrf", "blue")).toMatchObject({ code: 2 })
+  })
+
+  test("says since when, and until when", async () => {
+    const words = ["allocate", "--pool", "one", ...holder("e"), "--ttl", "600"]
+    const taken = (await answer(...words)) as { readonly allocatedAt: string; readonly expiresAt: string }
+    expect(Date.parse(taken.expiresAt) - Date.parse(taken.allocatedAt)).toBe(600_000)
+    expect(await answer(...words)).toMatchObject({ outcome: "replayed", allocatedAt: taken.allocatedAt })
+    const { out } = await cli("list")
+    expect(out).toMatch(/ OWNER +SINCE +UNTIL\n/)
+    expect(out).toMatch(new RegExp(` ${taken.allocatedAt} +${taken.expiresAt}\n`))
+  })
+
+  test.each([
+    ["list", "--vrf", "bleu"],
+    ["list", "--vrf", "bleu", "--owner", "instance/a"],
+    ["list", "--vrf", "bleu", "--prefix", "10.0.0.0/8"],
+    ["who", "10.1.0.1", "--vrf", "bleu"],
+    ["pool", "list", "--vrf", "bleu"],
+    ["reclaim", "--vrf", "bleu"],
+    ["reconcile", "--vrf", "bleu", "--owners-sql", "select 'instance' as kind, 'a' as id"],
+    ["reconcile", "--vrf", "bleu", "--dry-run", "--owners-sql", "select 'instance' as kind, 'a' as id"],
+  ])("is looked for in no VRF that is mistyped: %s %s %s", async (...words) => {
+    expect(await refusal(...words)).toMatchObject({ code: 3, error: "UnknownVrf", vrf: "bleu" })
+  })
+})
+
+describe("an address", () => {
+  /** What `who` says, with exit code 3: nobody holds it. */
+  const unheld = async (address: string, ...words: ReadonlyArray<string>) => {
+    const { code, out, err } = await cli("who", address, ...words, "--json")
+    expect({ code, err }).toEqual({ code: 3, err: "" })
+    return JSON.parse(out) as Record<string, unknown>
+  }
+
+  beforeAll(async () => {
+    await answer(
+      "pool",
+      "create",
+      "rest",
+      "--vrf",
+      "states",
+      "--range",
+      "10.2.0.0/24",
+      "--gateway",
+      "first",
+      "--cooldown",
+      "3600",
+    )
+    await answer("pool", "reserve", "rest", "10.2.0.64/26", "--vrf", "states", "--reason", "for the printers")
+    await answer("pool", "create", "leaving", "--vrf", "states", "--range", "10.2.1.0/24")
+    await answer("pool", "drain", "leaving", "--vrf", "states")
+  })
+
+  test("is free, reserved and why, cooling and whose it was, draining, or outside", async () => {
+    const place = { vrf: "states", pool: "rest", prefixLength: 24, gateway: "10.2.0.1" }
+    expect(await unheld("10.2.0.9")).toMatchObject({ outcome: "free", ...place, until: null, reservations: [] })
+    expect(await unheld("10.2.0.70")).toMatchObject({
+      outcome: "reserved",
+      reservations: [{ first: "10.2.0.64", last: "10.2.0.127", kind: "requested", reason: "for the printers" }],
+    })
+    expect(await unheld("10.2.0.1")).toMatchObject({ outcome: "reserved", reservations: [{ kind: "gateway" }] })
+    expect(await unheld("10.2.1.9")).toMatchObject({ outcome: "draining", pool: "leaving" })
+    expect(await unheld("10.3.0.1")).toMatchObject({ outcome: "outside", vrf: null, pool: null })
+    expect(await unheld("10.3.0.1", "--vrf", "states")).toMatchObject({ outcome: "outside", vrf: "states" })
+
+    const named = ["--vrf", "states", "--request", crypto.randomUUID()]
+    const held = await answer("allocate", "--pool", "rest", "--address", "10.2.0.9", ...named, "--owner", "instance/a")
+    expect(await answer("who", "10.2.0.9")).toEqual({ ...(held as object), outcome: "held" })
+    const { releasedAt } = (await answer("release", ...named)) as { readonly releasedAt: string }
+    const until = new Date(Date.parse(releasedAt) + 3_600_000).toISOString()
+    const cooling = { outcome: "cooling", ...place, until, lastOwner: { kind: "instance", id: "a" } }
+    expect(await unheld("10.2.0.9")).toMatchObject(cooling)
+    await answer("pool", "reserve", "rest", "10.2.0.9", "--vrf", "states")
+    expect(await unheld("10.2.0.9")).toMatchObject({ ...cooling, outcome: "reserved" })
+    const { out } = await cli("who", "10.2.0.9")
+    expect(out).toContain(`cooling     until ${until}\nlast owner  instance/a\nreserved    10.2.0.9 (requested)\n`)
+  })
+
+  test("that lies in ranges of two VRFs is not told of one of them", async () => {
+    await answer("pool", "create", "twin", "--vrf", "twin", "--range", "10.2.0.0/24")
+    expect(await refusal("who", "10.2.0.20")).toMatchObject({ code: 5, error: "AmbiguousIdentity" })
+    expect(await unheld("10.2.0.20", "--vrf", "twin")).toMatchObject({ outcome: "free", pool: "twin" })
+  })
+})
+
+test("reconcile --settle 0 marks in its first run and releases in the next", async () => {
+  await answer("pool", "create", "orphaned", "--vrf", "orphans", "--range", "10.5.0.0/24")
+  await answer(
+    "allocate",
+    "--pool",
+    "orphaned",
+    "--vrf",
+    "orphans",
+    "--request",
+    crypto.randomUUID(),
+    "--owner",
+    "instance/gone",
+  )
+  const nobody = ["--owners-sql", "select 'instance' as kind, id from (values ('x')) o (id)", "--max-share", "1"]
+  const run = () => answer("reconcile", "--vrf", "orphans", "--settle", "0", "--grace", "0", ...nobody)
+  expect(await run()).toMatchObject({ marked: 1, released: [] })
+  expect(await run()).toMatchObject({ marked: 0, released: [{ owner: { id: "gone" } }] })
 })
 
 test("tables that contradict each other are no bug: exit code 7, and the doctor is named", async () => {

@@ -17,6 +17,7 @@ describe("an answer", () => {
     gateway: "10.0.0.1",
     generation: "9223372036854775807",
     state: "provisional",
+    allocatedAt: "2026-01-31T11:00:00.000Z",
     expiresAt: "2026-01-31T12:00:00.000Z",
     owner: { kind: "instance", id: "i-1" },
   }

@@ -20,6 +20,7 @@ const finding = { check: "held twice", vrf: "blue", pool: "web", detail: "10.0.0
 const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { readonly _tag: Tag }> } = {
   InvalidInput: new Errors.InvalidInput({ field: "slots[2].pool", message: "slots[2].pool: is missing" }),
   UnknownPool: new Errors.UnknownPool({ ...pool, vrfs: ["green", "red"] }),
+  UnknownVrf: new Errors.UnknownVrf({ vrf: "bleu" }),
   NotFound: new Errors.NotFound({ what: "allocation", ...key }),
   PoolExhausted: new Errors.PoolExhausted({
     ...pool,
@@ -111,6 +112,7 @@ describe("the table of errors", () => {
     expect(rows).toEqual([
       "InvalidInput unwind 400 2",
       "UnknownPool unwind 404 3",
+      "UnknownVrf unwind 404 3",
       "NotFound unwind 404 3",
       "PoolExhausted unwind 409 4",
       "KeyReused unwind 422 5",

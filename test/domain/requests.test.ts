@@ -97,12 +97,17 @@ describe("a request of several slots", () => {
 })
 
 describe("a request for a list", () => {
-  it("has exactly one filter", () => {
-    const message = "The input: must have exactly one of pool, requestId, owner, address, prefix"
-    expect(told(Requests.ListRequest, {})).toBe(message)
-    expect(told(Requests.ListRequest, { vrf: "blue" })).toBe(message)
-    expect(told(Requests.ListRequest, { pool: "web", address: "10.0.0.1" })).toBe(message)
-    expect(told(Requests.ListRequest, { prefix: "10.0.0.0/8" })).toEqual({ prefix: "10.0.0.0/8", pageSize: 1000 })
+  it("has at most one filter, and looks in every VRF only without one", () => {
+    const all = { allVrfs: false, pageSize: 1000 }
+    expect(told(Requests.ListRequest, {})).toEqual(all)
+    expect(told(Requests.ListRequest, { vrf: "blue" })).toEqual({ ...all, vrf: "blue" })
+    expect(told(Requests.ListRequest, { allVrfs: true })).toEqual({ ...all, allVrfs: true })
+    expect(told(Requests.ListRequest, { pool: "web", address: "10.0.0.1" })).toBe(
+      "address: cannot go together with pool",
+    )
+    expect(told(Requests.ListRequest, { allVrfs: true, vrf: "blue" })).toBe("allVrfs: cannot go together with vrf")
+    expect(told(Requests.ListRequest, { allVrfs: true, pool: "web" })).toBe("allVrfs: cannot go together with pool")
+    expect(told(Requests.ListRequest, { prefix: "10.0.0.0/8" })).toEqual({ ...all, prefix: "10.0.0.0/8" })
     expect(told(Requests.ListRequest, { prefix: "10.0.0.1/8" })).toContain("prefix: ")
     expect(told(Requests.ListRequest, { pool: "web", pageSize: 0 })).toBe(
       "pageSize: must be a whole number from 1 to 10000",

@@ -1,0 +1,8 @@
+-- Whether the VRF has ever had a pool: a read that found nothing in it tells a mistyped name from an empty VRF by this. `default`
+-- is there from the start.
+create or replace function ipam.vrf_known(vrf text) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+  select vrf_known.vrf = 'default' or exists (select from ipam.vrf v where v.vrf = vrf_known.vrf);
+$function$;
