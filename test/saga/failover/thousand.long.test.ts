@@ -1,10 +1,12 @@
-/** A thousand flows on two workers, of which one is killed half-way; and a starter that goes away while its flows run. */
+/**
+ * A thousand flows on two workers, of which one is killed half-way: a crowd, where `moving`, `zombie` and `crashMatrix` have a few flows
+ * held at their points. So it meets the points that nobody thought of.
+ */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import { expect, test } from "vitest"
 import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
-import { disagreements, holdRequests, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
+import { disagreements, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type World } from "../world.ts"
 
 const FLOWS = 1000
@@ -76,40 +78,6 @@ test("a thousand flows, 30 % failing, on two workers of which one is killed: 700
   } finally {
     await starter.dispose()
     await Promise.all(workers.map(kill))
-    await world.close()
-  }
-})
-
-test("flows whose starter is interrupted go on to their ends", async () => {
-  const world = await openWorld()
-  const starter = openStarter(world.database.url())
-  const worker = startAt(world, await freePort())
-  try {
-    await worker.ready
-    const payloads = Array.from({ length: 8 }, (_, number) =>
-      creating(`left-${number}`, number % 2 === 0 ? "ok" : "fail"),
-    )
-    const first = holdRequests(world.devices, /^PUT ports/, "after")
-    const waiting = starter.runFork(
-      Effect.forEach(payloads, (payload) => Effect.exit(InstanceCreate.execute(payload)), { concurrency: "unbounded" }),
-    )
-    await first.reached
-    await world.session.until("select 1 from ipam.operation having count(*) = 8")
-    await Effect.runPromise(Fiber.interrupt(waiting))
-    await starter.dispose()
-    first.open()
-    await world.session.until("select 1 from ipam.operation where not pending having count(*) = 8")
-    const states = await world.states()
-    for (const payload of payloads) {
-      expect(states.get((await idsOf(payload)).operationId), payload.request).toMatch(
-        payload.temper === "ok" ? new RegExp(`^${succeeded}$`) : unwound,
-      )
-    }
-    expect(await disagreements(world)).toEqual([])
-    expect(await world.doctor()).toEqual([])
-  } finally {
-    await starter.dispose()
-    await kill(worker)
     await world.close()
   }
 })
