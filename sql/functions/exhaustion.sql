@@ -1,5 +1,6 @@
 -- Why a pool has nothing to give: its counts, the clock reading they hold for, and when the next unit comes free (null: by
 -- release only). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can tell.
+-- expired: how many of the held are past their ttl and would be freed by reclaim_expired, of the hundred longest in the VRF.
 -- available: what it does have, fewer than were asked of it at once; these are not told as cooling.
 create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz, available int) returns jsonb
 language sql stable
@@ -10,6 +11,17 @@ begin atomic
     'reserved', c.reserved::text,
     'cooling', (p.size - c.held - c.reserved - available)::text,
     'at', exhaustion.at,
+    'expired', (
+      select count(*)::text
+      from (
+        select a.pool_id
+        from ipam.allocation a
+        where a.vrf = exhaustion.vrf and a.released_at is null and a.confirmed_at is null and a.expires_at <= exhaustion.at
+        order by a.expires_at
+        limit 100
+      ) expired
+      where expired.pool_id = exhaustion.pool_id
+    ),
     'nextFreeAt', (
       select e.available_at
       from ipam.free_extent e

@@ -158,6 +158,7 @@ const exhausted = reader(
   "an exhaustion",
   Schema.Struct({
     held: count,
+    expired: count,
     cooling: count,
     reserved: count,
     size: count,

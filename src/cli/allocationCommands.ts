@@ -23,16 +23,6 @@ const keyOf = (typed: {
   slot: typed.slot,
 })
 
-const notFound = Effect.fnUntraced(function* (fields: {
-  readonly what: string
-  readonly vrf: string
-  readonly requestId?: string
-  readonly slot?: string
-}) {
-  const { NotFound } = yield* Effect.promise(() => import("../domain/errors.ts"))
-  return yield* new NotFound(fields)
-})
-
 const allocate = Command.make(
   "allocate",
   {
@@ -107,18 +97,37 @@ const release = Command.make(
   Command.withShortDescription("Give an address back and bar its key"),
 )
 
+/** How many slots of a request an error names. */
+const MOST_HINTS = 10
+
 const get = Command.make(
   "get",
   key,
   Effect.fnUntraced(function* (typed) {
-    const found = yield* withServices(({ allocator }) => allocator.get(keyOf(typed)))
-    if (found === null) {
-      const { vrf = "default", requestId, slot = "default" } = keyOf(typed)
-      return yield* notFound({ what: "allocation", vrf, requestId, slot })
-    }
-    return yield* print(found, allocationText)
+    const { vrf = "default", requestId, slot = "default" } = keyOf(typed)
+    const found = yield* withServices(
+      Effect.fnUntraced(function* ({ allocator }) {
+        const known = yield* allocator.get({ vrf, requestId, slot })
+        if (known !== null) return known
+        const others = yield* allocator.list({ vrf, requestId, pageSize: MOST_HINTS })
+        const { NotFound } = yield* Effect.promise(() => import("../domain/errors.ts"))
+        const slots = others.map((one) => one.slot)
+        return yield* new NotFound({
+          what: "allocation",
+          vrf,
+          requestId,
+          slot,
+          ...(slots.length === 0 ? {} : { slots }),
+        })
+      }),
+    )
+    yield* print(found, allocationText)
   }),
-).pipe(Command.withDescription("Show what a key holds or held; exit code 3 when it was never seen"))
+).pipe(
+  Command.withDescription(
+    "Show what a key holds or held; exit code 3 when it was never seen, with the slots that the request has",
+  ),
+)
 
 const list = Command.make(
   "list",

@@ -4,7 +4,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as CliError from "effect/cli/CliError"
-import { printError, toJson } from "./output.ts"
+import { OutputFailed, printError, toJson } from "./output.ts"
+import { inFlags } from "./words.ts"
 
 /** Ends with this code; what there was to say has been said. */
 export class ExitWith {
@@ -17,7 +18,11 @@ export class ExitWith {
 }
 
 /** Reports the failure and gives its exit code: those of the table of errors, 2 for bad usage, 130 after Ctrl-C. */
-export const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>, json: boolean) {
+export const report = Effect.fnUntraced(function* (
+  cause: Cause.Cause<unknown>,
+  json: boolean,
+  typed: ReadonlyArray<string>,
+) {
   const { errorToJson, factsOf, interruptedExit, isIpamError } = yield* Effect.promise(
     () => import("../domain/errorFacts.ts"),
   )
@@ -25,11 +30,14 @@ export const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>, 
   const thrown: unknown = Cause.squash(cause)
   if (thrown instanceof ExitWith) return thrown.code
   if (CliError.isCliError(thrown) && thrown._tag === "ShowHelp" && thrown.errors.length === 0) return 0
+  if (thrown instanceof OutputFailed) {
+    yield* printError(json ? toJson({ error: thrown._tag, message: thrown.message }) : `saga-ipam: ${thrown.message}`)
+    return thrown.exit
+  }
   const error = CliError.isCliError(thrown) ? yield* toInvalidInput(thrown) : thrown
   if (isIpamError(error)) {
-    yield* printError(
-      json ? toJson(errorToJson(error)) : `saga-ipam: ${error._tag}: ${error.message}${helpHint(thrown)}`,
-    )
+    const told = CliError.isCliError(thrown) ? errorToJson(error) : inFlags(errorToJson(error), typed)
+    yield* printError(json ? toJson(told) : `saga-ipam: ${error._tag}: ${told.message}${helpHint(thrown)}`)
   } else {
     yield* printError(json ? yield* defectJson(error) : yield* defectText(error))
   }

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import { redacted } from "../domain/errorText.ts"
+import { toJson } from "./output.ts"
 
 /** What lies at the bottom of an error: there the server or the system said what is wrong. */
 const innermost = (error: unknown): unknown =>
@@ -28,7 +29,14 @@ const line = Logger.make<unknown, string>(({ date, logLevel, message, cause }) =
   return `${date.toISOString()} ${logLevel.toUpperCase()} ${text}`
 })
 
-export const logs = Layer.merge(
-  Logger.layer([Logger.withConsoleError(line)]),
-  Layer.succeed(References.MinimumLogLevel, "Warn"),
-)
+/** The same as JSON, a line each. */
+const jsonLine = Logger.make<unknown, string>(({ date, logLevel, message, cause }) => {
+  const parts = [...(Array.isArray(message) ? message : [message]), ...(cause.reasons.length === 0 ? [] : [cause])]
+  return toJson({ time: date.toISOString(), level: logLevel, message: redacted(parts.map(partText).join(": ")) })
+})
+
+export const logs = (json: boolean) =>
+  Layer.merge(
+    Logger.layer([Logger.withConsoleError(json ? jsonLine : line)]),
+    Layer.succeed(References.MinimumLogLevel, "Warn"),
+  )

@@ -65,14 +65,14 @@ const json = (operands === -1 ? typed : typed.slice(0, operands)).some(
   (word) => word === "--json" || word === "--json=true",
 )
 
-// A reader that closes the pipe, such as `head`, ends nothing and is no error.
+// What cannot be written is told by the write itself; a reader that closes the pipe, such as `head`, ends nothing and is no error.
 process.stdout.on("error", () => undefined)
 process.stderr.on("error", () => undefined)
 
 Command.runWith(root, { version: version() })(typed).pipe(
   Effect.as(0),
-  Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config, logs)),
-  Effect.catchCause((cause) => report(cause, json)),
+  Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config, logs(json))),
+  Effect.catchCause((cause) => report(cause, json, typed)),
   NodeRuntime.runMain({
     disableErrorReporting: true,
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 130),

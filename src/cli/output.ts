@@ -10,17 +10,33 @@ import { Json } from "./flags.ts"
 export const toJson = (value: unknown): string =>
   JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? part.toString() : part))
 
-const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    // A reader that went away, such as `head`, has what it wanted.
-    stream.write(text, () => resume(Effect.void))
+const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, Error> =>
+  Effect.callback<void, Error>((resume) => {
+    stream.write(text, (error) => {
+      // A reader that went away, such as `head`, has what it wanted.
+      const isWritten = !error || ("code" in error && error.code === "EPIPE")
+      resume(isWritten ? Effect.void : Effect.fail(error))
+    })
   })
 
-/** A line, or several, on stdout. */
-const printLine = (text: string): Effect.Effect<void> => write(process.stdout, `${text}\n`)
+/** The answer was not written, such as to a full disk; what the command did stands. */
+export class OutputFailed {
+  readonly _tag = "OutputFailed"
+  /** The same as of a database that has to be set right by somebody. */
+  readonly exit = 8
+  readonly message: string
 
-/** The same on stderr. */
-export const printError = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`)
+  constructor(reason: string) {
+    this.message = `The output cannot be written: ${reason}; what the command did stands`
+  }
+}
+
+/** A line, or several, on stdout. */
+export const printLine = (text: string): Effect.Effect<void, OutputFailed> =>
+  Effect.mapError(write(process.stdout, `${text}\n`), ({ message }) => new OutputFailed(message))
+
+/** The same on stderr, where nobody is left to be told that it failed. */
+export const printError = (text: string): Effect.Effect<void> => Effect.ignore(write(process.stderr, `${text}\n`))
 
 /** The value as JSON under `--json`, else as `human` puts it. */
 export const print = <A>(value: A, human: (value: A) => string) =>
@@ -30,9 +46,9 @@ export const print = <A>(value: A, human: (value: A) => string) =>
 export const during = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   process.stderr.isTTY
     ? Effect.acquireUseRelease(
-        write(process.stderr, `${what} ...`),
+        Effect.ignore(write(process.stderr, `${what} ...`)),
         () => effect,
-        () => write(process.stderr, "\r\u001b[K"),
+        () => Effect.ignore(write(process.stderr, "\r\u001b[K")),
       )
     : effect
 

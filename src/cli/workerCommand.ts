@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Flag from "effect/cli/Flag"
 import * as Command from "effect/cli/Command"
 import * as flags from "./flags.ts"
-import { printError } from "./output.ts"
+import { printError, printLine, toJson } from "./output.ts"
 import { connectOptions, invalid } from "./services.ts"
 
 /** A port below those that systems give to outgoing connections, which could be at it when the worker is started again. */
@@ -82,9 +82,9 @@ export const workerCommand = Command.make(
       listen: address,
       devices: typed.devices,
       takeoverSeconds: typed.takeover,
-      onReady: printError(
-        `saga-ipam worker: running on ${typed.listen}; Ctrl-C ends it, its flows go on with the next one`,
-      ),
+      onReady: (yield* flags.Json)
+        ? Effect.ignore(printLine(toJson({ event: "running", listen: typed.listen })))
+        : printError(`saga-ipam worker: running on ${typed.listen}; Ctrl-C ends it, its flows go on with the next one`),
     })
   }),
 ).pipe(

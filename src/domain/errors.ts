@@ -74,11 +74,16 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   requestId: maybeText,
   slot: maybeText,
   vrfs: Schema.optional(Schema.Array(text)),
+  slots: Schema.optional(Schema.Array(text)),
 }) {
   override get message(): string {
+    const named = (names: ReadonlyArray<string>) => names.map((name) => quoted(name)).join(", ")
     const vrfs = this.vrfs ?? []
-    const elsewhere = vrfs.length === 0 ? "" : `; there is one in VRF ${vrfs.map((vrf) => quoted(vrf)).join(", ")}`
-    return `There is no such ${this.what}${where(this)}${elsewhere}`
+    const elsewhere = vrfs.length === 0 ? "" : `; there is one in VRF ${named(vrfs)}`
+    const slots = this.slots ?? []
+    const others =
+      slots.length === 0 ? "" : `; the request has ${slots.length === 1 ? "slot" : "slots"} ${named(slots)}`
+    return `There is no such ${this.what}${where(this)}${elsewhere}${others}`
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * How a pool refuses: what it has not, what it cannot give, what cannot be done to it. Pure; part of `errors.ts`.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { quoted, where } from "./errorText.ts"
 
@@ -30,10 +31,14 @@ export class UnknownVrf extends Schema.TaggedError<UnknownVrf>()("UnknownVrf", {
   }
 }
 
-/** Proven by one snapshot taken at `at`: the pool had fewer available units than were asked. `nextFreeAt` is when a cooling one comes free, `null` when none is cooling. */
+/** Proven by one snapshot taken at `at`: the pool had fewer available units than were asked. `nextFreeAt` is when a cooling one comes free, `null` when none is cooling. `expired`: at least so many of the held are past their ttl, and reclaim frees them. */
 export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExhausted", {
   ...poolFields,
   held: count,
+  expired: count.pipe(
+    Schema.withConstructorDefault(Effect.succeed(0n)),
+    Schema.withDecodingDefault(Effect.succeed("0")),
+  ),
   cooling: count,
   reserved: count,
   size: count,
@@ -42,10 +47,11 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
 }) {
   override get message(): string {
     const next = this.nextFreeAt === null ? "" : `; the next comes free at ${this.nextFreeAt}`
+    const expired = this.expired === 0n ? "" : `, at least ${this.expired} of them past their ttl, which reclaim frees`
     const free = this.size - this.held - this.cooling - this.reserved
     const fewer = free > 0n ? `, ${free} free, fewer than the slots asked of it` : ""
     return (
-      `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is exhausted: of ${this.size}, ${this.held} held, ` +
+      `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is exhausted: of ${this.size}, ${this.held} held${expired}, ` +
       `${this.cooling} cooling, ${this.reserved} reserved${fewer} at ${this.at}${next}${where({ slot: this.slot })}`
     )
   }

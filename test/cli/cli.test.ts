@@ -111,7 +111,8 @@ describe("an exit code", () => {
     expect(await refusal("get", "--request", "nonsense")).toMatchObject({
       code: 2,
       error: "InvalidInput",
-      field: "requestId",
+      field: "request",
+      message: expect.stringMatching(/^--request: must be a UUID/),
     })
     expect(await refusal("allocate", ...key())).toMatchObject({ code: 2, error: "InvalidInput", field: "pool" })
     expect(await refusal("allocate", "--pool", "web", ...key(), "--ttl", "soon")).toMatchObject({
@@ -124,7 +125,8 @@ describe("an exit code", () => {
     })
     expect(await refusal("allocate", "--pool", "web", ...key(), "--ttl", "0")).toMatchObject({
       code: 2,
-      field: "ttlSeconds",
+      field: "ttl",
+      message: expect.stringMatching(/^--ttl: must be a number of seconds/),
     })
     expect(await refusal("list", "--pool", "web", "--all-vrfs")).toMatchObject({ code: 2, error: "InvalidInput" })
     expect(await refusal("pool", "create", "x")).toMatchObject({ code: 2, field: "range" })

@@ -82,7 +82,7 @@ describe("an operation", () => {
     const unknown = await asked(crypto.randomUUID(), ["status", "resume"])
     expect(unknown).toMatchObject([1, 2].map(() => ({ code: 3, error: "NotFound" })))
     const none = await asked("i-1", ["status", "resume", "cancel"])
-    expect(none).toMatchObject([1, 2, 3].map(() => ({ code: 2, field: "operationId" })))
+    expect(none).toMatchObject([1, 2, 3].map(() => ({ code: 2, field: "operation" })))
   })
 
   test("that was not begun yet is cancelled all the same, in the VRF named, and so is one twice", async () => {

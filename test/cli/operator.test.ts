@@ -1,13 +1,16 @@
 /** What an operator meets at night: what cannot be reached, read, written or found, said as it is, with the exit code that goes with it. */
+import { spawn } from "node:child_process"
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { useDatabase } from "../harness/database.ts"
 import { start, useCommand } from "./command.ts"
 
 const database = useDatabase()
 const { cli, answer, refusal } = useCommand(database)
+
+const main = resolve(import.meta.dirname, "../../src/cli/main.ts")
 
 const newFolder = async (mode: number): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), "ipam-operator-"))
@@ -206,14 +209,105 @@ test("reconcile --settle 0 marks in its first run and releases in the next", asy
   expect(await run()).toMatchObject({ marked: 0, released: [{ owner: { id: "gone" } }] })
 })
 
+describe("an answer", () => {
+  test.runIf(process.platform === "linux")("that cannot be written is an error, and what was done stands", async () => {
+    await answer("pool", "create", "full", "--vrf", "full", "--range", "10.6.0.0/24")
+    const words = ["allocate", "--vrf", "full", "--pool", "full", "--request", crypto.randomUUID()]
+    const { code, err } = await piped(">/dev/full", ...words)
+    expect({ code, err }).toEqual({
+      code: 8,
+      err: expect.stringMatching(/^saga-ipam: The output cannot be written: ENOSPC.*stands\n$/) as unknown,
+    })
+    expect(await answer("list", "--vrf", "full")).toHaveLength(1)
+    expect((await piped(">/dev/full 2>/dev/full", ...words)).code).toBe(8)
+  })
+
+  test("that nobody reads to its end is none", async () => {
+    expect(await piped("| true; exit ${PIPESTATUS[0]}", "list", "--all-vrfs")).toMatchObject({ code: 0, err: "" })
+  })
+})
+
+/** The command in a shell, its output led elsewhere. */
+const piped = async (
+  where: string,
+  ...words: ReadonlyArray<string>
+): Promise<{ readonly code: number; readonly err: string }> => {
+  const args = ["--conditions=@saga-ipam/source", main, ...words, "--url", database().url()]
+  const child = spawn("bash", ["-c", `"$0" "$@" ${where}`, process.execPath, ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+  })
+  let err = ""
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text))
+  const code = await new Promise<number>((done) => child.on("close", (ended) => done(ended ?? -1)))
+  return { code, err }
+}
+
+describe("an error speaks of", () => {
+  test.each([
+    [["pool", "create", "x", "--range", "10.0.0.0/33"], /^--range: /],
+    [["pool", "create", "x", "--range", "10.0.0.0/24", "--cooldown", "-1"], /^--cooldown: must be/],
+    [["pool", "show", ""], /^pool: must not be empty/],
+    [["extend", "--request", crypto.randomUUID(), "--ttl", "-1"], /^--ttl: must be/],
+    [["list", "--pool", "a", "--address", "10.0.0.1"], /^--address: cannot go together with pool$/],
+    [["list", "--all-vrfs", "--vrf", "a"], /^--all-vrfs: cannot/],
+    [["reconcile", "--owners", "x", "--rate", "0"], /^--rate: /],
+    [["reconcile", "--owners", "x", "--max-share", "2"], /^--max-share: /],
+  ])("the flag that was typed: %s", async (words, message) => {
+    expect(await refusal(...words)).toMatchObject({ code: 2, message: expect.stringMatching(message) as unknown })
+  })
+
+  test("the flag that helps", async () => {
+    await answer("pool", "create", "helped", "--vrf", "helped", "--range", "10.7.0.0/24")
+    const asked = [
+      "allocate",
+      "--vrf",
+      "helped",
+      "--pool",
+      "helped",
+      "--request",
+      crypto.randomUUID(),
+      "--address",
+      "10.7.0.0",
+    ]
+    expect(await refusal(...asked)).toMatchObject({
+      error: "AddressReserved",
+      message: expect.stringMatching(/; only --allow-reserved takes it$/) as unknown,
+    })
+  })
+
+  test("the slots that the request has", async () => {
+    await answer("pool", "create", "named", "--vrf", "named", "--range", "10.7.0.0/24")
+    const request = ["--vrf", "named", "--request", crypto.randomUUID()]
+    await answer("allocate", "--pool", "named", ...request, "--slot", "eth0/v4")
+    expect(await refusal("get", ...request)).toMatchObject({
+      code: 3,
+      slots: ["eth0/v4"],
+      message: expect.stringMatching(/; the request has slot "eth0\/v4"$/) as unknown,
+    })
+  })
+
+  test("what differs of a pool that is there, and of the holds past their ttl that fill one", async () => {
+    const small = ["pool", "create", "small", "--vrf", "small", "--range", "10.8.0.1"]
+    await answer(...small)
+    expect(await refusal(...small, "--cooldown", "5")).toMatchObject({ error: "PoolExists", differs: ["cooldown"] })
+    const take = () => ["allocate", "--vrf", "small", "--pool", "small", "--request", crypto.randomUUID()]
+    await answer(...take(), "--ttl", "0.000001")
+    expect(await refusal(...take())).toMatchObject({
+      code: 4,
+      expired: "1",
+      message: expect.stringMatching(/1 held, at least 1 of them past their ttl, which reclaim frees/) as unknown,
+    })
+  })
+})
+
 test("tables that contradict each other are no bug: exit code 7, and the doctor is named", async () => {
-  await answer("pool", "create", "drifted", "--range", "10.9.0.0/30")
-  const session = database().session()
-  await session.run(
-    "create or replace function ipam.lacks_counter(vrf text, pool_id bigint) returns void language plpgsql as $$ begin raise exception using errcode = 'data_corrupted', message = 'broken'; end $$",
-  )
-  await session.run("delete from ipam.pool_counter")
-  const { code, err } = await cli("allocate", "--pool", "drifted", "--request", crypto.randomUUID())
+  const take = () => ["--pool", "drifted", "--vrf", "drifted", "--request", crypto.randomUUID()]
+  await answer("pool", "create", "drifted", "--vrf", "drifted", "--range", "10.9.0.0/30")
+  await answer("allocate", ...take())
+  await database()
+    .session()
+    .run("update ipam.free_extent set next = '10.9.0.1' where vrf = 'drifted' and last = '10.9.0.2'")
+  const { code, err } = await cli("allocate", ...take())
   expect(code).toBe(7)
   expect(err).toMatch(/^saga-ipam: Drifted: .*run `saga-ipam doctor`\n$/)
 })

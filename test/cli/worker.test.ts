@@ -46,6 +46,16 @@ describe("a worker", () => {
     },
   )
 
+  test("says as JSON that it runs", async () => {
+    const listen = `127.0.0.1:${await freePort()}`
+    const one = begin("worker", "--listen", listen, "--json")
+    await new Promise((told) => one.child.stdout?.once("data", told))
+    one.child.kill("SIGTERM")
+    const { out, err } = await one.ended
+    expect(out).toBe(`${JSON.stringify({ event: "running", listen })}\n`)
+    expect(err).toBe("")
+  })
+
   test("ends also while the database is away, a flow under way", async () => {
     const world = await openOwnWorld()
     const held = holdRequests(world.devices, /^PUT ports/, "after")

@@ -25,6 +25,7 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   PoolExhausted: new Errors.PoolExhausted({
     ...pool,
     held: 250n,
+    expired: 3n,
     cooling: 4n,
     reserved: 2n,
     size: 2n ** 64n,
@@ -194,6 +195,7 @@ describe("an error", () => {
       message: samples.PoolExhausted.message,
       ...pool,
       held: "250",
+      expired: "3",
       cooling: "4",
       reserved: "2",
       size: "18446744073709551616",
