@@ -13,6 +13,7 @@ import { contention, snapshot } from "./contention.ts"
 import { onDatabase, removeAll, type Bench } from "./database.ts"
 import { exhaustion } from "./exhaustion.ts"
 import { floor } from "./floor.ts"
+import { imports } from "./imports.ts"
 import { library } from "./library.ts"
 import { machineTable, serverFacts } from "./machine.ts"
 import { goalTable, type Section } from "./report.ts"
@@ -51,6 +52,7 @@ const readArguments = () => {
     contention,
     snapshot,
     sagas,
+    imports,
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
   }
   const unknown = positionals.find((name) => !Object.hasOwn(benches, name))

@@ -18,7 +18,8 @@ declare
   v_operator text[] := array[
     'create_pool', 'update_pool', 'delete_pool', 'add_range', 'remove_range', 'set_draining', 'reserve', 'unreserve',
      'reclaim_expired', 'count_expired', 'upkeep',
-    'doctor', 'repair', 'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan'
+    'doctor', 'repair', 'prunable_operations', 'prune_operations', 'prune_keys', 'orphan_candidates', 'mark_orphans', 'clear_orphan_marks', 'release_orphan',
+    'import_bindings', 'bind_import', 'import_addresses', 'import_reservations', 'lift_reservations', 'unprotected'
   ];
 begin
   for v_function in select p.oid::regprocedure from pg_proc p where p.pronamespace = 'ipam'::regnamespace and p.prokind = 'f' loop

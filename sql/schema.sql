@@ -58,6 +58,11 @@ alter table ipam.free_extent add column 09 last_owner_kind text;
 alter table ipam.free_extent add column 10 last_owner_id text;
 alter table ipam.free_extent add column 11 draining boolean not null default false;
 alter table ipam.free_extent add column 12 cooling_until timestamp with time zone;
+alter table ipam.import_binding add column 01 source ipam.name not null;
+alter table ipam.import_binding add column 02 kind ipam.name not null;
+alter table ipam.import_binding add column 03 id ipam.name not null;
+alter table ipam.import_binding add column 04 vrf ipam.name not null;
+alter table ipam.import_binding add column 05 bound_at timestamp with time zone not null default clock_timestamp();
 alter table ipam.migration add column 01 file text not null;
 alter table ipam.migration add column 02 checksum text not null;
 alter table ipam.migration add column 03 applied_at timestamp with time zone not null default now();
@@ -146,6 +151,7 @@ alter table ipam.vrf add column 02 generation_floor bigint not null default 0;
 alter table ipam.vrf add column 03 created_at timestamp with time zone not null default clock_timestamp();
 create table ipam.allocation;
 create table ipam.free_extent with (fillfactor=70);
+create table ipam.import_binding;
 create table ipam.migration;
 create table ipam.operation;
 create table ipam.operation_target;
@@ -170,6 +176,7 @@ alter table ipam.allocation add constraint allocation_seen CHECK (num_nulls(pool
 alter table ipam.allocation add constraint allocation_state CHECK (allocated_at IS NULL OR num_nonnulls(expires_at, confirmed_at) > 0);
 alter table ipam.allocation add constraint allocation_unseen CHECK (allocated_at IS NOT NULL OR released_at IS NOT NULL AND num_nonnulls(owner_kind, expires_at, confirmed_at) = 0);
 alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (extent_id, vrf);
+alter table ipam.import_binding add constraint import_binding_pkey PRIMARY KEY (source, kind, id);
 alter table ipam.migration add constraint migration_pkey PRIMARY KEY (file);
 alter table ipam.operation add constraint operation_expires_in CHECK (expires_in > '00:00:00'::interval);
 alter table ipam.operation add constraint operation_expiry CHECK (num_nulls(expires_in, expires_at) = ANY (ARRAY[0, 2]));
@@ -225,6 +232,7 @@ CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (request_id, 
 CREATE UNIQUE INDEX allocation_unit ON ipam.allocation USING btree (vrf, unit) WHERE (released_at IS NULL);
 CREATE UNIQUE INDEX free_extent_last ON ipam.free_extent USING btree (vrf, pool_id, last);
 CREATE UNIQUE INDEX free_extent_pkey ON ipam.free_extent USING btree (extent_id, vrf);
+CREATE UNIQUE INDEX import_binding_pkey ON ipam.import_binding USING btree (source, kind, id);
 CREATE UNIQUE INDEX migration_pkey ON ipam.migration USING btree (file);
 CREATE UNIQUE INDEX operation_pending_key ON ipam.operation USING btree (operation_id, pending);
 CREATE UNIQUE INDEX operation_pkey ON ipam.operation USING btree (operation_id);
@@ -249,6 +257,7 @@ create function answer_for(outcome text, vrf text, pool text, request_id uuid, s
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text, exclusive boolean DEFAULT false, expires_in_seconds double precision DEFAULT NULL::double precision) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 81fcca7c3d0bb8c1
+create function bind_import(source text, kinds text[], ids text[], vrfs text[]) returns TABLE(kind text, id text, vrf text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 11e5c2a1a21c5bcb
 create function busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ee0744c811870e5c
 create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 164b90fee236ec62
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
@@ -293,11 +302,15 @@ create function has_pending_operation(vrf text, kind text, id text, except_opera
 create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language sql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 50dda514494ba52c
 create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 734e5b16266ac916
 create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
+create function import_addresses(vrf text, pool text, request_id uuid, slots text[], addresses inet[], owner_kinds text[], owner_ids text[], dry_run boolean DEFAULT false) returns TABLE(slot text, outcome text, owner_kind text, owner_id text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9f05f08198d5acb7
+create function import_bindings(source text) returns TABLE(kind text, id text, vrf text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- a8689530f6393b72
+create function import_reservations(vrf text, pool text, ranges text[], reasons text[], mark text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 1afd1f1e5d5204a3
 create function insert_ranges(vrf text, pool_id bigint, ranges text[], gateway text, include_network_addresses boolean) returns jsonb language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2c6ab2f983195ae9
 create function insert_reservations(vrf text, pool_id bigint, ranges text[], reason text DEFAULT NULL::text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0c63705d759af604
 create function is_bounded(first inet, prefix_length integer) returns boolean language sql immutable parallel safe cost 100; -- d50fa3f94d425fd1
 create function key_expired(request_id uuid, at timestamp with time zone) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 291fbe05cc7567e7
 create function latest_operation(vrf text, kind text, id text) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- f1435084f247d426
+create function lift_reservations(vrf text, pool text, firsts inet[], lasts inet[], reasons text[]) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 3cda84099ee2f10a
 create function list_all(vrf text, after_vrf text DEFAULT NULL::text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- e6c50f705a458910
 create function list_by_address(vrf text, address inet, after_vrf text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 153f483474e245ed
 create function list_by_owner(vrf text, owner_kind text, owner_id text, after_vrf text DEFAULT NULL::text, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 100) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 86989e552d76a5f0
@@ -358,6 +371,7 @@ create function unit_of_number(number numeric) returns inet language sql immutab
 create function unit_prev(unit inet) returns inet language sql immutable parallel safe cost 100; -- 47841e47532c7b4f
 create function unit_span(first inet, last inet) returns ipam.inet_range language sql immutable parallel safe cost 100; -- 715aa8a6f0449402
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
+create function unprotected(vrf text, pool text, firsts inet[], lasts inet[]) returns TABLE(first inet, last inet, outcome text) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 8c81dca7f69f9865
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c39bccc515922af3
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
@@ -379,6 +393,7 @@ grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_operator;
 grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_allocator;
 grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_operator;
+grant execute on function ipam.bind_import(text,text[],text[],text[]) to ipam_operator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_allocator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_operator;
 grant execute on function ipam.clear_orphan_marks(text,uuid[],text[]) to ipam_operator;
@@ -415,9 +430,13 @@ grant execute on function ipam.has_pending_operation(text,text,text,uuid) to ipa
 grant execute on function ipam.identity_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.identity_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.identity_vrfs(text,text) to ipam_reader;
+grant execute on function ipam.import_addresses(text,text,uuid,text[],inet[],text[],text[],boolean) to ipam_operator;
+grant execute on function ipam.import_bindings(text) to ipam_operator;
+grant execute on function ipam.import_reservations(text,text,text[],text[],text) to ipam_operator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_allocator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_operator;
 grant execute on function ipam.latest_operation(text,text,text) to ipam_reader;
+grant execute on function ipam.lift_reservations(text,text,inet[],inet[],text[]) to ipam_operator;
 grant execute on function ipam.list_all(text,text,inet,integer) to ipam_allocator;
 grant execute on function ipam.list_all(text,text,inet,integer) to ipam_operator;
 grant execute on function ipam.list_all(text,text,inet,integer) to ipam_reader;
@@ -475,6 +494,7 @@ grant execute on function ipam.set_draining(text,text,boolean,text) to ipam_oper
 grant execute on function ipam.target_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_reader;
+grant execute on function ipam.unprotected(text,text,inet[],inet[]) to ipam_operator;
 grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_operator;
@@ -534,6 +554,7 @@ comment on table column ipam.reservation.reason is 'In the words of whoever rese
 comment on table column ipam.vrf.generation_floor is 'No extent made from now on starts below it: the largest generation that any removed extent had.';
 comment on table constraint free_extent_pkey on ipam.free_extent is 'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on table ipam.allocation is 'One row a key, for ever: live while released_at is null, then its tombstone. provisional: expires_at and no confirmed_at.';
+comment on table ipam.import_binding is 'source: which system. kind, id: its address space there, such as vrf 7. vrf: what it is here.';
 comment on table ipam.migration is 'What was applied to this schema, by file, with the SHA-256 of its text.';
 comment on table ipam.operation is 'One execution of a saga. Its id is the request id of every key that it allocates.';
 comment on table ipam.operation_target is 'What an operation works on. The whole identity is the key: two networks may both have a machine 7.';

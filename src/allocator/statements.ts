@@ -9,7 +9,7 @@ const call = (name: string, parameters: ReadonlyArray<string>, repeatable: boole
 })
 
 /** Carries its key, or only reads: sent again, it gives the same answer. */
-const keyed = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, true)
+export const keyed = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, true)
 /** Sent again after it was done, it would answer that there is nothing to do, and hide that it was done. */
 const once = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, false)
 

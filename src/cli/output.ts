@@ -52,6 +52,13 @@ export const during = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
       )
     : effect
 
+/** Says on a terminal how far it is, in place of what `during` said before. */
+export const progress =
+  (what: string) =>
+  (done: number, all: number): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${what} ${done} of ${all}\u001b[K`)
+  }
+
 /** Text of others, without the control characters that would move a terminal's cursor. */
 const plain = (text: string): string =>
   text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { relative } from "node:path"
 import { InvalidInput } from "../domain/errors.ts"
 import type { Finding } from "../domain/errors.ts"
-import type { ImportReport } from "../netbox/importFolder.ts"
+import type { ImportReport } from "../import/report.ts"
 import type { Pool } from "../promise.ts"
 import { drive, EXTERNAL, play, type Scene } from "./flow.ts"
 import { openFlows } from "./flows.ts"
@@ -47,7 +47,7 @@ const build = async (
   { stage, signal }: Pick<Scene, "stage" | "signal">,
 ): Promise<void> => {
   stage.progress("importing")
-  const { made, left } = await importFolder(folder, signal)
+  const { made, left, unprotected } = await importFolder(folder, signal)
   const count = (report: ImportReport["made"]) => [
     report.pools.length,
     report.reservations.length,
@@ -58,6 +58,7 @@ const build = async (
   stage.say("imported", `${pools} pools, ${reservations} reservations, ${allocations} allocations from ${shown}`)
   const reasons = [...Map.groupBy(left, ({ reason }) => reason)].map(([reason, all]) => `${all.length} ${reason}`)
   if (left.length > 0) stage.say("", `${left.length} entries have no place here: ${reasons.join(", ")}`)
+  if (unprotected.length > 0) stage.say("", `${unprotected.length} addresses or ranges in use lie in no pool here`)
   const again = await importFolder(folder, signal)
   stage.expect(
     count(again.made).every((none) => none === 0),

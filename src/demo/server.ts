@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import { layer } from "../layer.ts"
 import { openScratchDatabase } from "../database/scratch.ts"
-import { importFolder, type ImportReport } from "../netbox/importFolder.ts"
+import type { ImportReport } from "../import/report.ts"
+import { importFolder } from "../import/netbox/importFolder.ts"
 import { connect, type Ipam } from "../promise.ts"
 
 export interface DemoDatabase {
@@ -23,7 +24,9 @@ export const openDemoDatabase = async (server: string | undefined): Promise<Demo
       url,
       ipam,
       importFolder: (folder, signal) =>
-        Effect.runPromise(Effect.provide(importFolder(folder), layer({ url, max: 8 })), { signal }),
+        Effect.runPromise(Effect.provide(importFolder(folder, { source: "netbox" }), layer({ url, max: 8 })), {
+          signal,
+        }),
       remove: async () => {
         await ipam.close()
         await remove()

@@ -80,7 +80,7 @@ const ends = [
 
 /** What is called on a pool of the range, in this order, each with the outcome of its rows where it has one. */
 const callsOn = (range: string, first: string, last: string) => {
-  const [low, high, both, some] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()]
+  const [low, high, both, some, source] = Array.from({ length: 5 }, () => randomUUID())
   const pool = "'default', 'ends'"
   return [
     [`create_pool(${pool}, array['${range}'], gateway => 'last', include_network_addresses => true)`, ["created"]],
@@ -94,6 +94,21 @@ const callsOn = (range: string, first: string, last: string) => {
     [`unreserve(${pool}, '${range}')`, ["unreserved"]],
     [`reserve(${pool}, '${last}')`],
     [`unreserve(${pool}, '${last}')`],
+    [
+      `import_reservations(${pool}, array['${range}', '${last}'], array['import a', 'import b'], 'import ')`,
+      ["reserved"],
+    ],
+    [`unprotected(${pool}, array['${first}']::inet[], array['${last}']::inet[])`, []],
+    [
+      `import_addresses(${pool}, '${source}', array['a', 'b'], array['${first}', '${last}']::inet[], array[null, null], array[null, null])`,
+      ["allocated", "allocated"],
+    ],
+    [
+      `lift_reservations(${pool}, array['${first}', '${last}']::inet[], array['${last}', '${last}']::inet[], array['import a', 'import b'])`,
+      ["unreserved"],
+    ],
+    [`unprotected(${pool}, array['${first}', '${last}']::inet[], array['${first}', '${last}']::inet[])`, []],
+    [`release_many('default', '${source}', array['a', 'b'])`, ["released", "released"]],
     [`allocate(${pool}, '${low}', address => '${first}', owner_kind => 'machine', owner_id => '1')`, ["allocated"]],
     [
       `allocate(${pool}, '${high}', address => '${last}', owner_kind => 'machine', owner_id => '1', allow_reserved => true)`,

@@ -6,8 +6,8 @@ test("the demo plays our own plan, says how it went, ends with 0 and leaves noth
   const { code, out, err } = await start([]).ended
   expect({ code, err }).toEqual({ code: 0, err: "" })
   for (const line of [
-    /^imported +9 pools, 4 reservations, 15 allocations from .*demo\/plan$/m,
-    /^ +6 entries have no place here: 3 container, 2 status, 1 outside$/m,
+    /^imported +9 pools, 6 reservations, 15 allocations from .*demo\/plan$/m,
+    /^ +3 entries have no place here: 3 container$/m,
     /^ +imported again: nothing new$/m,
     /^started +two workers; the flows of one that is gone wait 4 s for the other, by default 20$/m,
     /^crashed +one of two workers, killed with \d+ flows under way and started again$/m,

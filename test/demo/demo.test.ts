@@ -4,7 +4,7 @@ import { drive, EXTERNAL, play, type Scene } from "../../src/demo/flow.ts"
 import { chooseHomes } from "../../src/demo/homes.ts"
 import { Stage } from "../../src/demo/stage.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { address, filesOf, prefix, useFolders } from "../netbox/exports.ts"
+import { address, filesOf, prefix, useFolders } from "../import/netbox/exports.ts"
 import { database, databases, start } from "./program.ts"
 
 const makeFolder = useFolders()

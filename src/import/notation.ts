@@ -5,37 +5,8 @@
  * as nothing that can be handed out, so that one such entry does not stop an import.
  */
 import * as Result from "effect/Result"
-import { bitsOf, fromBigInt, parseNumber, shown } from "../domain/address.ts"
-import type { AddressNumber, Family } from "../domain/address.ts"
-import { printRange } from "../domain/range.ts"
-
-/** `first` to `last`, both inclusive, in one family. */
-export interface Span {
-  readonly family: Family
-  readonly first: bigint
-  readonly last: bigint
-}
-
-/** Whether `inner` lies in `outer` whole; never across families. */
-export const holds = (outer: Span, inner: Span): boolean =>
-  outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last
-
-/** The IPv6 blocks whose addresses stand for IPv4 ones or for none, as in `address.ts`. */
-const refusedBlocks: ReadonlyArray<Span> = [
-  { family: 6, first: 0n, last: 0xffffffffn },
-  { family: 6, first: 0xffff00000000n, last: 0xffffffffffffn },
-]
-
-/** Whether pools can hold the span: it reaches into no block that the domain refuses. */
-export const isUsable = ({ family, first, last }: Span): boolean =>
-  !refusedBlocks.some((block) => block.family === family && first <= block.last && block.first <= last)
-
-/** `10.0.0.0/24` when a prefix length is given, else `10.0.0.10-10.0.0.20`, or `10.0.0.5` for one address. The span is usable. */
-export const printSpan = ({ family, first: low, last: high }: Span, prefixLength?: number): string => {
-  const [first, last] = [fromBigInt(family, low), fromBigInt(family, high)]
-  if (first === undefined || last === undefined) throw new Error(`no span of IPv${family}: ${low} to ${high}`)
-  return printRange({ family, first, last, prefixLength })
-}
+import { bitsOf, parseNumber, shown, type AddressNumber } from "../domain/address.ts"
+import type { Prefix } from "./spans.ts"
 
 /** `::ffff:10.0.0.1` and `::10.0.0.1`, which Python and PostgreSQL print for two of the blocks above. */
 const parseEmbedded = (text: string): Result.Result<AddressNumber, string> => {
@@ -68,11 +39,6 @@ const parseMasked = (text: string): Result.Result<Masked, string> => {
 /** The address of `10.0.0.1/22`; its mask is only checked. */
 export const parseHost = (text: string): Result.Result<AddressNumber, string> =>
   Result.map(parseMasked(text), ({ family, value }) => ({ family, value }))
-
-/** A prefix without host bits; `length` is that of its mask. */
-export interface Prefix extends Span {
-  readonly length: number
-}
 
 /** The prefix `10.0.0.0/22`, or why the text is none. Host bits are refused: NetBox never has them in a prefix. */
 export const parseNetwork = (text: string): Result.Result<Prefix, string> =>

@@ -1,8 +1,13 @@
 /** NetBox's entries as its REST API writes them, with fields that nobody needs, and folders of them. */
+import * as Result from "effect/Result"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
+import type { Inventory } from "../../../src/import/inventory.ts"
+import { readAddress, readPrefix, readRange, readSpace, type ReadEntry } from "../../../src/import/netbox/entries.ts"
+import { inventoryOf } from "../../../src/import/netbox/inventory.ts"
+import { entriesOf, readEntries } from "../../../src/import/netbox/readFolder.ts"
 
 export type Raw = Readonly<Record<string, unknown>>
 
@@ -94,3 +99,16 @@ export const filesOf = ({
   "ip-ranges.json": JSON.stringify(ranges),
   "ip-addresses.json": JSON.stringify(addresses),
 })
+
+const read = <A>(file: string, raw: ReadonlyArray<unknown>, readEntry: ReadEntry<A>) =>
+  Result.getOrThrow(readEntries(Result.getOrThrow(entriesOf(file, raw)).raws, readEntry))
+
+/** What an export says, as an import reads it. */
+export const inventoryFrom = ({ vrfs = [], prefixes = [], ranges = [], addresses = [] }: RawExport): Inventory =>
+  inventoryOf({
+    vrfs: read("vrfs.json", vrfs, readSpace),
+    namespaces: undefined,
+    prefixes: read("prefixes.json", prefixes, readPrefix),
+    ranges: read("ip-ranges.json", ranges, readRange),
+    addresses: read("ip-addresses.json", addresses, readAddress),
+  })

@@ -1,0 +1,40 @@
+-- Reserves spans of a pool, each with its own reason, which tells that an import made it.
+--
+-- pool: a name, or an id (digits only). ranges, reasons: alike long, as ipam.parse_range reads them.
+-- mark: how the reasons of this import begin. A reservation of the same span whose reason begins otherwise is somebody's own, and
+-- keeps its reason.
+-- Comes back: `reserved`; `address_outside` and nothing reserved when the pool's ranges do not hold all of them; `unknown_pool`.
+-- Repeatable. Safe: ipam.settle_covers.
+create or replace function ipam.import_reservations(vrf text, pool text, ranges text[], reasons text[], mark text)
+returns ipam.pool_answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $function$
+#variable_conflict use_column
+declare
+  v_pool_id bigint := ipam.lock_pool(import_reservations.vrf, import_reservations.pool);
+begin
+  if v_pool_id is null then
+    return ipam.unknown_pool(import_reservations.vrf, import_reservations.pool);
+  end if;
+  begin
+    insert into ipam.reservation as known (vrf, pool_id, first, last, kind, reason)
+    select distinct on (s.first, s.last) import_reservations.vrf, v_pool_id, s.first, s.last, 'requested', t.reason
+    from unnest(ranges, reasons) t (range, reason) cross join lateral ipam.parse_range(t.range) s
+    order by s.first, s.last, t.reason
+    on conflict (vrf, pool_id, first, last, kind) do update
+      set reason = excluded.reason
+      where starts_with(known.reason, import_reservations.mark) and known.reason <> excluded.reason;
+    -- The rows are there already, each with its reason; this checks that the pool holds them, and settles their covers.
+    if ipam.insert_reservations(import_reservations.vrf, v_pool_id, ranges) is null then
+      raise sqlstate 'IP005';
+    end if;
+  exception
+    when sqlstate 'IP005' then
+      return ipam.pool_answer_for('address_outside', import_reservations.vrf, v_pool_id, import_reservations.pool);
+  end;
+  update ipam.pool p set revision = p.revision + 1 where p.vrf = import_reservations.vrf and p.pool_id = v_pool_id;
+  return ipam.pool_answer_for('reserved', import_reservations.vrf, v_pool_id, import_reservations.pool);
+end
+$function$;
