@@ -184,7 +184,10 @@ const sections: ReadonlyArray<readonly [title: string, query: string]> = [
   ],
   [
     "Comments",
-    `select format('comment on %s %s is %L;', (o.named).type, (o.named).identity, d.description) as line
+    `select format(
+      'comment on %s %s is %s', (o.named).type, (o.named).identity,
+      case d.classoid when 'pg_proc'::regclass then '...; -- ' || left(md5(d.description), 16) else format('%L;', d.description) end
+    ) as line
     from pg_description d cross join lateral (select pg_identify_object(d.classoid, d.objoid, d.objsubid) as named) o
     where (o.named).schema = 'ipam' or ((o.named).type = 'schema' and (o.named).name = 'ipam')
       or (o.named).identity like 'ipam.%' or (o.named).identity like '% on ipam.%'`,

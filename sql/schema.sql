@@ -511,6 +511,132 @@ grant usage on schema ipam to ipam_operator;
 grant usage on schema ipam to ipam_reader;
 
 -- Comments
+comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 21514741e9de512c
+comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean) is ...; -- c9bc7edd830592b4
+comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean) is ...; -- d5a8c09cf6b8bab5
+comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- 229330b67b5d059f
+comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- e84a49af9818d0b3
+comment on function ipam.available_units(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- c6896df1a802ac0c
+comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- 4be4cf3c9661b2d7
+comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 7aa94385f0ce7a6b
+comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- 3da55d1ef7b5cf4d
+comment on function ipam.check_horizon(double precision,timestamp with time zone) is ...; -- 63d408ac6dab547a
+comment on function ipam.check_isolation() is ...; -- e457534fad685291
+comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],double precision) is ...; -- caec5ff9e2390aec
+comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- a35037571dbc4f61
+comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- 4d0540687ff5a6e3
+comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- 796629b9a3c57886
+comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 1b75beb9b9e0a5c7
+comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- 9f97d58389f95ad4
+comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 8d138afef74a7939
+comment on function ipam.confirm_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 321046620d18ab02
+comment on function ipam.cooling_until(boolean,interval,timestamp with time zone) is ...; -- 1d44eca186f27101
+comment on function ipam.count_expired(pg_catalog.text) is ...; -- 898aaafa8f31ec84
+comment on function ipam.count_units(pg_catalog.text,bigint,bigint,numeric) is ...; -- 9a29c16298d0676c
+comment on function ipam.create_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text,double precision,boolean,pg_catalog.text) is ...; -- 8315256fc41ab79a
+comment on function ipam.cut_free(pg_catalog.text,bigint,bigint,pg_catalog.inet,pg_catalog.inet,bigint,integer) is ...; -- 48b1fdeac3b4f8bf
+comment on function ipam.cut_reservations(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet,pg_catalog.text[]) is ...; -- 07efb10359fe78a3
+comment on function ipam.delete_pool(pg_catalog.text,pg_catalog.text) is ...; -- 5fd27d700eab6699
+comment on function ipam.describe_address(pg_catalog.text,pg_catalog.inet) is ...; -- 5bb55e3eb5e68ae3
+comment on function ipam.differing_arguments(ipam.allocation,bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- fa6d834c0dc4cbe8
+comment on function ipam.doctor() is ...; -- a651e47a6166980d
+comment on function ipam.doctor_operations() is ...; -- 5c7810adef368ca2
+comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- bacf5eb8721859dd
+comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 1b8ae103afa5b378
+comment on function ipam.extend(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,double precision) is ...; -- 00e7d0401decd7cc
+comment on function ipam.extend_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],double precision) is ...; -- 4fb9da393f3fc669
+comment on function ipam.extend_operation(pg_catalog.uuid) is ...; -- 060e5c743a5e1326
+comment on function ipam.extent_runs(ipam.free_extent[],timestamp with time zone) is ...; -- f6df732404a50305
+comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- 8ef2a0292f0a5331
+comment on function ipam.find_pool(pg_catalog.text,pg_catalog.text) is ...; -- ef9fdec8ddb2b42f
+comment on function ipam.fingerprint(bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- 8cbc2b7d16988436
+comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text) is ...; -- 262f306e1f264e5f
+comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 1eaf18dac670f2f9
+comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 8b2e6f1cb4e97338
+comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 89d7a65f7cd727cf
+comment on function ipam.gateway_of(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer,boolean) is ...; -- 59c4d30732f8adf6
+comment on function ipam.get(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- e52b8b5873e70d88
+comment on function ipam.get_operation(pg_catalog.uuid) is ...; -- 1490e42d0ce4972c
+comment on function ipam.get_pool(pg_catalog.text,pg_catalog.text) is ...; -- f75a913605e807f8
+comment on function ipam.has_pending_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- 1f06c07cb5d8edb9
+comment on function ipam.held_answers(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 046cd1990088dfd1
+comment on function ipam.holds_anything(pg_catalog.uuid) is ...; -- 1ced3e27c5b70bd8
+comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- dff75307f68fe754
+comment on function ipam.insert_ranges(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text,boolean) is ...; -- da7ef9864fbe3fc4
+comment on function ipam.insert_reservations(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text) is ...; -- 9a2be8006f3ba92e
+comment on function ipam.is_bounded(pg_catalog.inet,integer) is ...; -- a8d40f5a4637b94e
+comment on function ipam.key_expired(pg_catalog.uuid,timestamp with time zone) is ...; -- 39523cf44ae62d6d
+comment on function ipam.latest_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 4e5c6b2ba0f5093d
+comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a81761590bafb6c0
+comment on function ipam.list_by_address(pg_catalog.text,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 1b2edfe2ea3193c9
+comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- 88bca80555582f58
+comment on function ipam.list_by_pool(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a66f88227ff5b0cc
+comment on function ipam.list_by_prefix(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer) is ...; -- 15ac34f107f12bf3
+comment on function ipam.list_by_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,integer) is ...; -- 77fb4f1dc75448a5
+comment on function ipam.list_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,bigint,integer) is ...; -- 75ff01f8ef1458b6
+comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer) is ...; -- ceda9cee71802e87
+comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- f794266ceb4bad73
+comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 41247d2caaf51b85
+comment on function ipam.listed(ipam.allocation) is ...; -- 3d1c8bd2e6d82804
+comment on function ipam.lock_for_change(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 7e49a0ea11e62d0c
+comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 43ca5b55580ddd39
+comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 8c99ca28ae10671f
+comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 3f12e3a456447645
+comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 4e65e0f0161b3d57
+comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- e7338bf02b471346
+comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- 327ce345f1443c73
+comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- 3062ffaa0cd7fefd
+comment on function ipam.operation_fingerprint(pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- cf4f85f408da80cd
+comment on function ipam.operation_not_found(pg_catalog.uuid) is ...; -- 2756c896a7779f36
+comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 7e55379a4d1e1a66
+comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 4fcd908a27b6f0fe
+comment on function ipam.own_place() is ...; -- 3bed28cd24693f38
+comment on function ipam.parse_range(pg_catalog.text) is ...; -- 53521ec10cca3578
+comment on function ipam.pending_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- c67a030d0e342c8b
+comment on function ipam.pool_answer_for(pg_catalog.text,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.jsonb) is ...; -- a6317a39331b41db
+comment on function ipam.pool_changed(pg_catalog.text,bigint) is ...; -- e3f4d6832c258308
+comment on function ipam.prunable_operations(double precision,bigint,integer) is ...; -- 5e6ccf484e4d227d
+comment on function ipam.prune_keys(double precision,integer) is ...; -- 440a54ad24a7bd70
+comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- d457de9f76a11d02
+comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- f3149a11b72c9068
+comment on function ipam.rebuild_pool(pg_catalog.text,bigint) is ...; -- a1276a5bf60612a0
+comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 9c582480e08b0bb4
+comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- f98b1f3f787f8d5d
+comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- cde8acb50f16c65a
+comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- c16f8b7ab005e8c4
+comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- de045d27f2162aeb
+comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 381946e69d0f4c21
+comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- 5652660ce536efea
+comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- feac47f698439015
+comment on function ipam.repair() is ...; -- f31ee2e90dee045f
+comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bd96244d4ebd3922
+comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- b4202d5a962e69ac
+comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 9f84cf69fe716bd6
+comment on function ipam.set_spread(pg_catalog.text,bigint) is ...; -- 0a910777c8538c71
+comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- e24a96984eb6d384
+comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 1c0be4336f049d64
+comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,ipam.wanted_slot[],pg_catalog.text,pg_catalog.text,timestamp with time zone,timestamp with time zone) is ...; -- 48fc5c7b7adb38df
+comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- b8fbce81db729e4f
+comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- ed2ba8beffc934ae
+comment on function ipam.tombstone(ipam.allocation) is ...; -- 9b625c53d9aa5b23
+comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- a0c42cbe09466127
+comment on function ipam.unit_count(pg_catalog.inet,pg_catalog.inet) is ...; -- 995b3f48857bf40c
+comment on function ipam.unit_next(pg_catalog.inet) is ...; -- d8b7480d0f3b4372
+comment on function ipam.unit_number(pg_catalog.inet) is ...; -- c9bfef66d647a3d2
+comment on function ipam.unit_of_number(numeric) is ...; -- 52767c650deda049
+comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- cada065a63cdfa5f
+comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- e3e31db087a7a19c
+comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 08f0c9004b558303
+comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
+comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- d7e83ae8b47029ec
+comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
+comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 20fa1a3f18cef226
+comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f
+comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,timestamp with time zone) is ...; -- d2efec4630b9d928
+comment on function ipam.vrf_known(pg_catalog.text) is ...; -- e66368013967a826
+comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- c5219faf9c3615fd
+comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- b4e3cb78ca5e2baf
+comment on function ipam.wrong_holders(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- 0088adf0f52cd4ec
 comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional ones past their ttl.';
 comment on index ipam.allocation_owner is 'list_by_owner, with or without a VRF.';
 comment on index ipam.allocation_prunable is 'prune_keys: tombstones of UUIDv7 keys, the oldest first.';

@@ -162,7 +162,7 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     { path: "begin", text: preamble(createHash("sha256").update(seen).digest("hex")) },
     ...due.flatMap((file) => [file, { path: file.path, text: record(file.path, checksum(file)) }]),
     { path: "functions", text: "set local check_function_bodies = off" },
-    ...files.functions,
+    ...files.functions.map(withComment),
     { path: "functions", text: dropStale },
     files.grants,
     { path: "end", text: `${record("functions and grants", checksumOfAll(remade))};\ncommit` },
@@ -174,6 +174,14 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     return { path: piece.path, start }
   })
   return { text, parts }
+}
+
+/** A function with the header of its file as its comment, so that psql shows it. A file is named for its function. */
+const withComment = ({ path, text }: SqlFile): SqlFile => {
+  const header = /^(?:--.*\n)+/.exec(text)?.[0].replaceAll(/^-- ?/gm, "").trim()
+  const name = /(\w+)\.sql$/.exec(path)?.[1]
+  if (header === undefined || name === undefined) return { path, text }
+  return { path, text: `${text}\n;\ncomment on function ipam.${name} is $comment$${header}$comment$` }
 }
 
 /**

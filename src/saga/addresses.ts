@@ -42,7 +42,7 @@ export const allocateStep = (name: string, options: AllocateStepOptions) =>
   Effect.gen(function* () {
     const { operationId: requestId, taken } = yield* currentRun
     const { vrf = DEFAULT, slots, ttlSeconds = DAY_SECONDS, ...rest } = options
-    const keys = slots.map(({ slot, pool, address }) => ({ slot: `${name}/${slot}`, pool, address }))
+    const keys = slots.map((one) => ({ ...one, slot: `${name}/${one.slot}` }))
     const undone = { vrf, requestId, slots: keys.map(({ slot }) => slot) }
     // What no release accepts, either, must not get as far as to be undone.
     yield* checkKeys(undone)

@@ -41,6 +41,20 @@ test("no duration is one of the calendar, which is longer or shorter where summe
   expect(await owner.rows("select horizon::text from ipam.retention")).toEqual([{ horizon: "2160:00:00" }])
 })
 
+test("every function tells what it does, as its file does", async () => {
+  const rows = await owner.rows(
+    `select p.proname as name, obj_description(p.oid, 'pg_proc') as comment
+    from pg_proc p join pg_language l on l.oid = p.prolang
+    where p.pronamespace = 'ipam'::regnamespace and l.lanname in ('sql', 'plpgsql')`,
+  )
+  expect(rows.length).toBeGreaterThan(50)
+  for (const { name, comment } of rows) {
+    const text = await readFile(`${sqlFolder}functions/${String(name)}.sql`, "utf8")
+    const header = text.slice(0, text.indexOf("create or replace function")).trimEnd()
+    expect(comment).toBe(header.replaceAll(/^-- ?/gm, ""))
+  }
+})
+
 const anyFunction = "ipam.find_pool(text, text)"
 
 test.each([
