@@ -19,7 +19,6 @@ create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, 
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
 create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb, expires_at timestamp with time zone, cancelled_at timestamp with time zone, resumed_at timestamp with time zone);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
-create type ipam.wanted_slot as (slot text, pool_id bigint, address inet, fingerprint bytea, available_at timestamp with time zone);
 
 -- Tables and columns
 alter sequence ipam.free_extent_extent_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
@@ -251,8 +250,8 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 
 -- Functions, each with the hash of its body
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- e6bbe037f60d7b9c
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3e7960f684567b8
-create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- a91bd5153c9dc7c9
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3c2fb179f007601b
+create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9de13940c516c022
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cf8efda7972744d
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
@@ -282,7 +281,7 @@ create function differing_arguments(previous ipam.allocation, pool_id bigint, ad
 create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 4dec31f4fa1825a2
 create function doctor_operations() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5ace1b0a1bee9953
 create function enter_operation(operation_id uuid) returns text language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 69af4a699f37bc72
-create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- 8cdbaf5ee2b59088
+create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- 5174f86391a6f9d7
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language sql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e047edbe650d2044
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
 create function extend_operation(operation_id uuid) returns void language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ca21800b56599555
@@ -359,7 +358,7 @@ create function set_draining(vrf text, pool text, draining boolean, range text D
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 085b3a25702945a8
 create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
-create function take_slots(vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamp with time zone, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 6eb18128beec028c
+create function take_slots(vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamp with time zone[], owner_kind text, owner_id text, expires_at timestamp with time zone, allow_draining boolean, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9879e1a293e16f33
 create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
 create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
 create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- 24dc74c0b9e19bf8
@@ -377,7 +376,7 @@ create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 7fc3b9448be55db4
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c7f7d8043cc483f
+create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 36c3d9cfb153e9dd
 create function vrf_known(vrf text) returns boolean language sql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 32adbbdedeff3ba5
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 create function wrong_extents(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns SETOF bigint language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5d0050362ec3c64b
@@ -387,10 +386,10 @@ create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts ine
 
 -- Grants
 grant execute on function ipam.add_range(text,text,text,boolean,text) to ipam_operator;
-grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean) to ipam_allocator;
-grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean) to ipam_operator;
-grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_allocator;
-grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean) to ipam_operator;
+grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
+grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_operator;
+grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
+grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean,boolean,double precision) to ipam_operator;
 grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_allocator;
 grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_operator;
 grant execute on function ipam.bind_import(text,text[],text[],text[]) to ipam_operator;
@@ -512,12 +511,13 @@ grant usage on schema ipam to ipam_reader;
 
 -- Comments
 comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 21514741e9de512c
-comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean) is ...; -- c9bc7edd830592b4
-comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean) is ...; -- d5a8c09cf6b8bab5
+comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 3072a0c17f9f8970
+comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- eac281e8d5f0fa0a
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- 229330b67b5d059f
 comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- e84a49af9818d0b3
 comment on function ipam.available_units(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- c6896df1a802ac0c
 comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- 4be4cf3c9661b2d7
+comment on function ipam.bind_import(pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 4f44624cca6242bc
 comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 7aa94385f0ce7a6b
 comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- 3da55d1ef7b5cf4d
 comment on function ipam.check_horizon(double precision,timestamp with time zone) is ...; -- 63d408ac6dab547a
@@ -542,7 +542,7 @@ comment on function ipam.differing_arguments(ipam.allocation,bigint,pg_catalog.i
 comment on function ipam.doctor() is ...; -- a651e47a6166980d
 comment on function ipam.doctor_operations() is ...; -- 5c7810adef368ca2
 comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- bacf5eb8721859dd
-comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 1b8ae103afa5b378
+comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 7fa02597ce57e45c
 comment on function ipam.extend(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,double precision) is ...; -- 00e7d0401decd7cc
 comment on function ipam.extend_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],double precision) is ...; -- 4fb9da393f3fc669
 comment on function ipam.extend_operation(pg_catalog.uuid) is ...; -- 060e5c743a5e1326
@@ -562,11 +562,15 @@ comment on function ipam.has_pending_operation(pg_catalog.text,pg_catalog.text,p
 comment on function ipam.held_answers(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 046cd1990088dfd1
 comment on function ipam.holds_anything(pg_catalog.uuid) is ...; -- 1ced3e27c5b70bd8
 comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- dff75307f68fe754
+comment on function ipam.import_addresses(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.inet[],pg_catalog.text[],pg_catalog.text[],boolean) is ...; -- 3bd41e8ac6f31ab6
+comment on function ipam.import_bindings(pg_catalog.text) is ...; -- 0a029fd05ebbfa36
+comment on function ipam.import_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text) is ...; -- af07938a5e90bb60
 comment on function ipam.insert_ranges(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text,boolean) is ...; -- da7ef9864fbe3fc4
 comment on function ipam.insert_reservations(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text) is ...; -- 9a2be8006f3ba92e
 comment on function ipam.is_bounded(pg_catalog.inet,integer) is ...; -- a8d40f5a4637b94e
 comment on function ipam.key_expired(pg_catalog.uuid,timestamp with time zone) is ...; -- 39523cf44ae62d6d
 comment on function ipam.latest_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 4e5c6b2ba0f5093d
+comment on function ipam.lift_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[],pg_catalog.text[]) is ...; -- 772ca8f459c386f2
 comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a81761590bafb6c0
 comment on function ipam.list_by_address(pg_catalog.text,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 1b2edfe2ea3193c9
 comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- 88bca80555582f58
@@ -615,7 +619,7 @@ comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg
 comment on function ipam.set_spread(pg_catalog.text,bigint) is ...; -- 0a910777c8538c71
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- e24a96984eb6d384
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 1c0be4336f049d64
-comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,ipam.wanted_slot[],pg_catalog.text,pg_catalog.text,timestamp with time zone,timestamp with time zone) is ...; -- 48fc5c7b7adb38df
+comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- fe8ab58f7b9a7ebc
 comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- b8fbce81db729e4f
 comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- ed2ba8beffc934ae
 comment on function ipam.tombstone(ipam.allocation) is ...; -- 9b625c53d9aa5b23
@@ -627,12 +631,13 @@ comment on function ipam.unit_of_number(numeric) is ...; -- 52767c650deda049
 comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- cada065a63cdfa5f
 comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- e3e31db087a7a19c
 comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 08f0c9004b558303
+comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- b80a8dd6113cb820
 comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- d7e83ae8b47029ec
 comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
 comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 20fa1a3f18cef226
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f
-comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,timestamp with time zone) is ...; -- d2efec4630b9d928
+comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- d5aab822b9712d0c
 comment on function ipam.vrf_known(pg_catalog.text) is ...; -- e66368013967a826
 comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- c5219faf9c3615fd
 comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- b4e3cb78ca5e2baf

@@ -1,8 +1,8 @@
 -- One address of a pool for a key: the lowest free one, or the address asked for.
 --
 -- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id: both or
--- neither. ttl_seconds: null to be confirmed at once, else provisional for so long. allow_reserved, allow_cooling: only of an
--- address asked for.
+-- neither. ttl_seconds: null to be confirmed at once, else provisional for so long. allow_reserved, allow_cooling,
+-- allow_draining: only of an address asked for; null is false. max_wait_seconds: as in ipam.allocate_many.
 -- Comes back: one row; its outcome is one of the table in README.md ("What a call answers").
 -- Repeatable: the same key gets its first answer as long as it is held, and is refused once it was released.
 -- Safe: a look is one statement with one snapshot and one clock reading. What decides, the head of the extent, is read from the
@@ -14,7 +14,8 @@
 create or replace function ipam.allocate(
   vrf text, pool text, request_id uuid, slot text default 'default', address inet default null,
   owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
-  allow_reserved boolean default false, allow_cooling boolean default false
+  allow_reserved boolean default false, allow_cooling boolean default false, allow_draining boolean default false,
+  max_wait_seconds double precision default 5
 ) returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -182,7 +183,8 @@ begin
   select * into strict v_answer
   from ipam.allocate_many(
     allocate.vrf, allocate.request_id, array[allocate.slot], array[allocate.pool], array[allocate.address],
-    allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds, allocate.allow_reserved, allocate.allow_cooling
+    allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds, allocate.allow_reserved, allocate.allow_cooling,
+    allocate.allow_draining, allocate.max_wait_seconds
   );
   return v_answer;
 end

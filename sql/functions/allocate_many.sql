@@ -7,14 +7,18 @@
 -- Under an operation: if a slot has no row yet, the operation's is held from before the first look until the end, so that it can
 -- neither turn to unwinding nor end meanwhile; once it unwinds or has ended, absent slots are `operation_ended`, with its state.
 -- Held slots replay without that lock.
--- Safe: a look proves what it refuses (ipam.verdict), else takes everything in one subtransaction without waiting for an extent
--- (ipam.take_slots). If that falls short it is rolled back whole, and only then the one extent it was short of is waited for.
--- Bounded: 2 s a wait (lock_timeout), 5 s in all, then lock_not_available (55P03) with nothing written.
+-- Safe: an attempt proves what it refuses (ipam.verdict), else allocates everything in one subtransaction without waiting for an
+-- extent (ipam.take_slots). If that falls short it is rolled back whole. Only then one of the extents that it was short of is waited
+-- for, 50 ms at most, and another attempt made, so that whatever comes free meanwhile is seen. The lock waited for is shared and
+-- given back at once: no waiter keeps another one, or a caller who could allocate, from it.
+-- Bounded: 2 s a key or an operation that another transaction has (lock_timeout), max_wait_seconds (0 to 3600) for extents; past
+-- them lock_not_available (55P03) with nothing written.
 -- Cost: a proof and a subtransaction for the whole request, then two statements a slot.
 create or replace function ipam.allocate_many(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[] default null,
   owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
-  allow_reserved boolean default false, allow_cooling boolean default false
+  allow_reserved boolean default false, allow_cooling boolean default false, allow_draining boolean default false,
+  max_wait_seconds double precision default 5
 ) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -27,7 +31,7 @@ set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare
-  v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
+  v_deadline timestamptz := clock_timestamp() + make_interval(secs => coalesce(max_wait_seconds, 5));
   v_now timestamptz;
   v_known int;
   v_state text;
@@ -37,7 +41,11 @@ declare
   v_outcomes text[];
   v_details jsonb[];
   v_held ipam.allocation[];
-  v_wanted ipam.wanted_slot[];
+  v_slots text[];
+  v_pool_ids bigint[];
+  v_addresses inet[];
+  v_fingerprints bytea[];
+  v_available_ats timestamptz[];
   v_taken ipam.allocation[];
   v_awaited text;
   v_drifted text;
@@ -46,6 +54,9 @@ begin
     allocate_many.vrf, allocate_many.request_id, slots, allocate_many.owner_kind, allocate_many.owner_id, allocate_many.ttl_seconds
   );
   perform ipam.check_slots(slots, pools, addresses);
+  if (max_wait_seconds between 0 and 3600) is false then
+    raise exception using errcode = 'invalid_parameter_value', message = 'max_wait_seconds: must be 0 to 3600';
+  end if;
 
   select count(*) into v_known from ipam.allocation a
   where a.vrf = allocate_many.vrf and a.request_id = allocate_many.request_id and a.slot = any (slots);
@@ -54,24 +65,21 @@ begin
   end if;
 
   -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against it, a key
-  -- that is known or a pool that is short, undoes it, and the looks below say what it was.
+  -- that is known or a pool that is short, undoes it, and the attempts below say what it was.
   if v_known = 0 and (addresses is null or addresses = array_fill(null::inet, array[cardinality(slots)])) then
     v_now := clock_timestamp();
     select
-      array_agg(
-        row(
-          t.slot, p.pool_id, null, ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id), null
-        )::ipam.wanted_slot order by t.ordinal
-      ),
+      array_agg(p.pool_id order by t.ordinal),
+      array_agg(ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id) order by t.ordinal),
       coalesce(v_state = 'pending', true) and bool_and(p.pool_id is not null) and not ipam.key_expired(allocate_many.request_id, v_now)
-    into v_wanted, v_may_take
+    into v_pool_ids, v_fingerprints, v_may_take
     from unnest(slots, pools) with ordinality t (slot, pool, ordinal)
       left join lateral ipam.find_pool(allocate_many.vrf, t.pool) p on true;
     begin
       if v_may_take then
         v_taken := ipam.take_slots(
-          allocate_many.vrf, allocate_many.request_id, v_wanted, allocate_many.owner_kind, allocate_many.owner_id,
-          v_now + make_interval(secs => allocate_many.ttl_seconds), v_now
+          allocate_many.vrf, allocate_many.request_id, slots, v_pool_ids, null, v_fingerprints, null,
+          allocate_many.owner_kind, allocate_many.owner_id, v_now + make_interval(secs => allocate_many.ttl_seconds), false, v_now
         );
       end if;
     exception
@@ -79,27 +87,32 @@ begin
     end;
   end if;
 
-  <<looks>>
+  <<attempts>>
   loop
-    exit looks when v_taken is not null;
+    exit attempts when v_taken is not null;
     v_now := clock_timestamp();
     select
       array_agg(v.outcome order by v.ordinal), array_agg(v.detail order by v.ordinal), array_agg(v.held order by v.ordinal),
-      array_agg(v.wanted order by v.ordinal) filter (where v.outcome is null),
+      array_agg(slots[v.ordinal] order by v.ordinal) filter (where v.outcome is null),
+      array_agg(v.pool_id order by v.ordinal) filter (where v.outcome is null),
+      array_agg(addresses[v.ordinal] order by v.ordinal) filter (where v.outcome is null),
+      array_agg(v.fingerprint order by v.ordinal) filter (where v.outcome is null),
+      array_agg(v.available_at order by v.ordinal) filter (where v.outcome is null),
       bool_or(v.outcome <> 'replayed')
-    into v_outcomes, v_details, v_held, v_wanted, v_refused
+    into v_outcomes, v_details, v_held, v_slots, v_pool_ids, v_addresses, v_fingerprints, v_available_ats, v_refused
     from ipam.verdict(
       allocate_many.vrf, allocate_many.request_id, slots, pools, addresses,
-      allocate_many.owner_kind, allocate_many.owner_id, allow_reserved, allow_cooling, v_now
+      allocate_many.owner_kind, allocate_many.owner_id, allow_reserved, allow_cooling, allow_draining, v_now
     ) v;
-    exit looks when v_refused or v_wanted is null;
+    exit attempts when v_refused or v_slots is null;
 
     begin
       v_taken := ipam.take_slots(
-        allocate_many.vrf, allocate_many.request_id, v_wanted, allocate_many.owner_kind, allocate_many.owner_id,
-        v_now + make_interval(secs => allocate_many.ttl_seconds), v_now
+        allocate_many.vrf, allocate_many.request_id, v_slots, v_pool_ids, v_addresses, v_fingerprints, v_available_ats,
+        allocate_many.owner_kind, allocate_many.owner_id, v_now + make_interval(secs => allocate_many.ttl_seconds),
+        coalesce(allow_draining, false), v_now
       );
-      exit looks;
+      exit attempts;
     exception
       when sqlstate 'IP001' then
         get stacked diagnostics v_awaited = pg_exception_detail;
@@ -112,19 +125,20 @@ begin
       v_place := array_position(slots, v_drifted::jsonb ->> 'slot');
       v_outcomes[v_place] := 'drifted';
       v_details[v_place] := v_drifted::jsonb;
-      exit looks;
+      exit attempts;
     end if;
     if clock_timestamp() > v_deadline then
       raise exception using errcode = 'lock_not_available',
-        message = 'allocate waited 5 seconds for callers that hold the last free addresses', detail = 'nothing was written';
+        message = format('allocate waited %s s for transactions that hold the last free addresses', coalesce(max_wait_seconds, 5)),
+        detail = 'nothing was written';
     end if;
     if v_awaited <> '' then
-      -- The lock is given back at once, so that the next look waits for nothing while it holds something.
       begin
-        perform from ipam.free_extent e where e.extent_id = v_awaited::bigint for update;
+        perform set_config('lock_timeout', (25 + random() * 25)::int || 'ms', true);
+        perform from ipam.free_extent e where e.extent_id = v_awaited::bigint for key share;
         raise sqlstate 'IP003';
       exception
-        when sqlstate 'IP003' then null;
+        when sqlstate 'IP003' or lock_not_available then null;
       end;
     end if;
   end loop;

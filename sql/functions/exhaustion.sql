@@ -1,7 +1,8 @@
 -- Why a pool has nothing to give: its counts, the clock reading they hold for, and when the next unit comes free (null: by
 -- release only). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can tell.
 -- expired: how many of the held are past their ttl and would be freed by reclaim_expired, of the hundred longest in the VRF.
--- available: what it does have, fewer than were asked of it at once; these are not told as cooling.
+-- available: what it does have, fewer than were asked of it at once; these are not told as cooling. draining: what only a request
+-- that names its address gets.
 create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz, available int) returns jsonb
 language sql stable
 begin atomic
@@ -9,7 +10,8 @@ begin atomic
     'size', p.size::text,
     'held', c.held::text,
     'reserved', c.reserved::text,
-    'cooling', (p.size - c.held - c.reserved - available)::text,
+    'cooling', (p.size - c.held - c.reserved - available - d.draining)::text,
+    'draining', d.draining::text,
     'at', exhaustion.at,
     'expired', (
       select count(*)::text
@@ -37,5 +39,10 @@ begin atomic
       from ipam.pool_counter k
       where k.vrf = p.vrf and k.pool_id = p.pool_id
     ) c
+    cross join lateral (
+      select coalesce(sum(ipam.unit_count(e.next, e.last)), 0) as draining
+      from ipam.free_extent e
+      where e.vrf = p.vrf and e.pool_id = p.pool_id and e.draining and e.available_at <= exhaustion.at
+    ) d
   where p.vrf = exhaustion.vrf and p.pool_id = exhaustion.pool_id;
 end;

@@ -1,12 +1,14 @@
--- Takes a unit for each slot wanted, or raises and so undoes all of it: for ipam.allocate_many alone, inside its subtransaction.
+-- Allocates a unit for each slot, or raises and so undoes all of it: for ipam.allocate_many alone, inside its subtransaction.
 --
--- wanted: absent slots as ipam.verdict saw them. at: the clock reading of that look.
--- Comes back: their allocations, in the order of `wanted`.
--- Raises: IP001, short of an extent (its id in the detail) or of a key (detail empty) that another caller holds: look again.
+-- slots, pool_ids, addresses, fingerprints, available_ats: alike long, absent slots as ipam.verdict saw them; available_at is that of
+-- the extent that holds the address asked for. at: the clock reading of that attempt.
+-- Comes back: their allocations, in the order of `slots`.
+-- Raises: IP001, short of an extent (its id in the detail) or of a key (detail empty) that another transaction has: try again.
 -- IP002, a free unit has a live holder (slot and address in the detail): the extents do not agree with the allocations.
 -- Safe: waits for no extent. Order of locks: extents by pool (an address asked for before any), keys by slot, counters by pool.
 create or replace function ipam.take_slots(
-  vrf text, request_id uuid, wanted ipam.wanted_slot[], owner_kind text, owner_id text, expires_at timestamptz, at timestamptz
+  vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamptz[],
+  owner_kind text, owner_id text, expires_at timestamptz, allow_draining boolean, at timestamptz
 ) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -29,7 +31,9 @@ declare
   v_pool record;
 begin
   for v_wanted in
-    select w.* from unnest(wanted) w order by w.pool_id, w.address nulls last, w.slot
+    select w.*
+    from unnest(slots, pool_ids, addresses, fingerprints, available_ats) w (slot, pool_id, address, fingerprint, available_at)
+    order by w.pool_id, w.address nulls last, w.slot
   loop
     v_extent_id := null;
     if v_wanted.address is null then
@@ -41,10 +45,16 @@ begin
       for update skip locked;
       v_unit := v_extent.next;
       if v_unit is null then
+        -- Any of those that others have, at random, so that waiters spread over them.
         select e.extent_id into v_extent_id
-        from ipam.free_extent e
-        where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and not e.draining and e.available_at <= take_slots.at
-        order by e.available_at, e.last
+        from (
+          select f.extent_id
+          from ipam.free_extent f
+          where f.vrf = take_slots.vrf and f.pool_id = v_wanted.pool_id and not f.draining and f.available_at <= take_slots.at
+          order by f.available_at, f.last
+          limit 64
+        ) e
+        order by random()
         limit 1;
       end if;
     else
@@ -59,7 +69,8 @@ begin
       where e.extent_id = v_extent_id
       for update skip locked;
       v_unit := case
-        when v_extent.next <= v_wanted.address and v_wanted.address <= v_extent.last and v_extent.available_at = v_wanted.available_at
+        when v_wanted.address between v_extent.next and v_extent.last and v_extent.available_at = v_wanted.available_at
+          and (take_slots.allow_draining or not v_extent.draining)
           then v_wanted.address
       end;
     end if;
@@ -116,12 +127,19 @@ begin
     raise exception using errcode = 'IP002', message = 'a free address has a live holder', detail = v_detail;
   end if;
 
-  insert into ipam.allocation
-  select * from unnest(v_taken) t order by t.slot
+  insert into ipam.allocation (
+    vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, owner_kind, owner_id, reserved, draining,
+    allocated_at, expires_at, confirmed_at
+  )
+  select
+    t.vrf, t.request_id, t.slot, t.pool_id, t.range_id, t.unit, t.generation, t.fingerprint, t.owner_kind, t.owner_id, t.reserved,
+    t.draining, t.allocated_at, t.expires_at, t.confirmed_at
+  from unnest(v_taken) t
+  order by t.slot
   on conflict (vrf, request_id, slot) do nothing;
   get diagnostics v_count = row_count;
   if v_count < cardinality(v_taken) then
-    raise exception using errcode = 'IP001', message = 'the key is under way elsewhere', detail = '';
+    raise exception using errcode = 'IP001', message = 'the key is in flight in another transaction', detail = '';
   end if;
 
   for v_pool in
@@ -133,6 +151,6 @@ begin
     perform ipam.count_units(take_slots.vrf, v_pool.pool_id, v_pool.held, -v_pool.reserved);
   end loop;
 
-  return array(select t from unnest(v_taken) t order by (select w.n from unnest(wanted) with ordinality w (slot, pool_id, address, fingerprint, available_at, n) where w.slot = t.slot));
+  return array(select t from unnest(v_taken) t order by array_position(slots, t.slot::text));
 end
 $function$;

@@ -1,5 +1,5 @@
 -- What one snapshot proves of each slot asked: replayed, a refusal with its evidence, or nothing (null: it may be taken, or its
--- evidence is still under way elsewhere). One statement, one snapshot, one clock reading, no lock.
+-- evidence is still in flight in another transaction). One statement, one snapshot, one clock reading, no lock.
 --
 -- slots, pools, addresses: alike long; a null address asks for any. at: the clock reading.
 -- The order of the `when`s is the precedence of outcomes, read downwards.
@@ -7,8 +7,10 @@
 -- asked of it had fewer at that moment.
 create or replace function ipam.verdict(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text,
-  allow_reserved boolean, allow_cooling boolean, at timestamptz
-) returns table (ordinal int, outcome text, detail jsonb, held ipam.allocation, wanted ipam.wanted_slot)
+  allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamptz
+) returns table (
+  ordinal int, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamptz
+)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -45,7 +47,7 @@ begin
   -- For an address asked for: the range, the live allocation and the extent that hold it.
   placed as materialized (
     select
-      asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id,
+      asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id, extent.draining,
       case when extent.available_at = 'infinity' then extent.cooling_until else extent.available_at end as cooling_until,
       extent.last_owner_kind = verdict.owner_kind and extent.last_owner_id = verdict.owner_id as was_ours,
       first_value(asked.ordinal) over (partition by asked.pool_id, asked.address, asked.known order by asked.ordinal) as first_to_ask
@@ -65,7 +67,7 @@ begin
         limit 1
       ) holder on (holder.a).unit = asked.address
       left join lateral (
-        select e.extent_id, e.next, e.available_at, e.cooling_until, e.last_owner_kind, e.last_owner_id
+        select e.extent_id, e.next, e.available_at, e.draining, e.cooling_until, e.last_owner_kind, e.last_owner_id
         from ipam.free_extent e
         where e.vrf = verdict.vrf and e.pool_id = asked.pool_id and e.last >= asked.address and not asked.known
         order by e.last
@@ -102,6 +104,7 @@ begin
         when p.extent_id is null then 'drifted'
         when p.cooling_until > verdict.at and verdict.allow_cooling is not true and p.was_ours is not true then 'address_cooling'
         when p.available_at = 'infinity' and verdict.allow_reserved is not true then 'address_reserved'
+        when p.draining and verdict.allow_draining is not true then 'address_draining'
       end as outcome
     from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )
@@ -123,7 +126,7 @@ begin
       when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at, j.shown)
     end,
     case when j.outcome = 'replayed' then j.previous end,
-    case when j.outcome is null then row(j.slot, j.pool_id, j.address, j.fingerprint, j.available_at)::ipam.wanted_slot end
+    j.pool_id, j.fingerprint, j.available_at
   from judged j
   order by j.ordinal;
 end

@@ -8,4 +8,7 @@ update ipam.retention set horizon = make_interval(secs => extract(epoch from hor
 comment on table ipam.pool_counter is
   'Shards of a pool''s counts: 64, and further ones while all of those are locked. Only the sums mean something.';
 
+-- Slots that may be allocated go to ipam.take_slots by name.
+drop type ipam.wanted_slot cascade;
+
 update ipam.schema_version set version = 5;

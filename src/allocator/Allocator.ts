@@ -30,6 +30,7 @@ import { makeReading } from "./reading.ts"
 import { readAllocate, readHold, readRelease, type AllocateRefusal, type HoldRefusal } from "./refusals.ts"
 import { oneEach, onlyRow } from "./rows.ts"
 import * as statements from "./statements.ts"
+import { atOnce, makeInTurn } from "./waiting.ts"
 import { vrfChecker } from "./vrfs.ts"
 
 /** What every call may fail with besides its own refusals. */
@@ -103,6 +104,8 @@ const decode = {
 const outcomeOfOne = (answer: Allocation) => [answer.outcome]
 const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answer) => answer.outcome)
 
+const byText = (a: string, b: string) => (a < b ? -1 : Number(a > b))
+
 const withheldAlone = new Error("The database withheld slots and refused none")
 
 /** All allocations of a call, or what the first slot that was refused for its own sake was refused for. */
@@ -123,7 +126,8 @@ const alone = <E>(answer: Result.Result<Allocation, E | "withheld">): Effect.Eff
 }
 
 const make = Effect.gen(function* () {
-  const { query } = yield* Database
+  const { query, inTransactions } = yield* Database
+  const inTurn = inTransactions ? atOnce : makeInTurn()
   const checkVrf = vrfChecker(query)
 
   const takesOf = (request: typeof AllocateRequest.Type | typeof AllocateManyRequest.Type) => [
@@ -132,6 +136,7 @@ const make = Effect.gen(function* () {
     request.ttlSeconds ?? null,
     request.allowReserved,
     request.allowCooling,
+    request.allowDraining,
   ]
 
   const allocate = method(
@@ -139,10 +144,14 @@ const make = Effect.gen(function* () {
     Effect.fnUntraced(function* (input: typeof AllocateRequest.Encoded) {
       const request = yield* decode.allocate(input)
       const { vrf, pool, requestId, slot, address } = request
-      const rows = yield* query(
-        statements.allocate,
-        [vrf, pool, requestId, slot, address ?? null, ...takesOf(request)],
-        { call: "allocate", vrf, pool, requestId, slot },
+      const rows = yield* inTurn(JSON.stringify([vrf, pool]), (maxWaitSeconds) =>
+        query(statements.allocate, [vrf, pool, requestId, slot, address ?? null, ...takesOf(request), maxWaitSeconds], {
+          call: "allocate",
+          vrf,
+          pool,
+          requestId,
+          slot,
+        }),
       )
       return yield* alone(readAllocate(onlyRow(rows), { vrf, pool, requestId, slot, address, many: false }))
     }),
@@ -154,17 +163,21 @@ const make = Effect.gen(function* () {
     Effect.fnUntraced(function* (input: typeof AllocateManyRequest.Encoded) {
       const request = yield* decode.allocateMany(input)
       const { vrf, requestId, slots } = request
-      const rows = yield* query(
-        statements.allocateMany,
-        [
-          vrf,
-          requestId,
-          arrayLiteral(slots.map((one) => one.slot)),
-          arrayLiteral(slots.map((one) => one.pool)),
-          arrayLiteral(slots.map((one) => one.address ?? null)),
-          ...takesOf(request),
-        ],
-        { call: "allocate_many", vrf, requestId },
+      const pools = [...new Set(slots.map((one) => one.pool))].toSorted(byText)
+      const rows = yield* inTurn(JSON.stringify([vrf, ...pools]), (maxWaitSeconds) =>
+        query(
+          statements.allocateMany,
+          [
+            vrf,
+            requestId,
+            arrayLiteral(slots.map((one) => one.slot)),
+            arrayLiteral(slots.map((one) => one.pool)),
+            arrayLiteral(slots.map((one) => one.address ?? null)),
+            ...takesOf(request),
+            maxWaitSeconds,
+          ],
+          { call: "allocate_many", vrf, requestId },
+        ),
       )
       const answers = oneEach(rows, slots).map(([row, one]) =>
         readAllocate(row, { vrf, requestId, ...one, many: true }),

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Allocation, Released } from "../domain/allocation.ts"
 import {
   AddressCooling,
+  AddressDraining,
   AddressOutside,
   AddressReserved,
   AddressTaken,
@@ -36,6 +37,7 @@ export type AllocateRefusal =
   | AddressTaken
   | AddressCooling
   | AddressReserved
+  | AddressDraining
   | AddressOutside
   | Drifted
 
@@ -60,6 +62,7 @@ const allocateOutcomes = [
   "address_taken",
   "address_cooling",
   "address_reserved",
+  "address_draining",
   "address_outside",
   "unknown_pool",
   "key_reused",
@@ -91,6 +94,8 @@ export const readAllocate = (row: Row, asked: Asked): Result.Result<Allocation, 
       return Result.fail(new AddressCooling({ ...address, ...cooling(detail) }))
     case "address_reserved":
       return Result.fail(new AddressReserved(address))
+    case "address_draining":
+      return Result.fail(new AddressDraining(address))
     case "address_outside":
       return Result.fail(new AddressOutside(address))
     case "unknown_pool":
@@ -161,6 +166,7 @@ const exhausted = reader(
     expired: count,
     cooling: count,
     reserved: count,
+    draining: count,
     size: count,
     at: Time,
     nextFreeAt: Schema.NullOr(Time),

@@ -13,7 +13,15 @@ export const keyed = (name: string, ...parameters: ReadonlyArray<string>) => cal
 /** Sent again after it was done, it would answer that there is nothing to do, and hide that it was done. */
 const once = (name: string, ...parameters: ReadonlyArray<string>) => call(name, parameters, false)
 
-const takes = ["owner_kind", "owner_id", "ttl_seconds", "allow_reserved", "allow_cooling"]
+const takes = [
+  "owner_kind",
+  "owner_id",
+  "ttl_seconds",
+  "allow_reserved",
+  "allow_cooling",
+  "allow_draining",
+  "max_wait_seconds",
+]
 
 export const allocate = keyed("allocate", "vrf", "pool", "request_id", "slot", "address", ...takes)
 export const allocateMany = keyed("allocate_many", "vrf", "request_id", "slots", "pools", "addresses", ...takes)

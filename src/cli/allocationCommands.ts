@@ -33,12 +33,14 @@ const allocate = Command.make(
     ttl: flags.maybe(flags.ttl),
     allowReserved: flags.allowReserved,
     allowCooling: flags.allowCooling,
+    allowDraining: flags.allowDraining,
   },
   Effect.fnUntraced(function* (typed) {
-    const { pool, address, allowReserved, allowCooling } = typed
+    const { pool, address, allowReserved, allowCooling, allowDraining } = typed
+    const allowed = { allowReserved, allowCooling, allowDraining }
     const owner = yield* readOwner(typed.owner)
     const answer = yield* withServices(({ allocator }) =>
-      allocator.allocate({ ...keyOf(typed), pool, address, owner, ttlSeconds: typed.ttl, allowReserved, allowCooling }),
+      allocator.allocate({ ...keyOf(typed), pool, address, owner, ttlSeconds: typed.ttl, ...allowed }),
     )
     yield* print(answer, allocationText)
   }),

@@ -65,6 +65,7 @@ export const reservations = text("reserve", "RANGE", "Never handed out automatic
 )
 export const allowReserved = toggle("allow-reserved", "Accept an address that is reserved, with --address")
 export const allowCooling = toggle("allow-cooling", "Accept an address that still rests, with --address")
+export const allowDraining = toggle("allow-draining", "Accept an address of a draining range, with --address")
 /** Where a page begins: what the page before ended with. */
 export const after = maybe(
   text(

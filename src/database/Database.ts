@@ -73,6 +73,8 @@ export class Database extends Context.Service<
     readonly checkSchema: Effect.Effect<void, DatabaseError | SchemaError>
     /** Asks the database for its schema's version now, and checks it. */
     readonly ping: Effect.Effect<void, DatabaseError | SchemaError>
+    /** Whether calls may be part of a caller's transaction, which is broken by one that fails, so that nothing can be tried again. */
+    readonly inTransactions: boolean
   }
 >()("saga-ipam/database/Database") {
   /** A pool for the scope of the layer. Opens no connection until the first call; fails on settings that cannot be used. */
@@ -206,6 +208,7 @@ const make = Effect.fnUntraced(function* (
     schemaVersion: schemaVersion({ call: "migrate" }),
     checkSchema: Effect.suspend(() => (fits ? Effect.void : checkNow({ call: "connect" }))),
     ping: Effect.withSpan(checkNow({ call: "ping" }), "Database.ping"),
+    inTransactions: false,
   })
 })
 

@@ -40,6 +40,13 @@ export class AddressReserved extends Schema.TaggedError<AddressReserved>()("Addr
   }
 }
 
+/** The address lies in a draining range, from which nothing is allocated automatically; `allowDraining` takes it. */
+export class AddressDraining extends Schema.TaggedError<AddressDraining>()("AddressDraining", addressFields) {
+  override get message(): string {
+    return `${this.address} is draining${where(this)}; only allowDraining takes it`
+  }
+}
+
 /** No range of the pool holds the address. */
 export class AddressOutside extends Schema.TaggedError<AddressOutside>()("AddressOutside", addressFields) {
   override get message(): string {

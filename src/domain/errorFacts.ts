@@ -47,6 +47,7 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   AddressTaken: conflict,
   AddressCooling: conflict,
   AddressReserved: conflict,
+  AddressDraining: conflict,
   AddressOutside: conflict,
   RangeInUse: conflict,
   RangeOverlaps: conflict,

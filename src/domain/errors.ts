@@ -6,7 +6,7 @@
  * `errorFacts.ts`. Times are ISO 8601 in UTC; counts are `bigint`, decimal strings when encoded.
  */
 import * as Schema from "effect/Schema"
-import { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
+import { AddressCooling, AddressDraining, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 import {
   Contended,
   DatabaseMisconfigured,
@@ -31,7 +31,7 @@ import {
 } from "./poolErrors.ts"
 import { quoted, sentence, where } from "./errorText.ts"
 
-export { AddressCooling, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
+export { AddressCooling, AddressDraining, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
 export {
   Contended,
   DatabaseMisconfigured,
@@ -118,6 +118,7 @@ export const IpamError = Schema.Union([
   AddressTaken,
   AddressCooling,
   AddressReserved,
+  AddressDraining,
   AddressOutside,
   RangeInUse,
   RangeOverlaps,

@@ -41,6 +41,8 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
   ),
   cooling: count,
   reserved: count,
+  /** Free, but only for requests that name the address and say `allowDraining`. */
+  draining: count,
   size: count,
   at: text,
   nextFreeAt: Schema.NullOr(text),
@@ -48,11 +50,12 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
   override get message(): string {
     const next = this.nextFreeAt === null ? "" : `; the next comes free at ${this.nextFreeAt}`
     const expired = this.expired === 0n ? "" : `, at least ${this.expired} of them past their ttl, which reclaim frees`
-    const free = this.size - this.held - this.cooling - this.reserved
+    const free = this.size - this.held - this.cooling - this.reserved - this.draining
+    const draining = this.draining > 0n ? `, ${this.draining} draining` : ""
     const fewer = free > 0n ? `, ${free} free, fewer than the slots asked of it` : ""
     return (
       `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is exhausted: of ${this.size}, ${this.held} held${expired}, ` +
-      `${this.cooling} cooling, ${this.reserved} reserved${fewer} at ${this.at}${next}${where({ slot: this.slot })}`
+      `${this.cooling} cooling, ${this.reserved} reserved${draining}${fewer} at ${this.at}${next}${where({ slot: this.slot })}`
     )
   }
   /** JSON has no bigint: the counts become decimal strings. */

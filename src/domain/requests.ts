@@ -50,6 +50,8 @@ const takes = {
   allowReserved: Flag,
   /** Takes `address` even where its cooldown has not passed; `false` when left out. */
   allowCooling: Flag,
+  /** Takes `address` even where its range is draining; `false` when left out. */
+  allowDraining: Flag,
 } as const
 
 const extension = {

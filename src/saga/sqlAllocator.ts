@@ -94,6 +94,7 @@ const makeDatabase = Effect.gen(function* () {
     schemaVersion,
     checkSchema,
     ping: checkSchema,
+    inTransactions: true,
   })
 })
 

@@ -97,6 +97,7 @@ const bad: { readonly [field: string]: ReadonlyArray<unknown> } = {
   cooldownSeconds: seconds.filter((value) => value !== 0),
   allowReserved: ["yes", 1, null],
   allowCooling: ["yes", 1, null],
+  allowDraining: ["yes", 1, null],
   includeNetworkAddresses: ["yes", 1, null],
   gateway: ["", "middle", "10.0.0.1/24", "10.9.0.1", 1, null],
   ranges: [[], "10.0.0.0/24", [""], ["10.0.0.1/24"], ["10.0.0.0/24", "2001:db8::/64"], [5], null, undefined],
@@ -144,7 +145,7 @@ interface Door {
   readonly slots?: ReadonlyArray<unknown>
 }
 
-const takes = ["owner", "ttlSeconds", "allowReserved", "allowCooling"]
+const takes = ["owner", "ttlSeconds", "allowReserved", "allowCooling", "allowDraining"]
 const key = ["vrf", "requestId", "slot"]
 const onRange = { good: { pool: "web", range: "10.0.0.7" }, fields: ["vrf", "pool", "range"] }
 const doors: { readonly [call: string]: Door } = {

@@ -181,7 +181,7 @@ test("a flag that is null is false: what is reserved or cooling stays refused", 
   await createPool(owner, pool, `${net("0.0")}-${net("0.3")}`, { reserve: net("0.2"), cooldownSeconds: 3600 })
   const cooling = await take({ address: net("0.1") })
   await release(session, cooling.requestId)
-  const flags = "allow_reserved => null, allow_cooling => null"
+  const flags = "allow_reserved => null, allow_cooling => null, allow_draining => null"
   for (const [address, outcome] of [
     [net("0.2"), "address_reserved"],
     [net("0.1"), "address_cooling"],
@@ -201,4 +201,21 @@ test("a flag that is null is false: what is reserved or cooling stays refused", 
     [`${pool}-bounded`, net("1.0/24")],
   )
   expect(bounded).toEqual({ reserved: 2 })
+})
+
+test("a draining address needs the flag, comes after reserved, and exhaustion counts it", async () => {
+  await createPool(owner, pool, `${net("0.0")}-${net("0.3")}`, { reserve: net("0.2") })
+  await take()
+  await owner.rows("select ipam.set_draining('default', $1, true)", [pool])
+  expect(await take()).toMatchObject({
+    outcome: "exhausted",
+    detail: { size: "4", held: "1", reserved: "1", draining: "2", cooling: "0", nextFreeAt: null },
+  })
+  expect(await take({ address: net("0.1") })).toMatchObject({ outcome: "address_draining" })
+  expect(await take({ address: net("0.2") })).toMatchObject({ outcome: "address_reserved" })
+  expect(await take({ address: net("0.2"), allowReserved: true })).toMatchObject({ outcome: "address_draining" })
+  const held = await take({ address: net("0.1"), allowDraining: true })
+  expect(held).toMatchObject({ outcome: "allocated" })
+  await release(session, held.requestId)
+  expect(await take({ address: net("0.1") })).toMatchObject({ outcome: "address_draining" })
 })

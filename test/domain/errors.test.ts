@@ -28,6 +28,7 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
     expired: 3n,
     cooling: 4n,
     reserved: 2n,
+    draining: 0n,
     size: 2n ** 64n,
     at,
     nextFreeAt: at,
@@ -52,6 +53,7 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
   AddressTaken: new Errors.AddressTaken({ ...address, heldBy: { kind: "instance", id: "i-1" } }),
   AddressCooling: new Errors.AddressCooling({ ...address, until: at }),
   AddressReserved: new Errors.AddressReserved(address),
+  AddressDraining: new Errors.AddressDraining(address),
   AddressOutside: new Errors.AddressOutside(address),
   RangeInUse: new Errors.RangeInUse({ vrf: "blue", pool: "web", range: "10.0.0.0/24", held: 3n, holders }),
   RangeOverlaps: new Errors.RangeOverlaps({
@@ -126,6 +128,7 @@ describe("the table of errors", () => {
       "AddressTaken unwind 409 5",
       "AddressCooling unwind 409 5",
       "AddressReserved unwind 409 5",
+      "AddressDraining unwind 409 5",
       "AddressOutside unwind 409 5",
       "RangeInUse unwind 409 5",
       "RangeOverlaps unwind 409 5",
@@ -198,6 +201,7 @@ describe("an error", () => {
       expired: "3",
       cooling: "4",
       reserved: "2",
+      draining: "0",
       size: "18446744073709551616",
       at,
       nextFreeAt: at,
@@ -259,11 +263,13 @@ describe("an error", () => {
   })
 
   it("PoolExhausted says so where several slots asked for more than there is", () => {
-    const counts = { held: 1n, cooling: 0n, reserved: 2n, at, nextFreeAt: null }
+    const counts = { held: 1n, cooling: 0n, reserved: 2n, draining: 0n, at, nextFreeAt: null }
     expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 5n }).message).toContain(
       "2 reserved, 2 free, fewer than the slots asked of it at",
     )
     expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 3n }).message).toContain("2 reserved at")
+    const drained = { ...counts, draining: 4n, size: 7n }
+    expect(new Errors.PoolExhausted({ ...pool, ...drained }).message).toContain("2 reserved, 4 draining at")
   })
 
   it("UnknownPool names every VRF that has one", () => {

@@ -16,7 +16,15 @@ describe("a request to allocate", () => {
   const base = { requestId, pool: "web" }
 
   it("means the default vrf and slot, and no flags, when they are left out or undefined", () => {
-    const full = { vrf: "default", requestId, slot: "default", pool: "web", allowReserved: false, allowCooling: false }
+    const full = {
+      vrf: "default",
+      requestId,
+      slot: "default",
+      pool: "web",
+      allowReserved: false,
+      allowCooling: false,
+      allowDraining: false,
+    }
     expect(told(Requests.AllocateRequest, base)).toEqual(full)
     expect(
       told(Requests.AllocateRequest, { ...base, vrf: undefined, slot: undefined, allowCooling: undefined }),

@@ -23,6 +23,7 @@ export interface Request {
   readonly ttlSeconds?: number
   readonly allowReserved?: boolean
   readonly allowCooling?: boolean
+  readonly allowDraining?: boolean
 }
 
 export interface SlotRequest {
@@ -55,7 +56,7 @@ const only = async (rows: Promise<Array<Answer>>): Promise<Answer> => {
 
 export const allocate = (session: Session, request: Request): Promise<Answer> =>
   only(
-    answers(session, "allocate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", [
+    answers(session, "allocate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", [
       request.vrf ?? "default",
       request.pool,
       request.requestId,
@@ -66,6 +67,7 @@ export const allocate = (session: Session, request: Request): Promise<Answer> =>
       request.ttlSeconds ?? null,
       request.allowReserved ?? false,
       request.allowCooling ?? false,
+      request.allowDraining ?? false,
     ]),
   )
 

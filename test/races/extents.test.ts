@@ -10,7 +10,7 @@ import {
   releaseMany,
   waiting,
 } from "../harness/calls.ts"
-import { address, database, first, number, owner, pool, second, span } from "../harness/fixture.ts"
+import { address, database, first, number, owner, pool, requestId, second, span } from "../harness/fixture.ts"
 
 const create = (size: number) => createPool(owner, pool, span(0, size - 1))
 
@@ -53,6 +53,42 @@ test("an idle transaction that holds the last extent: contended within the bound
   for (const call of await Promise.allSettled(calls))
     expect(call).toMatchObject({ status: "rejected", reason: { code: "55P03" } })
   expect(await owner.rows("select 1 from ipam.allocation where request_id = $1", [requestId])).toEqual([])
+})
+
+test("of two addresses one is held by an idle transaction: whoever waits gets the other one when that comes free", async () => {
+  await createPool(owner, pool, span(0, 1))
+  await first.run("begin")
+  await allocate(first, { pool, requestId })
+  await second.run("begin")
+  await allocate(second, { pool, requestId: randomUUID() })
+  const third = await allocatorSession(database())
+  const answer = allocate(third, { pool, requestId: randomUUID() })
+  const several = allocateMany(await allocatorSession(database()), randomUUID(), [{ slot: "a", pool }])
+  await waiting(owner, 2)
+  await second.run("rollback")
+  const outcomes = [await Promise.race([answer, several.then(([one]) => one)])]
+  expect(outcomes).toMatchObject([{ outcome: "allocated", address: address(1) }])
+  await first.run("rollback")
+  expect(await Promise.all([answer, several])).toMatchObject([{ outcome: "allocated" }, [{ outcome: "allocated" }]])
+})
+
+test("with max_wait_seconds 0 a caller does not wait for others' addresses", async () => {
+  await createPool(owner, pool, span(0, 0))
+  await first.run("begin")
+  await allocate(first, { pool, requestId })
+  for (const call of [
+    "allocate('default', $1, gen_random_uuid()",
+    "allocate_many('default', gen_random_uuid(), '{a}', array[$1]",
+  ])
+    await expect(second.rows(`select ipam.${call}, max_wait_seconds => 0)`, [pool])).rejects.toMatchObject({
+      code: "55P03",
+    })
+  await expect(
+    second.rows(
+      "select ipam.allocate('default', $1, gen_random_uuid(), address => '10.0.0.1', max_wait_seconds => -1)",
+      [pool],
+    ),
+  ).rejects.toMatchObject({ code: "22023" })
 })
 
 test("a caller alone gets the lowest free address, after releases below and inside a used extent too", async () => {
