@@ -3,6 +3,7 @@
  *
  * A file `*.long.test.ts` runs in mode `long` only (`npm run test:long`), all others in any other mode.
  */
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 const long = "test/**/*.long.test.ts"
@@ -15,7 +16,8 @@ export default defineConfig(({ mode }) => ({
     exclude: mode === "long" ? [] : [long],
     globalSetup: ["test/harness/server.ts", "test/harness/template.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    // One more than there are cores: a test waits for its server about as often as it works.
+    maxWorkers: Math.min(8, availableParallelism() + 1),
     // Against what hangs for ever: a machine with other work may take ten times as long as an idle one.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -178,6 +178,6 @@ test("any history of calls answers as the model does", async () => {
       const model: Model = { keys: new Map(), reserved: new Set(), generations: new Map() }
       await fc.asyncModelRun(() => ({ model, real }), [...steps, looking])
     }),
-    { numRuns: Number(process.env["SAGA_IPAM_TEST_RUNS"] ?? 60), endOnFailure: true },
+    { numRuns: Number(process.env["SAGA_IPAM_TEST_RUNS"] ?? 30), endOnFailure: true },
   )
 })

@@ -232,7 +232,7 @@ test("what is held is what the flows that succeeded took, whatever their calls m
       expect(counted?.["held"]).toBe(total)
       expect(await world.doctor()).toEqual([])
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   )
   console.info(ends)
   for (const [end, times] of Object.entries(ends)) expect(times, end).toBeGreaterThan(0)
