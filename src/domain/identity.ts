@@ -16,7 +16,7 @@ import { shown } from "./address.ts"
 export const DEFAULT = "default"
 
 /** The longest name, in code points. */
-const MAX_NAME_LENGTH = 200
+export const MAX_NAME_LENGTH = 200
 
 /** The longest ttl and cooldown in seconds: a hundred years of 365.25 days. */
 export const MAX_SECONDS = 3_155_760_000

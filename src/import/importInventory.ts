@@ -143,16 +143,23 @@ export const importInventory = Effect.fn("importInventory")(function* (
     done += count
     onProgress?.(done, plan.reservations.length + plan.allocations.length)
   }
-  const known = new Set(reservations.map(spanKey))
-  const reserve = (some: ReadonlyArray<Placed<PlannedReservation>>) =>
-    forEachPool(
-      some.filter((one) => !dryRun && !known.has(spanKey(one))),
+  const known = new Map(reservations.map((one) => [spanKey(one), one.reason]))
+  const reserve = (some: ReadonlyArray<Placed<PlannedReservation>>) => {
+    const reasons = new Set(some.map((one) => `${spanKey(one)} ${one.planned.reason}`))
+    const isNeeded = (one: Placed<PlannedReservation>) => {
+      const reason = known.get(spanKey(one))
+      // One that somebody else made stays as it is, and so does one of ours for a reason that holds.
+      return reason === undefined || (reason?.startsWith(mark) === true && !reasons.has(`${spanKey(one)} ${reason}`))
+    }
+    return forEachPool(
+      some.filter((one) => !dryRun && isNeeded(one)),
       (batch, pool) =>
         Effect.andThen(
           reserveSpans(batch, pool, mark),
           Effect.sync(() => advance(batch.length)),
         ),
     )
+  }
   yield* reserve(plan.reservations)
   const held: Array<Held> = plan.allocations
     .filter(({ cover }) => cover.id === "")

@@ -1,7 +1,7 @@
 /**
  * Which VRF an address space of another system is. The first import decides, and its answer is kept under the space's id. Pure.
  */
-import { DEFAULT } from "../domain/identity.ts"
+import { DEFAULT, MAX_NAME_LENGTH } from "../domain/identity.ts"
 import { compareIds, type NamedSpace, type Space } from "./inventory.ts"
 
 /** What was decided about one space. */
@@ -38,7 +38,8 @@ export const bindNew = (
       ...(names.get(space.name) === 1 && space.name !== DEFAULT ? [space.name] : []),
       ...(space.rd !== null && distinguished.get(byRd(space)) === 1 ? [byRd(space)] : []),
     ]
-    const vrf = candidates.find((name) => !used.has(name)) ?? `${space.name} (${space.kind} ${space.id})`
+    const free = candidates.find((name) => !used.has(name) && [...name].length <= MAX_NAME_LENGTH)
+    const vrf = free ?? `${[...space.name].slice(0, 120).join("")} (${space.kind} ${space.id})`
     used.add(vrf)
     bound.add(keyOf(space))
     fresh.push({ kind: space.kind, id: String(space.id), vrf })

@@ -220,6 +220,12 @@ describe("VRFs", () => {
     expect(namesOf(vrfs.toReversed())).toEqual(named)
   })
 
+  test("have a name that the database can hold, however long theirs is", () => {
+    const long = "v".repeat(200)
+    const [one, two] = namesOf([space(1, long, "65000:1"), space(2, long, "65000:2")])
+    expect([one, two]).toEqual([`1 ${"v".repeat(120)} (vrf 1)`, `2 ${"v".repeat(120)} (vrf 2)`])
+  })
+
   test("keep the name of their first import, when a twin comes, when they are renamed, and when the name is another's by then", () => {
     const bound = [
       { kind: "vrf", id: "1", vrf: "twin" },

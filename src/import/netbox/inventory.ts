@@ -9,14 +9,17 @@ import type { Inventory, Left, NamedSpace, Occupied, Origin, SourcePool, Space }
 import { spaceOf, type AddressEntry, type Id, type SpaceEntry, type SpaceOfEntry } from "./entries.ts"
 import type { Export } from "./readFolder.ts"
 
-/** The spaces that have a name: those of the files, or, where there is no such file, those that entries name by the way. */
+/**
+ * The spaces that have a name: those of the files, or, where there is no such file, those that entries name by the way. Where
+ * there are namespaces, VRFs are no spaces of their own.
+ */
 const namedSpaces = ({ vrfs, namespaces, prefixes, ranges, addresses }: Export): ReadonlyArray<NamedSpace> => {
   const found = new Map<string, NamedSpace>()
   const add = (kind: SpaceOfEntry["kind"], { file, index, id, name, rd }: Origin & SpaceEntry) => {
     const key = `${kind} ${id}`
     if (!found.has(key)) found.set(key, { file, index, id, kind, name, rd })
   }
-  vrfs?.forEach((vrf) => add("vrf", vrf))
+  if (namespaces === undefined) vrfs?.forEach((vrf) => add("vrf", vrf))
   namespaces?.forEach((namespace) => add("namespace", namespace))
   for (const { file, index, space } of [prefixes, ranges, addresses].flat()) {
     const listed = space?.kind === "namespace" ? namespaces : vrfs

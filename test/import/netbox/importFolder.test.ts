@@ -304,7 +304,7 @@ describe("whatever the source calls occupied is never handed out", () => {
     await other.end()
   })
 
-  test("what a removed pool leaves open is found by a look at the database, whatever the calls said", async () => {
+  test("what somebody opens again while an import is at work is found by its last look, whatever the calls said", async () => {
     const raw = {
       prefixes: [prefix(47, "10.47.0.0/29")],
       addresses: [address(47, "10.47.0.1/29"), address(48, "10.47.0.2/29", "dhcp")],
@@ -398,6 +398,25 @@ describe("a later import reconciles", () => {
     expect(await stateOf()).toEqual({ held: 4n, reserved: 4n })
     expect(await importOf(after, { releaseMissing: true })).toMatchObject({ missing: [], complete: true })
     expect(await ipam.doctor()).toEqual([])
+  })
+
+  test("a reservation has the reason that holds now, and one that somebody made keeps theirs", async () => {
+    const raw = {
+      prefixes: [prefix(93, "10.93.0.0/28")],
+      addresses: [address(93, "10.93.0.5/28", "dhcp"), address(94, "10.93.0.6/28", "dhcp")],
+    }
+    await importOf({ prefixes: raw.prefixes })
+    await ipam.reserve({ pool: "10.93.0.0/28", range: "10.93.0.6", reason: "by hand" })
+    await importOf(raw)
+    await importOf({
+      ...raw,
+      addresses: [address(95, "10.93.0.5/28", "deprecated"), address(94, "10.93.0.6/28", "dhcp")],
+    })
+    const reservations = await ipam.listReservations({ pool: "10.93.0.0/28" })
+    expect(reservations.filter(({ kind }) => kind === "requested")).toMatchObject([
+      { first: "10.93.0.5", reason: `import ${source}: address 95 is deprecated` },
+      { first: "10.93.0.6", reason: "by hand" },
+    ])
   })
 
   test("an address that was released and is in use again is held again, by a key of its own", async () => {
