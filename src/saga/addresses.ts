@@ -32,6 +32,9 @@ const DAY_SECONDS = 86_400
 
 const checkKeys = decodeInput(KeysRequest)
 
+/** A slot as the database knows it: whatever else it asks for stays. */
+const ofStep = (name: string, one: AllocateStepOptions["slots"][number]) => ({ ...one, slot: `${name}/${one.slot}` })
+
 /**
  * Allocates all slots of a request in one call, in the order asked. The flow's operation id is the request id.
  *
@@ -42,7 +45,7 @@ export const allocateStep = (name: string, options: AllocateStepOptions) =>
   Effect.gen(function* () {
     const { operationId: requestId, taken } = yield* currentRun
     const { vrf = DEFAULT, slots, ttlSeconds = DAY_SECONDS, ...rest } = options
-    const keys = slots.map((one) => ({ ...one, slot: `${name}/${one.slot}` }))
+    const keys = slots.map((one) => ofStep(name, one))
     const undone = { vrf, requestId, slots: keys.map(({ slot }) => slot) }
     // What no release accepts, either, must not get as far as to be undone.
     yield* checkKeys(undone)
