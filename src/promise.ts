@@ -71,7 +71,7 @@ export interface Ipam {
   readonly releaseAll: Promised<OfAllocator["releaseAll"]>
   readonly reclaimExpired: PromisedAlone<OfAllocator["reclaimExpired"]>
   readonly get: Promised<OfAllocator["get"]>
-  readonly list: Promised<OfAllocator["list"]>
+  readonly list: PromisedAlone<OfAllocator["list"]>
   readonly who: Promised<OfAllocator["who"]>
   readonly describeAddress: Promised<OfAllocator["describeAddress"]>
   readonly createPool: Promised<OfPools["createPool"]>
@@ -190,7 +190,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     releaseAll: promised(allocator.releaseAll),
     reclaimExpired: alone(allocator.reclaimExpired),
     get: promised(allocator.get),
-    list: promised(allocator.list),
+    list: alone(allocator.list),
     who: promised(allocator.who),
     describeAddress: promised(allocator.describeAddress),
     createPool: promised(pools.createPool),

@@ -72,7 +72,7 @@ export class Allocator extends Context.Service<
      * What is held, by one of pool, request, owner, address or prefix, else in a VRF or in all of them; a request's tombstones too.
      * Everything, read in pages of a thousand that are no common snapshot; with `pageSize` one page, and `after` for the next.
      */
-    readonly list: (request: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool | UnknownVrf>
+    readonly list: (request?: typeof ListRequest.Encoded) => Answer<ReadonlyArray<KeyRecord>, UnknownPool | UnknownVrf>
     /** Who holds the address. Without a vrf it must be held in at most one. */
     readonly who: (request: {
       readonly vrf?: string | undefined

@@ -29,7 +29,7 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
 
   const list = method(
     "Allocator.list",
-    Effect.fnUntraced(function* (input: typeof ListRequest.Encoded) {
+    Effect.fnUntraced(function* (input: typeof ListRequest.Encoded = {}) {
       const request = yield* decode.list(input)
       const found: Array<KeyRecord> = []
       let { after } = request

@@ -82,11 +82,8 @@ export const parseInput = <S extends Schema.ConstraintDecoder<unknown>>(schema: 
   return (input: unknown): Result.Result<S["Type"], InvalidInput> => Result.mapError(decode(input), toInvalidInput)
 }
 
-/** As `parseInput`, of the request of a call, as an Effect. A list is no request, also where every field may be left out. */
+/** As `parseInput`, as an Effect. */
 export const decodeInput = <S extends Schema.ConstraintDecoder<unknown>>(schema: S) => {
   const parse = parseInput(schema)
-  return (input: unknown): Effect.Effect<S["Type"], InvalidInput> =>
-    Array.isArray(input)
-      ? Effect.fail(new InvalidInput({ field: "", message: "The input: must be an object" }))
-      : Effect.fromResult(parse(input))
+  return (input: unknown): Effect.Effect<S["Type"], InvalidInput> => Effect.fromResult(parse(input))
 }

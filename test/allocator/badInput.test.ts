@@ -184,7 +184,7 @@ const doors: { readonly [call: string]: Door } = {
   releaseAll: { call: (i) => i.releaseAll, good: { requestId }, fields: ["vrf", "requestId"] },
   reclaimExpired: { call: (i) => i.reclaimExpired, good: {}, fields: ["vrf", "maxRows"] },
   get: { call: (i) => i.get, good: { requestId }, fields: key },
-  list: { call: (i) => i.list, good: { pool: "web" }, fields: ["vrf", "pool", "pageSize", "after"] },
+  list: { call: (i) => i.list, good: {}, fields: ["vrf", "pool", "pageSize", "after"] },
   createPool: {
     call: (i) => i.createPool,
     good: { name: "other", ranges: ["10.1.0.0/24"] },
