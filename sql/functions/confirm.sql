@@ -5,8 +5,14 @@
 -- Repeatable: a confirmed allocation is confirmed again, and nothing is written.
 -- Safe: one row lock decides between this and ipam.reclaim_expired; past its ttl it still wins until it is reclaimed.
 create or replace function ipam.confirm(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$
-  select * from ipam.confirm_many(confirm.vrf, confirm.request_id, array[confirm.slot]);
+#variable_conflict use_column
+declare
+  v_answer ipam.answer;
+begin
+  select * into strict v_answer from ipam.confirm_many(confirm.vrf, confirm.request_id, array[confirm.slot]);
+  return v_answer;
+end
 $function$;

@@ -1,8 +1,12 @@
 -- What confirm and extend answer: `outcome` for each slot that is held, else why it is not. In the order of `slots`.
+-- Cost: in plpgsql, which keeps its plan; SQL functions that are not inlined are planned in each call before PostgreSQL 18.
 create or replace function ipam.held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns setof ipam.answer
-language sql volatile
+language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
+#variable_conflict use_column
+begin
+  return query
   select x.*
   from unnest(held_answers.slots) with ordinality s (slot, ordinal)
     left join lateral (
@@ -21,4 +25,5 @@ as $function$
       held_answers.vrf, null, held_answers.request_id, s.slot, known.a, ipam.tombstone(known.a)
     ) x
   order by s.ordinal;
+end
 $function$;
