@@ -54,6 +54,7 @@ describe("a call", () => {
       gateway: null,
       generation: 1n,
       state: "provisional",
+      allocatedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       expiresAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       owner: request.owner,
     })

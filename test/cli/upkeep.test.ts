@@ -74,8 +74,9 @@ describe("reconcile", () => {
     expect(looked).toMatchObject({ expired: 0, orphans: [orphan], marked: 0, released: [] })
     expect(await holds()).toEqual(["gone", "here"])
 
-    const done = await answer(...reconcile(), "--owners", file, "--by", "night shift")
-    expect(done).toMatchObject({ expired: 0, orphans: [orphan], marked: 1, released: [{ ...orphan, freed: true }] })
+    const run = [...reconcile(), "--owners", file, "--by", "night shift"]
+    expect(await answer(...run)).toMatchObject({ expired: 0, orphans: [orphan], marked: 1, released: [] })
+    expect(await answer(...run)).toMatchObject({ orphans: [orphan], marked: 0, released: [{ ...orphan, freed: true }] })
     expect(await holds()).toEqual(["here"])
     const key = ["--vrf", vrf, "--request", gone ?? ""]
     const tombstone = { state: "released", releaseReason: "orphaned", releasedBy: "night shift" }
@@ -121,16 +122,17 @@ describe("reconcile", () => {
     await there("here")
     const dry = await cli(...reconcile(), "--owners", file, "--dry-run")
     expect(dry).toMatchObject({ code: 0, err: "" })
-    const table = "ADDRESS +STATE +POOL +VRF +REQUEST +SLOT +OWNER +EXPIRES\n10\\.0\\.0\\.\\d+/24 +"
+    const table = "ADDRESS +STATE +POOL +VRF +REQUEST +SLOT +OWNER +SINCE +UNTIL\n10\\.0\\.0\\.\\d+/24 +"
     expect(dry.out).toMatch(
       new RegExp(
-        `^expired  0 would be released\norphans  1; nothing was marked or released\n\n${table}confirmed +[^\n]* instance/gone +-\n$`,
+        `^expired  0 would be released\norphans  1; nothing was marked or released\n\n${table}confirmed +[^\n]* instance/gone +\\S+ +-\n$`,
       ),
     )
+    expect((await cli(...reconcile(), "--owners", file)).out).toMatch(/\norphans {2}1: 1 marked now, 0 released\n/)
     const done = await cli(...reconcile(), "--owners", file)
     expect(done.out).toMatch(
       new RegExp(
-        `^expired  0 released\norphans  1: 1 marked now, 1 released\n\n${table}released +[^\n]* instance/gone +-\n$`,
+        `^expired  0 released\norphans  1: 0 marked now, 1 released\n\n${table}released +[^\n]* instance/gone +\\S+ +\\S+\n$`,
       ),
     )
     const nothing = await cli(...reconcile(), "--owners", file)
@@ -148,7 +150,8 @@ describe("reconcile", () => {
       const query = ["--owners-sql", "select 'instance' as kind, id from cloud.instance;"]
       const there = await answer(...reconcile(), ...query, "--owners-url", elsewhere.url(), "--dry-run")
       expect(there).toMatchObject({ orphans: [{}, {}] })
-      expect(await answer(...reconcile(), ...query)).toMatchObject({ marked: 2 })
+      expect(await answer(...reconcile(), ...query)).toMatchObject({ marked: 2, released: [] })
+      expect(await answer(...reconcile(), ...query)).toMatchObject({ marked: 0, released: [{}, {}] })
       expect(await holds()).toEqual(["ours"])
     } finally {
       await elsewhere.drop()
@@ -163,8 +166,8 @@ describe("reconcile", () => {
       [[], "owners"],
       [["--owners", file, "--owners-sql", query], "owners"],
       [["--owners", file, "--owners-url", "postgres:///x"], "owners-url"],
-      [["--owners", file, "--max-share", "1.1"], "maxShare"],
-      [["--owners", file, "--grace", "-1"], "graceSeconds"],
+      [["--owners", file, "--max-share", "1.1"], "max-share"],
+      [["--owners", file, "--grace", "-1"], "grace"],
       [["--owners", file, "--by", ""], "by"],
       [["--owners", file, "--rate", "many"], "rate"],
     ] as const

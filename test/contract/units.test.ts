@@ -123,6 +123,8 @@ const callsOn = (range: string, first: string, last: string) => {
     [`list_by_pool(${pool}, after_address => '${first}')`, ["held", "held"]],
     [`list_by_prefix('default', '${range}')`, ["held", "held", "held"]],
     [`list_by_address('default', '${last}')`, ["held"]],
+    [`list_all('default', after_vrf => 'default', after_address => '${first}')`],
+    [`describe_address('default', '${last}')`, ["held"]],
     [`describe_address('default', '${last}')`],
     [`list_all('default', after_vrf => 'default', after_address => '${first}')`, ["held", "held"]],
     [`list_by_owner('default', 'machine', '1', after_vrf => 'default', after_address => '${first}')`, ["held"]],
