@@ -273,12 +273,12 @@ create function cooling_until(reserved boolean, cooldown interval, released_at t
 create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f76542a01d361189
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f95ee4a98b5a3655
 create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- af8a7cc0c7ba705e
-create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6fbb52c8893e8983
+create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer, available_at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3c84fdebc3d570a6
 create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f82dcd2ba4950263
 create function delete_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- fd9347cf6043d247
 create function describe_address(vrf text, address inet) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 6e41c6f88a34e3d6
 create function differing_arguments(previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text) returns text[] language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf7a6dc229fade1
-create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 4dec31f4fa1825a2
+create function doctor() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set enable_mergejoin=off set enable_nestloop=off set jit=off set search_path=pg_catalog, pg_temp set work_mem=64MB; -- 2e3ae371090e0edf
 create function doctor_operations() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5ace1b0a1bee9953
 create function enter_operation(operation_id uuid) returns text language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 69af4a699f37bc72
 create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- 5174f86391a6f9d7
@@ -342,7 +342,6 @@ create function prunable_operations(horizon_seconds double precision, after_sequ
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 1c46e68c28308053
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 42fc1fa9be108e73
 create function ranges_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.range language sql stable parallel unsafe cost 100 rows 1000; -- 05fc627efb4daa3c
-create function rebuild_pool(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8a4620fd62bc77ac
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ba7035298a9b3d83
 create function reclaim_operations(max_operations integer, vrf text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4e93fca45711ce52
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 6bdb21e467c1c9ca
@@ -351,7 +350,9 @@ create function release_many(vrf text, request_id uuid, slots text[]) returns SE
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 23b5d0897e41b081
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 92f3f4fc0ed39cc0
-create function repair() returns TABLE(check_name text, vrf text, pool text, detail text, repair text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 385265fabef222c6
+create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 2fa267aef49866f5
+create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 364f661f1f080e28
+create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set jit=off set search_path=pg_catalog, pg_temp; -- dd3be296c8eebae8
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
 create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 825b1bb9496f039c
 create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
@@ -374,7 +375,7 @@ create function unprotected(vrf text, pool text, firsts inet[], lasts inet[]) re
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c39bccc515922af3
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
-create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 7fc3b9448be55db4
+create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- da0cb35d03a91000
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
 create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 36c3d9cfb153e9dd
 create function vrf_known(vrf text) returns boolean language sql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 32adbbdedeff3ba5
@@ -485,7 +486,7 @@ grant execute on function ipam.release_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,double precision) to ipam_operator;
 grant execute on function ipam.remove_range(text,text,text) to ipam_operator;
-grant execute on function ipam.repair() to ipam_operator;
+grant execute on function ipam.repair(text,text) to ipam_operator;
 grant execute on function ipam.reserve(text,text,text,text) to ipam_operator;
 grant execute on function ipam.resume_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.resume_operation(uuid,text) to ipam_operator;
@@ -534,12 +535,12 @@ comment on function ipam.cooling_until(boolean,interval,timestamp with time zone
 comment on function ipam.count_expired(pg_catalog.text) is ...; -- 898aaafa8f31ec84
 comment on function ipam.count_units(pg_catalog.text,bigint,bigint,numeric) is ...; -- 9a29c16298d0676c
 comment on function ipam.create_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text,double precision,boolean,pg_catalog.text) is ...; -- 8315256fc41ab79a
-comment on function ipam.cut_free(pg_catalog.text,bigint,bigint,pg_catalog.inet,pg_catalog.inet,bigint,integer) is ...; -- 48b1fdeac3b4f8bf
+comment on function ipam.cut_free(pg_catalog.text,bigint,bigint,pg_catalog.inet,pg_catalog.inet,bigint,integer,timestamp with time zone) is ...; -- c43a631b65db3b03
 comment on function ipam.cut_reservations(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet,pg_catalog.text[]) is ...; -- 07efb10359fe78a3
 comment on function ipam.delete_pool(pg_catalog.text,pg_catalog.text) is ...; -- 5fd27d700eab6699
 comment on function ipam.describe_address(pg_catalog.text,pg_catalog.inet) is ...; -- 5bb55e3eb5e68ae3
 comment on function ipam.differing_arguments(ipam.allocation,bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- fa6d834c0dc4cbe8
-comment on function ipam.doctor() is ...; -- a651e47a6166980d
+comment on function ipam.doctor() is ...; -- a7db5f742ce042f4
 comment on function ipam.doctor_operations() is ...; -- 5c7810adef368ca2
 comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- bacf5eb8721859dd
 comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 7fa02597ce57e45c
@@ -603,7 +604,6 @@ comment on function ipam.prunable_operations(double precision,bigint,integer) is
 comment on function ipam.prune_keys(double precision,integer) is ...; -- 440a54ad24a7bd70
 comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- d457de9f76a11d02
 comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- f3149a11b72c9068
-comment on function ipam.rebuild_pool(pg_catalog.text,bigint) is ...; -- a1276a5bf60612a0
 comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 9c582480e08b0bb4
 comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- f98b1f3f787f8d5d
 comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- cde8acb50f16c65a
@@ -612,7 +612,9 @@ comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 381946e69d0f4c21
 comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- 5652660ce536efea
 comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- feac47f698439015
-comment on function ipam.repair() is ...; -- f31ee2e90dee045f
+comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 54759688a34d7470
+comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 35b14d6ae7068bba
+comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 4516e6bf84e5d212
 comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bd96244d4ebd3922
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- b4202d5a962e69ac
 comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 9f84cf69fe716bd6
@@ -635,7 +637,7 @@ comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.
 comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- d7e83ae8b47029ec
 comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
-comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 20fa1a3f18cef226
+comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- eb09eaa5be2b8eed
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f
 comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- d5aab822b9712d0c
 comment on function ipam.vrf_known(pg_catalog.text) is ...; -- e66368013967a826

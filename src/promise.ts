@@ -21,7 +21,7 @@ import type { OwnerAnswer, OwnerAsked } from "./operations/owners.ts"
 import type { Pruned } from "./operations/pruning.ts"
 import { Reconciler, type Reconciled } from "./operations/Reconciler.ts"
 import { forgetExecutions } from "./saga/forget.ts"
-import type { Finding } from "./domain/errors.ts"
+import type { Finding, Repair } from "./domain/errors.ts"
 import type { Pool } from "./domain/pool.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
@@ -109,8 +109,8 @@ export interface Ipam {
   readonly prune: (request?: Parameters<OfOperations["prune"]>[0] & CallOptions) => Promise<Pruned>
   /** What is off in the tables; empty when all is well. */
   readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
-  /** Mends what the doctor finds and can be mended; answers what it did. */
-  readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
+  /** Repairs what the doctor finds and no person must decide; answers what it did. What is left, the doctor says. */
+  readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Repair.Type>>
   /** Resolves when the database answers and its schema fits this library. */
   readonly ping: (options?: CallOptions) => Promise<void>
   /**

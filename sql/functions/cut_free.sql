@@ -1,6 +1,7 @@
--- Makes first..last of a range free space, cut into at most `pieces` extents: as many callers can take at once.
+-- Makes first..last of a range free space, available from that time on, cut into at most `pieces` extents: as many callers can
+-- allocate at once.
 create or replace function ipam.cut_free(
-  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int
+  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int, available_at timestamptz
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -10,9 +11,9 @@ declare
   v_count numeric := ipam.unit_count(first, last);
   v_step numeric := ceil(v_count / greatest(pieces, 1));
 begin
-  insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation)
+  insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation)
   select
-    cut_free.vrf, cut_free.pool_id, cut_free.range_id, ipam.unit_after(cut_free.first, n * v_step),
+    cut_free.vrf, cut_free.pool_id, cut_free.range_id, cut_free.available_at, ipam.unit_after(cut_free.first, n * v_step),
     ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation
   from generate_series(0::numeric, ceil(v_count / v_step) - 1) n;
 end

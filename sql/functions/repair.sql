@@ -1,34 +1,134 @@
--- Rebuilds the free extents and counters of every pool from what is true: ranges, reservations and allocations.
+-- Repairs what ipam.doctor finds of one pool and names as corrected by this: its extents, the flags of its extents and allocations, its
+-- counters and its size, from what is true: ranges, reservations and allocations. What is held never changes.
 --
--- Comes back: what ipam.doctor found before, so what was mended; nothing when all was well, and then nothing is changed.
--- Keeps I6: every rebuilt extent starts at the largest generation there ever was in the VRF. Keeps cooldowns: a unit whose last
--- release is younger than its pool's cooldown goes on cooling, for the owner who last held it.
--- Safe: nobody else writes meanwhile; it locks both tables against writers and waits for those at work.
-create or replace function ipam.repair() returns table (check_name text, vrf text, pool text, detail text, repair text)
+-- pool: by name, or by id where that is all the doctor has, as of a deleted pool.
+-- Comes back: one row for each thing that was done: the check, how much was wrong, and what was done. No row: nothing was.
+-- Raises lock_not_available (55P03) when allocations or releases in flight stood in its way for 10 seconds; then nothing was done.
+-- Repeatable. Safe beside any call: it locks the row of the pool, the covers that it changes and no table; each part of it argues
+-- why it holds when it commits (ipam.repair_extents, repair_gaps, settle_covers). A difference between counters and counts is the
+-- same in every snapshot, since each call moves both, so one statement tells what has to be added.
+-- Kept: cooldowns, and generations (I6, I13).
+-- Cost: linear in the covers of the pool and in the allocations of its VRF.
+create or replace function ipam.repair(vrf text, pool text)
+returns table (check_name text, detail text, done text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+set jit = off
 as $function$
 #variable_conflict use_column
 declare
-  v_findings int;
-  v_pool record;
+  v_pool_id bigint := ipam.lock_pool(repair.vrf, repair.pool);
+  v_alive boolean := v_pool_id is not null;
+  v_wrong record;
+  v_units numeric;
+  v_size numeric;
+  v_ranges ipam.inet_multirange;
+  v_count bigint;
 begin
-  perform ipam.check_isolation();
-  lock table ipam.pool, ipam.range, ipam.free_extent, ipam.allocation, ipam.pool_counter in share row exclusive mode;
-  return query select * from ipam.doctor();
-  get diagnostics v_findings = row_count;
-  if v_findings = 0 then
+  v_pool_id := coalesce(v_pool_id, case when repair.pool ~ '^[0-9]{1,18}$' then repair.pool::bigint end);
+
+  select * into v_wrong from ipam.repair_extents(repair.vrf, v_pool_id);
+  return query
+  select w.check_name, w.count || ' extents', w.done
+  from (
+    values
+      ('extent out of order', v_wrong.disordered, 'they went'),
+      ('extent outside its range', v_wrong.outside, 'what of them lay outside went'),
+      ('extents overlap', v_wrong.overlapping, 'each unit stayed in one extent, the one that cools longest'),
+      ('free and held', v_wrong.held, 'what is held was cut out of them')
+  ) w (check_name, count, done)
+  where w.count > 0;
+  if not v_alive then
     return;
   end if;
 
-  update ipam.vrf v
-  set generation_floor = greatest(
-    v.generation_floor,
-    (select max(e.generation) from ipam.free_extent e where e.vrf = v.vrf),
-    (select max(a.generation) from ipam.allocation a where a.vrf = v.vrf)
-  );
-  for v_pool in select p.vrf, p.pool_id from ipam.pool p where p.deleted_at is null order by p.vrf, p.pool_id loop
-    perform ipam.rebuild_pool(v_pool.vrf, v_pool.pool_id);
-  end loop;
+  v_units := ipam.repair_gaps(repair.vrf, v_pool_id);
+  if v_units > 0 then
+    return query
+    select 'neither free nor held', v_units || ' units', 'they got extents, available once they cannot be cooling any more';
+  end if;
+
+  -- Flags and ranges of covers.
+  with home as (
+    select coalesce(array_agg(r.first::inet order by r.first), '{}') as firsts, coalesce(array_agg(r.last::inet order by r.first), '{}') as lasts
+    from ipam.range r
+    where r.vrf = repair.vrf and r.pool_id = v_pool_id
+  ),
+
+  reserved as (
+    select coalesce(range_agg(ipam.unit_span(s.first, s.last)), '{}') as spans
+    from ipam.reservation s
+    where s.vrf = repair.vrf and s.pool_id = v_pool_id
+  )
+
+  select
+    (select count(*) from ipam.wrong_extents(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)) as extents,
+    (select count(*) from ipam.wrong_holders(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)) as allocations
+  into v_wrong
+  from home, reserved;
+  if v_wrong.extents + v_wrong.allocations > 0 then
+    perform ipam.settle_pool(repair.vrf, v_pool_id);
+    return query
+    select
+      'range, draining or reservation differs', format('%s extents, %s allocations', v_wrong.extents, v_wrong.allocations),
+      'they are as the ranges and reservations say';
+  end if;
+
+  select range_agg(ipam.unit_span(r.first, r.last)) into v_ranges from ipam.range r where r.vrf = repair.vrf and r.pool_id = v_pool_id;
+  update ipam.free_extent e
+  set generation = greatest(e.generation, w.generation)
+  from (
+    select home.extent_id, max(a.generation) as generation
+    from ipam.allocation a
+      cross join lateral (
+        select f.extent_id, f.next, f.generation
+        from ipam.free_extent f
+        where f.vrf = repair.vrf and f.pool_id = v_pool_id and f.last >= a.unit
+        order by f.last
+        limit 1
+      ) home
+    where a.vrf = repair.vrf and a.released_at is not null and v_ranges @> a.unit and home.next <= a.unit and home.generation < a.generation
+    group by home.extent_id
+  ) w
+  where e.extent_id = w.extent_id;
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    return query select 'generation would repeat', v_count || ' extents', 'they got the largest generation of their units';
+  end if;
+
+  select
+    coalesce(h.held, 0) - n.held as held, coalesce(e.reserved, 0) - n.reserved as reserved
+  into v_wrong
+  from (
+    select coalesce(sum(c.held), 0)::bigint as held, coalesce(sum(c.reserved), 0) as reserved
+    from ipam.pool_counter c
+    where c.vrf = repair.vrf and c.pool_id = v_pool_id
+  ) n
+    cross join (
+      select count(*) as held from ipam.allocation a where a.vrf = repair.vrf and a.pool_id = v_pool_id and a.released_at is null
+    ) h
+    cross join (
+      select sum(ipam.unit_count(f.next, f.last)) as reserved
+      from ipam.free_extent f
+      where f.vrf = repair.vrf and f.pool_id = v_pool_id and f.available_at = 'infinity'
+    ) e;
+  if v_wrong.held <> 0 or v_wrong.reserved <> 0 then
+    perform ipam.count_units(repair.vrf, v_pool_id, v_wrong.held, v_wrong.reserved);
+    return query
+    select w.check_name, 'was off by ' || -w.difference, 'the difference was added'
+    from (values ('counter of held', v_wrong.held::numeric), ('counter of reserved', v_wrong.reserved)) w (check_name, difference)
+    where w.difference <> 0;
+  end if;
+
+  select coalesce(sum(ipam.unit_count(r.first, r.last)), 0) into v_size from ipam.range r where r.vrf = repair.vrf and r.pool_id = v_pool_id;
+  return query
+  update ipam.pool p
+  set size = v_size
+  from ipam.pool old
+  where p.vrf = repair.vrf and p.pool_id = v_pool_id and old.vrf = p.vrf and old.pool_id = p.pool_id and p.size <> v_size
+  returning 'size', 'was ' || old.size, 'set to ' || v_size;
+
+  perform ipam.set_spread(repair.vrf, v_pool_id);
 end
 $function$;

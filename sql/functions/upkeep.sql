@@ -1,5 +1,5 @@
--- One step of a round over all pools that keeps small what grows with use: merges the extents of one pool, and at the beginning of a
--- round forgets what was parked until its cooldown had passed. A background task, never needed for correctness.
+-- One step of a round over all pools that keeps small what grows with use: merges the extents and folds the counters of one pool, and
+-- at the beginning of a round forgets what was parked until its cooldown had passed. A background task, never needed for correctness.
 --
 -- after_vrf, after_pool_id, after: where the step before it ended; all null begins a round. max_rows: how many extents of the pool it
 -- reads, at most. min_extents: pools with fewer are passed over.
@@ -20,7 +20,7 @@ as $function$
 declare
   v_pool record;
   v_passed int := 0;
-  v_fragmented boolean := upkeep.after is not null;
+  v_due boolean := upkeep.after is not null;
 begin
   perform ipam.check_isolation();
   if (max_rows between 2 and 10000 and min_extents between 2 and 100000) is not true then
@@ -41,7 +41,7 @@ begin
     get diagnostics fewer = row_count;
   end if;
 
-  if v_fragmented then
+  if v_due then
     vrf := after_vrf;
     pool_id := after_pool_id;
   else
@@ -55,19 +55,24 @@ begin
       v_passed := v_passed + 1;
       vrf := v_pool.vrf;
       pool_id := v_pool.pool_id;
-      v_fragmented := exists (
+      v_due := exists (
         select
         from ipam.free_extent e
         where e.vrf = v_pool.vrf and e.pool_id = v_pool.pool_id
         order by e.last
         offset min_extents - 1
         limit 1
+      ) or exists (
+        select from ipam.pool_counter c where c.vrf = v_pool.vrf and c.pool_id = v_pool.pool_id and c.shard >= 64
       );
-      exit when v_fragmented;
+      exit when v_due;
     end loop;
   end if;
 
-  if v_fragmented then
+  if v_due then
+    if upkeep.after is null then
+      fewer := fewer + ipam.fold_counters(upkeep.vrf, upkeep.pool_id);
+    end if;
     select upkeep.fewer + m.fewer, m.last into fewer, last from ipam.merge_extents(upkeep.vrf, upkeep.pool_id, upkeep.after, max_rows) m;
   elsif v_passed < 1000 then
     vrf := null;

@@ -110,7 +110,7 @@ export const readAllocate = (row: Row, asked: Asked): Result.Result<Allocation, 
       return Result.fail(new OperationEnded({ ...key, ...ended(detail) }))
     case "drifted": {
       const found = `${drifted(detail).address} is free and held at once`
-      const finding = { check: "extents", vrf: asked.vrf, pool, detail: found, repair: "rebuilds extents and counters" }
+      const finding = { check: "free and held", vrf: asked.vrf, pool, detail: found, repair: null }
       return Result.fail(new Drifted({ findings: [finding], slot: place.slot }))
     }
   }

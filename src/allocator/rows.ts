@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { Allocation, FreeAddress, KeyRecord, Released, ReleaseReason } from "../domain/allocation.ts"
-import { Finding } from "../domain/errors.ts"
+import { Finding, Repair } from "../domain/errors.ts"
 import { Pool, Reservation } from "../domain/pool.ts"
 import { Time } from "../domain/time.ts"
 import type { Row } from "../database/Database.ts"
@@ -206,7 +206,7 @@ export const toReservation = (row: Row): Reservation =>
 
 const readFinding = reader("a finding", Finding)
 
-/** A row of `ipam.doctor` or `ipam.repair`. */
+/** A row of `ipam.doctor`. */
 export const toFinding = (row: Row): typeof Finding.Type =>
   readFinding({
     check: row["check_name"],
@@ -215,3 +215,9 @@ export const toFinding = (row: Row): typeof Finding.Type =>
     detail: row["detail"],
     repair: row["repair"],
   })
+
+const readRepair = reader("a repair", Repair)
+
+/** A row of `ipam.repair`, of that pool. */
+export const toRepair = (row: Row, vrf: string, pool: string): typeof Repair.Type =>
+  readRepair({ check: row["check_name"], vrf, pool, detail: row["detail"], done: row["done"] })

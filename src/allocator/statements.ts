@@ -83,5 +83,6 @@ export const listReservations = keyed(
 )
 export const deletePool = once("delete_pool", "vrf", "pool")
 
-export const doctor = keyed("doctor")
-export const repair = keyed("repair")
+/** It reads everything there is. */
+export const doctor: Statement = { ...keyed("doctor"), atLeastMs: 600_000 }
+export const repair: Statement = { ...once("repair", "vrf", "pool"), atLeastMs: 600_000 }

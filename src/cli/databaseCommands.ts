@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { resolve } from "node:path"
-import type { Finding } from "../domain/errors.ts"
+import type { FoundPool } from "../allocator/Doctor.ts"
+import type { Finding, Repair } from "../domain/errors.ts"
 import type * as EmbeddedServer from "../database/embedded/server.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
@@ -41,12 +42,20 @@ const migrate = Command.make(
 ).pipe(Command.withDescription("Bring the schema up to date; as the owner of the database or of the schema"))
 
 type Findings = ReadonlyArray<typeof Finding.Type>
+type Repairs = ReadonlyArray<typeof Repair.Type>
 
-const findingsText = (findings: Findings, none: string): string =>
+const findingsText = (findings: Findings): string =>
   table(
-    ["CHECK", "VRF", "POOL", "WHAT", "REPAIR"],
+    ["CHECK", "VRF", "POOL", "WHAT", "WHAT TO DO"],
     findings.map((one) => [one.check, one.vrf, one.pool, one.detail, one.repair]),
-    none,
+    "Every invariant holds.",
+  )
+
+const repairsText = (repairs: Repairs): string =>
+  table(
+    ["CHECK", "VRF", "POOL", "WAS WRONG", "DONE"],
+    repairs.map((one) => [one.check, one.vrf, one.pool, one.detail, one.done]),
+    "Nothing was repaired.",
   )
 
 /** Findings have the exit code of `Drifted`. */
@@ -58,29 +67,46 @@ const endWith = Effect.fnUntraced(function* (findings: Findings) {
 
 const doctor = Command.make(
   "doctor",
-  { repair: flags.toggle("repair", "Rebuild counters and free extents from the allocations, then check again") },
+  { repair: flags.toggle("repair", "Repair what no person needs to decide, then check again") },
   Effect.fnUntraced(function* ({ repair }) {
     if (!repair) {
-      const findings = yield* withServices((services) => services.doctor.doctor)
-      yield* print(findings, (all) => findingsText(all, "Every invariant holds."))
+      const findings = yield* withServices((services) => during("Checking every pool", services.doctor.doctor))
+      yield* print(findings, findingsText)
       return yield* endWith(findings)
     }
+    const { poolsOf } = yield* Effect.promise(() => import("../allocator/Doctor.ts"))
     const report = yield* withServices(
-      Effect.fnUntraced(function* (services) {
-        return { repaired: yield* services.doctor.repair, findings: yield* services.doctor.doctor }
+      Effect.fnUntraced(function* ({ doctor: service }) {
+        const check = during("Checking every pool", service.doctor)
+        const pools = poolsOf(yield* check)
+        const repaired: Array<typeof Repair.Type> = []
+        const busy: Array<FoundPool> = []
+        for (const [index, found] of pools.entries()) {
+          const done = yield* during(
+            `Repairing ${found.pool} (${index + 1} of ${pools.length})`,
+            Effect.catchTag(service.repairPool(found), "Contended", () => Effect.succeed(undefined)),
+          )
+          if (done === undefined) busy.push(found)
+          else repaired.push(...done)
+        }
+        return { repaired, busy, findings: yield* check }
       }),
     )
-    yield* print(report, ({ repaired, findings }) =>
+    yield* print(report, ({ repaired, busy, findings }) =>
       [
-        repaired.length === 0 ? "Nothing was to be repaired." : `Repaired:\n${findingsText(repaired, "")}`,
-        findingsText(findings, "Every invariant holds."),
+        repairsText(repaired),
+        ...busy.map(
+          ({ vrf, pool }) => `${pool} of vrf ${vrf}: calls in flight were in the way for 10 seconds; run it again.`,
+        ),
+        ...(findings.length === 0 || repaired.length === 0 ? [] : ["", "What is left:"]),
+        findingsText(findings),
       ].join("\n"),
     )
     return yield* endWith(report.findings)
   }),
 ).pipe(
   Command.withDescription(
-    "Check every invariant of the tables; exit code 7 when something is off, and then say what repairs it",
+    "Check every invariant of the tables; exit code 7 when one does not hold, with what --repair does about it or what a person must decide. --repair works beside any traffic, shows what it did, and then what is left.",
   ),
   Command.withShortDescription("Check every invariant of the tables, and repair"),
 )

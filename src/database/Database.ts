@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../domain/errors.ts"
 import type { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
-import type { Parameter, Row } from "./connection.ts"
+import { inline, type Parameter, type Row } from "./connection.ts"
 import {
   failWith,
   isOpen,
@@ -39,6 +39,8 @@ export interface Statement {
   readonly text: string
   /** Whether it may be sent again when nobody knows what became of it: it carries its key, or it writes nothing. */
   readonly repeatable: boolean
+  /** How long it may take, where that is longer than other calls may: what reads everything. */
+  readonly atLeastMs?: number
 }
 
 /** The schema does not fit this library; nothing was written. */
@@ -120,6 +122,12 @@ const make = Effect.fnUntraced(function* (
       return Effect.promise(stop)
     })
 
+  /** What may take longer than the server lets a statement of this connection brings its own limit, as one simple query. */
+  const sendOnce = (statement: Statement, parameters: ReadonlyArray<Parameter>, limitMs: number) =>
+    limitMs > settings.timeoutMs
+      ? send(`set local statement_timeout = ${limitMs}; ${inline(statement.text, parameters)}`, undefined, limitMs)
+      : send(statement.text, parameters, limitMs)
+
   const sendAgain = (
     first: Failure,
     statement: Statement,
@@ -136,7 +144,7 @@ const make = Effect.fnUntraced(function* (
       ),
     )
     let maybeDone = isOpen(first)
-    return Effect.suspend(() => send(statement.text, parameters, Math.max(1, leftMs()))).pipe(
+    return Effect.suspend(() => sendOnce(statement, parameters, Math.max(1, leftMs()))).pipe(
       Effect.mapError((failure): Failure => {
         const told = maybeDone ? ({ ...failure, maybeDone } as const) : failure
         maybeDone ||= isOpen(failure)
@@ -149,8 +157,9 @@ const make = Effect.fnUntraced(function* (
   /** The first repetition comes at once: most often a connection was lost that had been idle. */
   const sendUntilAnswered = (statement: Statement, parameters: ReadonlyArray<Parameter>) =>
     Effect.clockWith((clock) => {
-      const deadline = millisOf(clock) + settings.timeoutMs
-      return Effect.catch(send(statement.text, parameters, settings.timeoutMs), (failure) =>
+      const limitMs = Math.max(settings.timeoutMs, statement.atLeastMs ?? 0)
+      const deadline = millisOf(clock) + limitMs
+      return Effect.catch(sendOnce(statement, parameters, limitMs), (failure) =>
         mayRepeat(failure, statement.repeatable)
           ? sendAgain(failure, statement, parameters, clock, deadline)
           : Effect.fail(failure),

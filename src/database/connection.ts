@@ -179,6 +179,13 @@ const driverOptions = (settings: DatabaseSettings) => ({
 export const arrayLiteral = (values: ReadonlyArray<string | null>): string =>
   `{${values.map((value) => (value === null ? "NULL" : `"${value.replace(/["\\]/g, "\\$&")}"`)).join(",")}}`
 
+/** The text with its parameters in it, as literals. */
+export const inline = (text: string, parameters: ReadonlyArray<Parameter>): string =>
+  text.replace(/\$(\d+)/g, (_, number: string) => {
+    const parameter = parameters[Number(number) - 1] ?? null
+    return parameter === null ? "null" : `E'${String(parameter).replace(/[\\']/g, "$&$&")}'`
+  })
+
 /** The SQLSTATE of an error that the server sent; nothing for what the driver or the network met with. */
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof postgres.PostgresError ? error.code : undefined

@@ -117,7 +117,10 @@ export class SchemaTooNew extends Schema.TaggedError<SchemaTooNew>()("SchemaTooN
   }
 }
 
-/** One thing that the doctor found: the check that failed, where, what is off and what `doctor --repair` will do (`null`: by hand). */
+/**
+ * One check of the doctor's that failed: where, what is wrong, and what the repair of that pool does about it, or which decision a
+ * person must take and the command for it (`null`: not known).
+ */
 export const Finding = Schema.Struct({
   check: text,
   vrf: Schema.NullOr(text),
@@ -125,6 +128,9 @@ export const Finding = Schema.Struct({
   detail: text,
   repair: Schema.NullOr(text),
 })
+
+/** One thing that a repair did: for which check, where, how much was wrong, and what was done. */
+export const Repair = Schema.Struct({ check: text, vrf: text, pool: text, detail: text, done: text })
 
 /** The tables contradict each other; the call wrote nothing. */
 export class Drifted extends Schema.TaggedError<Drifted>()("Drifted", {

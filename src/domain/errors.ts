@@ -40,6 +40,7 @@ export {
   DiskFull,
   Drifted,
   Finding,
+  Repair,
   NotPermitted,
   SchemaTooNew,
   SchemaTooOld,

@@ -143,7 +143,7 @@ const callsOn = (range: string, first: string, last: string) => {
     [`remove_range(${pool}, '${last}')`, ["removed"]],
     [`add_range(${pool}, '${last}')`, ["added"]],
     [`remove_range(${pool}, '${first}')`, ["removed"]],
-    [`repair()`, []],
+    [`repair(${pool})`],
     [`doctor()`, []],
     [`delete_pool(${pool})`, ["deleted"]],
   ] as const

@@ -153,3 +153,11 @@ export const upkeep = async (session: Session, maxRows = 2000): Promise<number> 
   } while (place[0] !== null)
   return fewer
 }
+
+/** Repairs each pool that the doctor names; which checks, how much was wrong, and what was done. */
+export const repair = (session: Session): Promise<Array<Record<string, unknown>>> =>
+  session.rows(`
+    select r.check_name as "check", r.detail, r.done
+    from (select distinct d.vrf, d.pool from ipam.doctor() d where d.pool is not null) named
+      cross join lateral ipam.repair(named.vrf, named.pool) r
+    order by r.check_name`)

@@ -12,6 +12,7 @@ import { expect, test } from "vitest"
 import { starterLayer } from "../../src/saga/engine.ts"
 import { Instances } from "../../src/saga/reference/Instances.ts"
 import { layer } from "../../src/layer.ts"
+import { repair } from "../harness/calls.ts"
 import { addressesOf } from "./aftermath.ts"
 import { startInProcess } from "./inProcess.ts"
 import { creating, idsOf, openWorld, succeeded, type World } from "./world.ts"
@@ -75,7 +76,7 @@ const load = async (world: World, rows: Rows) => {
       )
     }
   }
-  await world.session.rows("select * from ipam.repair()")
+  await repair(world.session)
   // The day that they were held for is over.
   await world.session.rows(
     "update ipam.allocation set expires_at = clock_timestamp() + interval '1 day' where expires_at is not null",
