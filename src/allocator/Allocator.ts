@@ -2,8 +2,8 @@
  * The verbs on allocations: allocate, confirm, extend, release, reclaim, and the reads of what is held.
  *
  * Each call is one statement, which the database answers by itself; this service reads the input, sends it, and gives outcomes
- * their names. It keeps nothing: the same key from any process gets the same answer. Called again after `Contended` or
- * `DatabaseUnavailable`, a call with its key is always right.
+ * their names. It keeps nothing: the same key from any process gets the same answer. Called again after an error of
+ * which `isRepeatable` is true, a call with its key is always right.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

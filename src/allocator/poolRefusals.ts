@@ -39,7 +39,13 @@ export const readCreated = (row: Row, asked: AskedPool): Result.Result<Pool, Poo
     case "exists":
       return Result.succeed(toPool(row))
     case "pool_exists":
-      return Result.fail(new PoolExists({ vrf: asked.vrf, pool: asked.pool, ...difference(row["detail"]) }))
+      return Result.fail(
+        new PoolExists({
+          vrf: asked.vrf,
+          pool: asked.pool,
+          differs: difference(row["detail"]).differs.map((part) => fieldOf[part] ?? part),
+        }),
+      )
     case "range_overlaps":
       return overlaps(row, asked)
   }
@@ -171,4 +177,9 @@ const other = reader(
   Schema.Struct({ vrf: Schema.String, pool: Schema.String, first: Schema.String, last: Schema.String }),
 )
 const inUse = reader("what is in use", Schema.Struct({ held: Schema.BigIntFromString, holders: Schema.Array(Holder) }))
+/** The parts of a definition that a request calls otherwise. */
+const fieldOf: Readonly<Record<string, string>> = {
+  cooldown: "cooldownSeconds",
+  networkAddresses: "includeNetworkAddresses",
+}
 const difference = reader("what differs", Schema.Struct({ differs: Schema.Array(Schema.String) }))

@@ -289,7 +289,11 @@ describe("an error speaks of", () => {
   test("what differs of a pool that is there, and of the holds past their ttl that fill one", async () => {
     const small = ["pool", "create", "small", "--vrf", "small", "--range", "10.8.0.1"]
     await answer(...small)
-    expect(await refusal(...small, "--cooldown", "5")).toMatchObject({ error: "PoolExists", differs: ["cooldown"] })
+    expect(await refusal(...small, "--cooldown", "5")).toMatchObject({
+      error: "PoolExists",
+      differs: ["cooldownSeconds"],
+      message: expect.stringMatching(/what differs: --cooldown$/) as unknown,
+    })
     const take = () => ["allocate", "--vrf", "small", "--pool", "small", "--request", crypto.randomUUID()]
     await answer(...take(), "--ttl", "0.000001")
     expect(await refusal(...take())).toMatchObject({
