@@ -19,6 +19,7 @@ import { machineTable, serverFacts } from "./machine.ts"
 import { goalTable, type Section } from "./report.ts"
 import { sagas } from "./sagas.ts"
 import { trace } from "./trace.ts"
+import { versions } from "./versions.ts"
 
 const usage =
   "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short]"
@@ -51,6 +52,7 @@ const readArguments = () => {
     library,
     contention,
     snapshot,
+    versions,
     sagas,
     imports,
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),

@@ -25,6 +25,8 @@ export interface ScratchOptions {
   readonly durable: boolean
   /** Where its migrations and functions are; those of this package when left out. */
   readonly sqlFolder?: string
+  /** The folder of the programs of a throw-away server; the embedded ones when left out. */
+  readonly binaries?: string
 }
 
 /** Makes it; rejects as `connect` and `migrate` do, leaving nothing. */
@@ -43,8 +45,8 @@ export const openScratchDatabase = async (options: ScratchOptions): Promise<Scra
   }
 }
 
-const ownServer = async ({ purpose, durable }: ScratchOptions): Promise<ScratchDatabase> => {
-  const server = await startTemporaryServer(`saga-ipam-${purpose}-`, { durable })
+const ownServer = async ({ purpose, durable, binaries }: ScratchOptions): Promise<ScratchDatabase> => {
+  const server = await startTemporaryServer(`saga-ipam-${purpose}-`, { durable, binaries })
   return { url: server.url, remove: once(server.stop) }
 }
 
