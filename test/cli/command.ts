@@ -1,7 +1,8 @@
-/** The command as users run it: a process of its own, with what it says and how it ends. */
+/** The command: what it says and how it ends, in a process of its own as users run it, or in one that runs many. */
 import { expect } from "vitest"
 import type { TestDatabase } from "../harness/database.ts"
 import { startProgram, type Program } from "../harness/programs.ts"
+import type { Asked } from "./host.ts"
 
 export interface Ended {
   readonly code: number | null
@@ -36,12 +37,39 @@ export const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, 
   return { child, ended, said }
 }
 
+/** Runs commands in one process, which starts with the first of them. */
+const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
+  let host: Program | undefined
+  let asked = 0
+  const waiting = new Map<number, PromiseWithResolvers<Ended>>()
+  const startHost = () => {
+    const child = startProgram("test/cli/host.ts", [], { DATABASE_URL: "" }, true)
+    child.on("message", ({ id, ended }: { readonly id: number; readonly ended: Ended }) =>
+      waiting.get(id)?.resolve(ended),
+    )
+    child.on("exit", () => {
+      for (const { reject } of waiting.values()) reject(new Error("the process that runs commands is gone"))
+    })
+    child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
+    return child
+  }
+  return (words) => {
+    host ??= startHost()
+    asked += 1
+    const ended = Promise.withResolvers<Ended>()
+    waiting.set(asked, ended)
+    host.send({ id: asked, words } satisfies Asked)
+    return ended.promise
+  }
+}
+
 /** Commands on a database, by `--url`. */
 export const useCommand = (database: () => TestDatabase) => {
-  /** A call that goes on. */
+  const run = useHost()
+  /** A call that goes on, in a process of its own. */
   const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url()])
 
-  const cli = (...args: ReadonlyArray<string>): Promise<Ended> => begin(...args).ended
+  const cli = (...args: ReadonlyArray<string>): Promise<Ended> => run([...args, "--url", database().url()])
 
   /** What is on stdout under `--json`; the call must succeed and say nothing else. */
   const answer = async (...args: ReadonlyArray<string>): Promise<unknown> => {

@@ -85,7 +85,7 @@ describe("a worker", () => {
         code: 2,
         error: "InvalidInput",
         field: "listen",
-        message: `listen: ${listen} cannot be listened on`,
+        message: `--listen: ${listen} cannot be listened on`,
       })
     })
     const cases = [

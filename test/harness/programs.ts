@@ -25,16 +25,17 @@ export const end = async (program: Program): Promise<void> => {
   await gone
 }
 
-/** Starts a source of this project, such as `src/cli/main.ts`. Its output is for the caller to read; it has no input. */
+/** Starts a source of this project, such as `src/cli/main.ts`. Its output is for the caller to read; its input may be messages. */
 export const startProgram = (
   source: string,
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {},
+  messages = false,
 ): Program => {
   const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", join(root, source), ...args], {
     env: { ...process.env, NODE_COMPILE_CACHE: compiled, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  })
+    stdio: ["ignore", "pipe", "pipe", ...(messages ? (["ipc"] as const) : [])],
+  }) as Program
   running.add(child)
   child.once("exit", () => running.delete(child))
   return child
