@@ -20,6 +20,7 @@ import { goalTable, type Section } from "./report.ts"
 import { sagas } from "./sagas.ts"
 import { trace } from "./trace.ts"
 import { versions } from "./versions.ts"
+import { upkeep } from "./upkeep.ts"
 
 const usage =
   "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short]"
@@ -54,6 +55,7 @@ const readArguments = () => {
     snapshot,
     versions,
     sagas,
+    upkeep,
     imports,
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
   }

@@ -203,6 +203,25 @@ describe("the doctor", () => {
     expect(await answer("doctor", "--repair")).toMatchObject({ repaired: [{ pool: "web" }], findings: [] })
     expect((await cli("doctor")).out).toBe("Every invariant holds.\n")
   })
+
+  test("shows what repair did, and apart from it what is left with the command for it, which ends it", async () => {
+    const owner = database().session()
+    const request = crypto.randomUUID()
+    await answer("pool", "create", "displaced", "--range", "10.77.0.0/30")
+    await answer("allocate", "--pool", "displaced", "--request", request)
+    await owner.rows("update ipam.allocation set unit = '10.99.0.1' where request_id = $1", [request])
+    const { code, out } = await cli("doctor", "--repair")
+    expect(code).toBe(7)
+    const [done = "", left = ""] = out.split("What is left:")
+    expect(done).toMatch(/^CHECK.*DONE\nneither free nor held +default +displaced +1 units +they got extents/)
+    expect(done).not.toContain("10.99.0.1")
+    expect(left).toContain(`held outside its range  default  displaced  10.99.0.1 (request ${request}, slot default)`)
+    expect(left).toContain(`release it: saga-ipam release --request ${request} --slot 'default' --vrf 'default'`)
+    const again = await cli("doctor", "--repair")
+    expect(again).toMatchObject({ code: 7, out: expect.stringMatching(/^Nothing was repaired\.\nCHECK/) })
+    await answer("release", "--request", request, "--slot", "default", "--vrf", "default")
+    expect((await cli("doctor")).out).toBe("Every invariant holds.\n")
+  })
 })
 
 describe("the schema", () => {

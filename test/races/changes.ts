@@ -71,7 +71,11 @@ const caller = async (open: () => Session, owner: Session, next: Dice) => {
     else if (dice < 0.89) await call("remove_range('default', $1, $2)", pool.name, spanIn(pool, next, 4))
     else if (dice < 0.93) await call("add_range('default', $1, $2)", pool.name, spanIn(pool, next))
     else if (dice < 0.96) await call("set_draining('default', $1, $2)", pool.name, next() < 0.3)
-    else if (dice < 0.975) await call("delete_pool('default', $1)", pool.name)
+    else if (dice < 0.965) {
+      // Nothing is damaged, whatever is in flight: so there is nothing to repair.
+      const done = await session.rows("select check_name, detail from ipam.repair('default', $1)", [pool.name])
+      if (done.length > 0) throw new Error(`repaired what was whole: ${JSON.stringify(done)}`)
+    } else if (dice < 0.98) await call("delete_pool('default', $1)", pool.name)
     else
       await call(
         "create_pool('default', $1, array[$2], cooldown_seconds => $3)",
