@@ -123,20 +123,12 @@ begin
         where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last) and exists (select from inserted)
       ),
 
-      -- The first counter shard from the session's own on that nobody holds; if there is none, ipam.count_units finds another.
-      shard as materialized (
-        select c.shard
-        from ipam.pool_counter c
-        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard >= v_place
-        order by c.shard
-        limit 1
-        for no key update skip locked
-      ),
-
+      -- In the session's own counter shard, unless another transaction has it: then ipam.count_units finds another.
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
-        where c.vrf = allocate.vrf and c.pool_id = v_pool_id and c.shard = (select shard.shard from shard)
+        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = v_place
+          and ipam.claim_shard(c.pool_id, c.shard)
         returning true as done
       )
 

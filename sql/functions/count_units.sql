@@ -1,8 +1,8 @@
 -- Adds to what a pool holds and has reserved, in whichever of its counter shards is at hand. Of a deleted pool nothing is counted.
 --
--- Safe: it waits for nobody. A shard that another transaction has locked is passed over, from the session's own on and then from
--- the first; if all are, a further one is inserted, which ipam.fold_counters puts away. Which shards there are means nothing:
--- only their sums do.
+-- Safe: it waits for nobody. A shard that another transaction has is passed over (ipam.claim_shard), from the session's own on and
+-- then from the first; if all are, a further one is inserted, which ipam.fold_counters puts away. Which shards there are means
+-- nothing: only their sums do.
 create or replace function ipam.count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -14,21 +14,22 @@ set jit = off
 as $function$
 #variable_conflict use_column
 declare
-  v_from smallint;
+  v_place smallint := ipam.own_place();
+  v_shard smallint;
 begin
-  foreach v_from in array array[ipam.own_place(), 0::smallint] loop
-    with shard as materialized (
-      select c.shard
-      from ipam.pool_counter c
-      where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_from
-      order by c.shard
-      limit 1
-      for no key update skip locked
-    )
-
+  for v_shard in
+    select c.shard
+    from ipam.pool_counter c
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_place
+    union all
+    select c.shard
+    from ipam.pool_counter c
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard < v_place
+  loop
+    continue when not ipam.claim_shard(count_units.pool_id, v_shard);
     update ipam.pool_counter c
     set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
-    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = (select shard.shard from shard);
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = v_shard;
     if found then
       return;
     end if;

@@ -1,6 +1,6 @@
 -- Puts the counter shards away that were inserted while all 64 of the pool's were locked, those that nobody holds now.
 --
--- Comes back: how many there are fewer. Safe: a shard is locked before it is read, and its sums go to another in the same
+-- Comes back: how many there are fewer. Safe: a shard is claimed before it is read, and its sums go to another in the same
 -- transaction. For upkeep; never needed for correctness.
 create or replace function ipam.fold_counters(vrf text, pool_id bigint) returns int
 language plpgsql volatile
@@ -12,18 +12,10 @@ as $function$
 declare
   v_gone record;
 begin
-  with further as materialized (
-    select c.shard
-    from ipam.pool_counter c
-    where c.vrf = fold_counters.vrf and c.pool_id = fold_counters.pool_id and c.shard >= 64
-    order by c.shard
-    for update skip locked
-  ),
-
-  gone as (
+  with gone as (
     delete from ipam.pool_counter c
-    using further
-    where c.vrf = fold_counters.vrf and c.pool_id = fold_counters.pool_id and c.shard = further.shard
+    where c.vrf = fold_counters.vrf and c.pool_id = fold_counters.pool_id and c.shard >= 64
+      and ipam.claim_shard(c.pool_id, c.shard)
     returning c.held, c.reserved
   )
 

@@ -59,21 +59,12 @@ begin
     on conflict (vrf, pool_id, last) do nothing
   ),
 
-  -- The first counter shard from the session's own on that nobody holds.
-  shard as materialized (
-    select c.shard
-    from ipam.pool_counter c
-    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard >= v_place
-    order by c.shard
-    limit 1
-    for no key update skip locked
-  ),
-
+  -- In the session's own counter shard, unless another transaction has it.
   counted as (
     update ipam.pool_counter c
     set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
-    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released)
-      and c.shard = (select shard.shard from shard)
+    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard = v_place
+      and ipam.claim_shard(c.pool_id, c.shard)
     returning true as done
   )
 

@@ -9,12 +9,15 @@ import { address, database, first, number, owner, pool, requestId, second, span 
 
 const poolId = async () =>
   String((await owner.rows("select pool_id::text as id from ipam.pool where name = $1", [pool]))[0]?.["id"])
+/** What a transaction leaves behind that has counted in every shard: the rows locked, and claimed as every function does. */
+const hold = "update ipam.pool_counter set held = held where ipam.claim_shard(pool_id, shard)"
+
 const shards = async () =>
   (await owner.rows("select count(*)::int as n from ipam.pool_counter where pool_id = $1", [await poolId()]))[0]?.["n"]
 
 test("a transaction that holds every counter shard of a pool blocks nobody; upkeep folds the further ones", async () => {
   await createPool(owner, pool, span(0, 63))
-  await owner.run("begin; select from ipam.pool_counter for update")
+  await owner.run(`begin; ${hold}`)
   const keys = Array.from({ length: 8 }, () => randomUUID())
   for (const key of keys)
     expect(await allocate(first, { pool, requestId: key })).toMatchObject({ outcome: "allocated" })
@@ -39,7 +42,7 @@ test("folding passes over a shard that another holds", async () => {
   await owner.rows("insert into ipam.pool_counter values ('default', $1, 100, 5, 0), ('default', $1, 101, -5, 0)", [
     await poolId(),
   ])
-  await second.run("reset role; begin; update ipam.pool_counter set held = held where shard = 100")
+  await second.run(`reset role; begin; ${hold} and shard = 100`)
   await owner.rows("select ipam.fold_counters('default', $1)", [await poolId()])
   expect(await shards()).toBe(65)
   await second.run("rollback; set role ipam_allocator")
