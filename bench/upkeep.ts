@@ -15,7 +15,7 @@ export const upkeep = async (bench: Bench): Promise<Section> => {
   const { ipam, connected, short } = bench
   const plan = short
     ? { pools: [5, 10], held: 1000, fragmented: 5, fragments: 200 }
-    : { pools: [100, 200, 400], held: 1_000_000, fragmented: 1200, fragments: 512 }
+    : { pools: [100, 200, 400], held: 1_000_000, fragmented: 200, fragments: 512 }
 
   const rows: Array<ReadonlyArray<string>> = []
   let made = 0
