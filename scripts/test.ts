@@ -20,7 +20,7 @@ import type { TestCounts } from "./testCounts.ts"
 const postgres15 = "/usr/lib/postgresql/15/bin"
 
 const dependOnServer = (
-  "test/allocator test/contract test/database test/netbox test/operations test/plans test/promise test/properties test/races " +
+  "test/allocator test/contract test/database test/import test/operations test/plans test/promise test/properties test/races " +
   "test/saga/engine test/saga/forget test/saga/sql"
 ).split(" ")
 
