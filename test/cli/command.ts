@@ -1,6 +1,6 @@
 /** The command: what it says and how it ends, in a process of its own as users run it, or in one that runs many. */
 import { expect } from "vitest"
-import type { TestDatabase } from "../harness/database.ts"
+import type { TestDatabase, TestRole } from "../harness/database.ts"
 import { startProgram, type Program } from "../harness/programs.ts"
 import type { Asked } from "./host.ts"
 
@@ -63,13 +63,13 @@ const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
   }
 }
 
-/** Commands on a database, by `--url`. */
-export const useCommand = (database: () => TestDatabase) => {
+/** Commands on a database, by `--url`, as the role or as the owner. */
+export const useCommand = (database: () => TestDatabase, role?: TestRole) => {
   const run = useHost()
   /** A call that goes on, in a process of its own. */
-  const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url()])
+  const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url(role)])
 
-  const cli = (...args: ReadonlyArray<string>): Promise<Ended> => run([...args, "--url", database().url()])
+  const cli = (...args: ReadonlyArray<string>): Promise<Ended> => run([...args, "--url", database().url(role)])
 
   /** What is on stdout under `--json`; the call must succeed and say nothing else. */
   const answer = async (...args: ReadonlyArray<string>): Promise<unknown> => {

@@ -3,13 +3,14 @@ import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { useDatabase } from "../harness/database.ts"
 import { address, filesOf, prefix, range, useFolders, vrf } from "../import/netbox/exports.ts"
-import { start, type Ended } from "./command.ts"
+import { useCommand, type Ended } from "./command.ts"
 
 const database = useDatabase()
 const makeFolder = useFolders()
+const { cli } = useCommand(database, "ipam_operator")
 
 const importNetbox = (folder: string, ...more: ReadonlyArray<string>): Promise<Ended> =>
-  start(["import", "netbox", folder, ...more], { DATABASE_URL: database().url("ipam_operator") }).ended
+  cli("import", "netbox", folder, ...more)
 
 const raw = {
   vrfs: [vrf(1, "blue")],
@@ -109,7 +110,7 @@ test("a dry run changes nothing; what is gone is listed, and released with --rel
   const dry = await importNetbox(await makeFolder(filesOf(before)), "--dry-run", ...source)
   expect(dry).toMatchObject({ code: 0, err: "" })
   expect(dry.out).toMatch(/^A dry run: nothing was changed\.\n\nWHAT +TO MAKE +THERE ALREADY\npools +1 +0\n/)
-  const list = () => start(["list", "--prefix", "10.7.0.0/24"], { DATABASE_URL: database().url("ipam_operator") }).ended
+  const list = () => cli("list", "--prefix", "10.7.0.0/24")
   expect((await list()).out).not.toContain("10.7.0.5")
   expect((await importNetbox(await makeFolder(filesOf(before)), ...source)).code).toBe(0)
   const folder = await makeFolder(filesOf({ ...before, addresses: [] }))
@@ -125,15 +126,14 @@ test("a dry run changes nothing; what is gone is listed, and released with --rel
 })
 
 test("import csv takes a table, whose template it prints", async () => {
-  const environment = { DATABASE_URL: database().url("ipam_operator") }
-  const template = await start(["import", "csv", "--template"], environment).ended
+  const template = await cli("import", "csv", "--template")
   expect(template).toMatchObject({ code: 0, err: "" })
   expect(template.out.split("\n")[0]).toBe("vrf,pool or prefix,address,owner kind,owner id,status,description")
   const folder = await makeFolder({
     "addresses.csv": template.out,
     "bad.csv": `${template.out}default,,10.0.0.x,,,,\n`,
   })
-  const first = await start(["import", "csv", join(folder, "addresses.csv"), "--json"], environment).ended
+  const first = await cli("import", "csv", join(folder, "addresses.csv"), "--json")
   expect({ code: first.code, err: first.err }).toEqual({ code: 0, err: "" })
   expect(JSON.parse(first.out)).toMatchObject({
     source: "csv",
@@ -147,20 +147,18 @@ test("import csv takes a table, whose template it prints", async () => {
       ],
     },
   })
-  const bad = await start(["import", "csv", join(folder, "bad.csv"), "--json"], environment).ended
+  const bad = await cli("import", "csv", join(folder, "bad.csv"), "--json")
   expect({ code: bad.code, out: bad.out }).toEqual({ code: 2, out: "" })
   expect(JSON.parse(bad.err)).toMatchObject({ error: "InvalidInput", field: "bad.csv[4].address" })
-  expect((await start(["import", "csv"], environment).ended).code).toBe(2)
+  expect((await cli("import", "csv")).code).toBe(2)
 })
 
 describe("what is occupied in the source", () => {
-  const environment = () => ({ DATABASE_URL: database().url("ipam_operator") })
-  const run = (...args: ReadonlyArray<string>) => start(args, environment()).ended
   /** What is given to three callers who ask for any address of the pool: an address, or the error's name. */
   const handedOut = async (pool: string, vrf = "default"): Promise<ReadonlyArray<string>> => {
     const given: Array<string> = []
     for (const request of [1, 2, 3].map(() => crypto.randomUUID())) {
-      const { out, err } = await run("allocate", "--vrf", vrf, "--pool", pool, "--request", request, "--json")
+      const { out, err } = await cli("allocate", "--vrf", vrf, "--pool", pool, "--request", request, "--json")
       const answer = JSON.parse(out === "" ? err : out) as { readonly address?: string; readonly error?: string }
       given.push(answer.address ?? answer.error ?? "")
     }
@@ -181,7 +179,7 @@ describe("what is occupied in the source", () => {
   })
 
   test("is not handed out of a pool that was made by hand before", async () => {
-    expect((await run("pool", "create", "hand", "--range", "10.22.0.0/29")).code).toBe(0)
+    expect((await cli("pool", "create", "hand", "--range", "10.22.0.0/29")).code).toBe(0)
     const addresses = [1, 2, 3].map((id) => address(id, `10.22.0.${id}/29`))
     const folder = await makeFolder(filesOf({ prefixes: [prefix(1, "10.22.0.0/29")], addresses }))
     expect(await importNetbox(folder, ...source("hand"))).toMatchObject({ code: 0, err: "" })
