@@ -528,7 +528,7 @@ comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_cata
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- a35037571dbc4f61
 comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- 4d0540687ff5a6e3
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- 796629b9a3c57886
-comment on function ipam.claim_shard(bigint,smallint) is ...; -- ebe9911bcb00664c
+comment on function ipam.claim_shard(bigint,smallint) is ...; -- 58ff95f1a5de6c92
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 1b75beb9b9e0a5c7
 comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- 9f97d58389f95ad4
 comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 8d138afef74a7939

@@ -53,7 +53,8 @@ describe("a worker", () => {
     one.child.kill("SIGTERM")
     const { out, err } = await one.ended
     expect(out).toBe(`${JSON.stringify({ event: "running", listen })}\n`)
-    expect(err).toBe("")
+    // The engine may have something to warn of, on a machine with other work.
+    for (const line of err.split("\n").filter((text) => text !== "")) expect(JSON.parse(line)).toHaveProperty("level")
   })
 
   test("ends also while the database is away, a flow under way", async () => {
