@@ -91,9 +91,9 @@ begin
         for update skip locked
       ),
 
-      -- Its head, unless a live allocation holds that against all rules. The first live unit from there on, in order: only the
-      -- index on units can give that, whatever the planner believes. Asked for by equality, it was looked for, with a plan made
-      -- on empty tables, through the key's index, which read every row.
+      -- Its head, unless a live allocation holds that against all rules. The guard takes the first live unit from there on, in
+      -- order: only the index on units can give that, whatever the planner believes. By equality, a plan made on empty tables
+      -- went through the index of the key and read every row.
       inserted as (
         insert into ipam.allocation (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,

@@ -4,9 +4,9 @@
 -- Comes back: one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused nothing is taken:
 -- it carries its outcome, absent siblings are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.
--- Under an operation: if a slot has no row yet, the operation's is held from before the first look until the end, so that it can
--- neither turn to unwinding nor end meanwhile; once it unwinds or has ended, absent slots are `operation_ended`, with its state.
--- Held slots replay without that lock.
+-- Under an operation: if a slot has no row yet, the operation's is locked from before the first attempt until the end, so that it
+-- can neither turn to unwinding nor end meanwhile. Once it unwinds or has ended, absent slots are `operation_ended`, with its
+-- state. Held slots replay without that lock.
 -- Safe: an attempt proves what it refuses (ipam.verdict), else allocates everything in one subtransaction without waiting for an
 -- extent (ipam.take_slots). If that falls short it is rolled back whole. Only then one of the extents that it was short of is waited
 -- for, 50 ms at most, and another attempt made, so that whatever comes free meanwhile is seen. The lock waited for is shared and

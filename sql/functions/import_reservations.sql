@@ -14,6 +14,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_pool_id bigint := ipam.lock_pool(import_reservations.vrf, import_reservations.pool);
+  v_changed bigint;
 begin
   if v_pool_id is null then
     return ipam.unknown_pool(import_reservations.vrf, import_reservations.pool);
@@ -26,6 +27,7 @@ begin
     on conflict (vrf, pool_id, first, last, kind) do update
       set reason = excluded.reason
       where starts_with(known.reason, import_reservations.mark) and known.reason <> excluded.reason;
+    get diagnostics v_changed = row_count;
     -- The rows are there already, each with its reason; this checks that the pool holds them, and settles their covers.
     if ipam.insert_reservations(import_reservations.vrf, v_pool_id, ranges) is null then
       raise sqlstate 'IP005';
@@ -34,7 +36,9 @@ begin
     when sqlstate 'IP005' then
       return ipam.pool_answer_for('address_outside', import_reservations.vrf, v_pool_id, import_reservations.pool);
   end;
-  update ipam.pool p set revision = p.revision + 1 where p.vrf = import_reservations.vrf and p.pool_id = v_pool_id;
+  update ipam.pool p
+  set revision = p.revision + 1
+  where p.vrf = import_reservations.vrf and p.pool_id = v_pool_id and v_changed > 0;
   return ipam.pool_answer_for('reserved', import_reservations.vrf, v_pool_id, import_reservations.pool);
 end
 $function$;

@@ -1,7 +1,7 @@
 -- Adds ranges to a pool that the caller has locked or made: the ranges, what RFCs and gateway reserve of them, and their extents.
 --
--- ranges: texts as ipam.parse_range reads them. gateway: `first`, `last`, `none`, or an address: of the range that holds it, or, of a
--- only range that is no prefix, outside of it.
+-- ranges: texts as ipam.parse_range reads them. gateway: `first`, `last`, `none`, or an address, which becomes the gateway of the
+-- range that holds it; it may lie outside where there is only one range and that is no prefix.
 -- Comes back: null, or the range that is in the way of one of them, and then nothing was written.
 -- Reserved unless include_network_addresses: network and broadcast of an IPv4 prefix down to /30, and the subnet-router anycast
 -- address of an IPv6 prefix down to /126 (RFC 4291 2.6.1); both addresses of a /31 (RFC 3021) and of a /127 (RFC 6164) are usable.
