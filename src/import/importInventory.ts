@@ -62,32 +62,32 @@ const insteadOf = (source: string, { placed, outcome }: Held): ReadonlyArray<Pla
 const spanKey = ({ cover, span }: { readonly cover: PoolRangeCover; readonly span: Span }): string =>
   `${cover.id} ${cover.vrf} ${span.first} ${span.last}`
 
-/**
- * Makes the pools that are not there, under names that nobody asks for yet. Says of each whether this import made it, or found it
- * unfinished; else another one did, and what is in the database by then is what counts.
- */
+/** Makes the pools that are not there, under names that nobody asks for yet; another import of the same may come first. */
 const makePools = Effect.fnUntraced(function* (fresh: ReadonlyArray<NewPool>) {
   const { createPool } = yield* Pools
-  const make = ({ planned: { vrf, pool, includeNetworkAddresses }, begun }: NewPool) =>
-    begun
-      ? Effect.succeed(true)
-      : createPool({ vrf, name: `${UNFINISHED}${pool}`, ranges: [pool], includeNetworkAddresses }).pipe(
-          Effect.map(({ outcome }) => outcome === "created"),
-          Effect.catchTags({ PoolExists: () => Effect.succeed(false), RangeOverlaps: () => Effect.succeed(false) }),
-        )
-  return yield* Effect.forEach(fresh, make, { concurrency: CONCURRENCY })
+  const make = ({ planned: { vrf, pool, includeNetworkAddresses } }: NewPool) =>
+    Effect.catchTags(createPool({ vrf, name: `${UNFINISHED}${pool}`, ranges: [pool], includeNetworkAddresses }), {
+      PoolExists: () => Effect.void,
+      RangeOverlaps: () => Effect.void,
+    })
+  const absent = fresh.filter(({ begun }) => !begun)
+  yield* Effect.forEach(absent, make, { concurrency: CONCURRENCY, discard: true })
 })
 
-/** Gives the pools their names. */
+/** Gives the pools their names. Says of each whether this import did: of several that run at once, one does. */
 const finishPools = Effect.fnUntraced(function* (fresh: ReadonlyArray<NewPool>) {
   const { updatePool } = yield* Pools
   const finish = ({ planned: { vrf, pool } }: NewPool) =>
-    // Another import of the same finished it first, or somebody has a pool of that name: it is there, and protected.
-    Effect.catchTags(updatePool({ vrf, pool: `${UNFINISHED}${pool}`, name: pool }), {
-      UnknownPool: () => Effect.void,
-      PoolExists: () => Effect.void,
-    })
-  yield* Effect.forEach(fresh, finish, { concurrency: CONCURRENCY, discard: true })
+    updatePool({ vrf, pool: `${UNFINISHED}${pool}`, name: pool }).pipe(
+      Effect.as(true),
+      Effect.catchTags({
+        // Another import finished it first.
+        UnknownPool: () => Effect.succeed(false),
+        // Somebody has a pool of that name: this one is there, and protected.
+        PoolExists: () => Effect.succeed(true),
+      }),
+    )
+  return yield* Effect.forEach(fresh, finish, { concurrency: CONCURRENCY })
 })
 
 /** Releases the keys of what is gone. */
@@ -127,7 +127,7 @@ export const importInventory = Effect.fn("importInventory")(function* (
 
   const before = yield* readPools()
   const { fresh, existing, left } = planPools(inventory.pools, vrfOf, new Covers(rangesOf(before, "as they are")))
-  const isMade = dryRun ? fresh.map(() => true) : yield* makePools(fresh)
+  if (!dryRun) yield* makePools(fresh)
   const pools = dryRun ? before : yield* readPools()
   const unmade = fresh
     .filter(({ begun }) => dryRun && !begun)
@@ -184,7 +184,7 @@ export const importInventory = Effect.fn("importInventory")(function* (
   const released = releaseMissing && !dryRun
   if (!dryRun) yield* forEachPool(released ? unwanted : unwanted.filter((one) => !gone.includes(one)), liftReservations)
   if (released) yield* releaseKeys(plan.gone, requestId)
-  if (!dryRun) yield* finishPools(fresh)
+  const isMade = dryRun ? fresh.map(() => true) : yield* finishPools(fresh)
 
   const occupied = [...plan.reservations, ...plan.allocations]
   const open = dryRun ? [] : yield* findUnprotected(occupied)
