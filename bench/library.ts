@@ -31,7 +31,7 @@ const openLibrary = async (bench: Bench, callers: number): Promise<Client> => {
 /** The statement and the parameters that the library sends. */
 const openBare = async (bench: Bench, callers: number): Promise<Client> => {
   const sql = bench.driver(callers)
-  const rest = ["default", null, null, null, null, false, false]
+  const rest = ["default", null, null, null, null, false, false, false, 0]
   return {
     call: () => sql.unsafe(allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true }),
     close: () => sql.end({ timeout: 1 }),
