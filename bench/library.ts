@@ -1,6 +1,6 @@
 /** The promise API against the bare driver that makes the same call, and against pgbench. */
 import { randomUUID } from "node:crypto"
-import { allocate } from "../src/allocator/statements.ts"
+import { allocate } from "../src/services/allocatorStatements.ts"
 import { assert, type Bench } from "./database.ts"
 import { makeOurs, rateOf, type Contender } from "./floor.ts"
 import { busyWhile, type Busy } from "./machine.ts"

@@ -4,16 +4,16 @@
  * `layer({ url })` gives `Allocator`, `Pools`, `Doctor`, the ledger `Operations`, and its `Reconciler`. Without Effect, use
  * `saga-ipam/promise`.
  */
-export { Allocator, type CallError } from "./allocator/Allocator.ts"
-export { Doctor } from "./allocator/Doctor.ts"
+export { Allocator, type CallError } from "./services/Allocator.ts"
+export { Doctor } from "./services/Doctor.ts"
 export { layer } from "./layer.ts"
-export { Pools } from "./allocator/Pools.ts"
-export type { AllocateRefusal, HoldRefusal } from "./allocator/refusals.ts"
+export { Pools } from "./services/Pools.ts"
+export type { AllocateRefusal, HoldRefusal } from "./services/allocationRefusals.ts"
 export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts"
 export type { ConnectOptions } from "./database/locate.ts"
 export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts"
 export { SCHEMA_VERSION } from "./database/version.ts"
-export * from "./domain/allocation.ts"
+export * from "./contract/allocation.ts"
 export {
   errorFacts,
   errorToJson,
@@ -22,16 +22,16 @@ export {
   isRepeatable,
   type ErrorFacts,
   type SagaAction,
-} from "./domain/errorFacts.ts"
-export * from "./domain/errors.ts"
+} from "./errors/errorFacts.ts"
+export * from "./errors/errors.ts"
 export { Owner } from "./domain/identity.ts"
-export * from "./domain/operation.ts"
-export * from "./domain/operationRequests.ts"
-export * from "./domain/pool.ts"
-export * from "./domain/poolRequests.ts"
-export * from "./domain/requests.ts"
-export { defineOperation, type OperationOptions } from "./operations/defineOperation.ts"
-export { Operations } from "./operations/Operations.ts"
-export type { OwnerAnswer, OwnerAsked, OwnerSource } from "./operations/owners.ts"
-export { ownersByFile, ownersByQuery } from "./operations/ownerSources.ts"
-export { Reconciler, type Reconciled } from "./operations/Reconciler.ts"
+export * from "./contract/operation.ts"
+export * from "./contract/operationRequests.ts"
+export * from "./contract/pool.ts"
+export * from "./contract/poolRequests.ts"
+export * from "./contract/requests.ts"
+export { defineOperation, type OperationOptions } from "./services/defineOperation.ts"
+export { Operations } from "./services/Operations.ts"
+export type { OwnerAnswer, OwnerAsked, OwnerSource } from "./services/owners.ts"
+export { ownersByFile, ownersByQuery } from "./services/ownerSources.ts"
+export { Reconciler, type Reconciled } from "./services/Reconciler.ts"

@@ -3,14 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Allocator, type CallError } from "./allocator/Allocator.ts"
-import { Doctor } from "./allocator/Doctor.ts"
-import { Pools } from "./allocator/Pools.ts"
+import { Allocator, type CallError } from "./services/Allocator.ts"
+import { Doctor } from "./services/Doctor.ts"
+import { Pools } from "./services/Pools.ts"
 import { Database } from "./database/Database.ts"
 import { locate, type ConnectOptions } from "./database/locate.ts"
 import { migrate } from "./database/migrate.ts"
-import { Operations } from "./operations/Operations.ts"
-import { Reconciler } from "./operations/Reconciler.ts"
+import { Operations } from "./services/Operations.ts"
+import { Reconciler } from "./services/Reconciler.ts"
 
 /**
  * `Allocator`, `Pools`, `Doctor`, `Operations` and `Reconciler` over one pool of connections, with its `Database`. Fails at once

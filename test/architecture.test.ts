@@ -6,7 +6,8 @@ import { expect, test } from "vitest"
 const root = join(import.meta.dirname, "..")
 const src = join(root, "src")
 /** Data flows one way: a part may import from itself and from those before it. `index` says what of them is public. */
-const parts = "domain database allocator operations layer saga import promise index http dashboard demo cli".split(" ")
+const parts =
+  "errors domain contract embedded database services layer saga import promise index http dashboard demo cli".split(" ")
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"))
@@ -35,9 +36,11 @@ test("a part imports only from itself and from those before it", () => {
   expect(against).toEqual([])
 })
 
-test("the domain is pure, and only database/ knows the driver", () => {
-  expect(found(/from "(node:|postgres|@effect\/)/, (path) => partOf(path) === "domain")).toEqual([])
-  expect(found(/from "postgres"/, (path) => partOf(path) !== "database")).toEqual([])
+test("errors, domain and contract are pure, and only database/ and embedded/ know the driver", () => {
+  expect(
+    found(/from "(node:|postgres|@effect\/)/, (path) => ["errors", "domain", "contract"].includes(partOf(path))),
+  ).toEqual([])
+  expect(found(/from "postgres"/, (path) => !["database", "embedded"].includes(partOf(path)))).toEqual([])
 })
 
 test("index.ts only passes on", () => {

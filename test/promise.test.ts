@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { removeServer } from "../src/database/embedded/server.ts"
+import { removeServer } from "../src/embedded/server.ts"
 import {
   connect,
   DatabaseUnreachable,

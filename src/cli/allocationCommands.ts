@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import type { KeyRecord, Released } from "../domain/allocation.ts"
-import type { ListRequest } from "../domain/requests.ts"
+import type { KeyRecord, Released } from "../contract/allocation.ts"
+import type { ListRequest } from "../contract/requests.ts"
 import { addressText, allocationTable, allocationText } from "./allocationText.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
@@ -112,7 +112,7 @@ const get = Command.make(
         const known = yield* allocator.get({ vrf, requestId, slot })
         if (known !== null) return known
         const others = yield* allocator.list({ vrf, requestId, pageSize: MOST_HINTS })
-        const { NotFound } = yield* Effect.promise(() => import("../domain/errors.ts"))
+        const { NotFound } = yield* Effect.promise(() => import("../errors/errors.ts"))
         const slots = others.map((one) => one.slot)
         return yield* new NotFound({
           what: "allocation",
@@ -207,7 +207,7 @@ const who = Command.make(
     const found = yield* withServices(({ allocator }) => allocator.describeAddress({ address, vrf }))
     yield* print(found, addressText)
     if (found.outcome === "held") return
-    const { errorFacts } = yield* Effect.promise(() => import("../domain/errorFacts.ts"))
+    const { errorFacts } = yield* Effect.promise(() => import("../errors/errorFacts.ts"))
     return yield* Effect.fail(new ExitWith(errorFacts.NotFound.exit))
   }),
 ).pipe(

@@ -1,5 +1,5 @@
 /** Allocations as people read them. Pure. */
-import type { AddressRecord, Allocation, KeyRecord, Released } from "../domain/allocation.ts"
+import type { AddressRecord, Allocation, KeyRecord, Released } from "../contract/allocation.ts"
 import { details, table } from "./output.ts"
 
 type Shown = Allocation | KeyRecord | Released

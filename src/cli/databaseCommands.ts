@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { resolve } from "node:path"
-import type { FoundPool } from "../allocator/Doctor.ts"
-import type { Finding, Repair } from "../domain/errors.ts"
-import type * as EmbeddedServer from "../database/embedded/server.ts"
+import type { FoundPool } from "../services/Doctor.ts"
+import type { Finding, Repair } from "../errors/errors.ts"
+import type * as EmbeddedServer from "../embedded/server.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
 import { details, during, print, table } from "./output.ts"
@@ -61,7 +61,7 @@ const repairsText = (repairs: Repairs): string =>
 /** Findings have the exit code of `Drifted`. */
 const endWith = Effect.fnUntraced(function* (findings: Findings) {
   if (findings.length === 0) return
-  const { errorFacts } = yield* Effect.promise(() => import("../domain/errorFacts.ts"))
+  const { errorFacts } = yield* Effect.promise(() => import("../errors/errorFacts.ts"))
   return yield* Effect.fail(new ExitWith(errorFacts.Drifted.exit))
 })
 
@@ -74,7 +74,7 @@ const doctor = Command.make(
       yield* print(findings, findingsText)
       return yield* endWith(findings)
     }
-    const { poolsOf } = yield* Effect.promise(() => import("../allocator/Doctor.ts"))
+    const { poolsOf } = yield* Effect.promise(() => import("../services/Doctor.ts"))
     const report = yield* withServices(
       Effect.fnUntraced(function* ({ doctor: service }) {
         const check = during("Checking every pool", service.doctor)
@@ -112,7 +112,7 @@ const doctor = Command.make(
 )
 
 type Server = typeof EmbeddedServer
-const load: Effect.Effect<Server> = Effect.promise(() => import("../database/embedded/server.ts"))
+const load: Effect.Effect<Server> = Effect.promise(() => import("../embedded/server.ts"))
 
 const folderMeant = Effect.gen(function* () {
   const data = yield* flags.Data
@@ -126,7 +126,7 @@ const onServer = <A>(call: string, run: (server: Server, folder: string) => Prom
     const folder = yield* folderMeant
     const server = yield* load
     const { ofEmbedded } = yield* Effect.promise(() => import("../database/outcome.ts"))
-    const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../database/embedded/failure.ts"))
+    const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../embedded/failure.ts"))
     return yield* Effect.tryPromise({ try: () => run(server, folder), catch: (cause) => cause }).pipe(
       Effect.catch((cause) =>
         cause instanceof EmbeddedServerFailed ? Effect.fail(ofEmbedded(cause, call)) : Effect.die(cause),

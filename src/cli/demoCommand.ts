@@ -11,7 +11,7 @@ import { print } from "./output.ts"
 /** Plays it; when interrupted, it ends only after everything of it is removed. */
 const play = (options: Omit<DemoOptions, "signal">) =>
   Effect.flatMap(
-    Effect.promise(() => Promise.all([import("../demo/demo.ts"), import("../domain/errorFacts.ts")])),
+    Effect.promise(() => Promise.all([import("../demo/demo.ts"), import("../errors/errorFacts.ts")])),
     ([{ playDemo }, { isIpamError }]) =>
       Effect.callback<DemoResult, unknown>((resume) => {
         const stop = new AbortController()

@@ -24,7 +24,7 @@ export const report = Effect.fnUntraced(function* (
   typed: ReadonlyArray<string>,
 ) {
   const { errorToJson, factsOf, interruptedExit, isIpamError } = yield* Effect.promise(
-    () => import("../domain/errorFacts.ts"),
+    () => import("../errors/errorFacts.ts"),
   )
   if (Cause.hasInterruptsOnly(cause)) return interruptedExit
   const thrown: unknown = Cause.squash(cause)
@@ -46,7 +46,7 @@ export const report = Effect.fnUntraced(function* (
 
 /** What the command line got wrong, in the words of the parser, with the flag or argument as the field. */
 const toInvalidInput = Effect.fnUntraced(function* (thrown: CliError.CliError) {
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  const { InvalidInput } = yield* Effect.promise(() => import("../errors/errors.ts"))
   const [first = thrown, ...others] = thrown._tag === "ShowHelp" ? thrown.errors : []
   const field = "option" in first ? first.option : "argument" in first ? first.argument : ""
   const message = [first, ...others].map((one) => one.message).join("; ")
@@ -58,7 +58,7 @@ const helpHint = (thrown: unknown): string =>
   CliError.isCliError(thrown) && thrown._tag === "ShowHelp" ? `\nSee: ${thrown.commandPath.join(" ")} --help` : ""
 
 const redact = Effect.fnUntraced(function* (text: string) {
-  const { redacted } = yield* Effect.promise(() => import("../domain/errorText.ts"))
+  const { redacted } = yield* Effect.promise(() => import("../errors/errorText.ts"))
   return redacted(text)
 })
 

@@ -4,7 +4,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
-import type { InvalidInput } from "../domain/errors.ts"
+import type { InvalidInput } from "../errors/errors.ts"
 import type { Inventory } from "../import/inventory.ts"
 import type { Reported } from "../import/plan.ts"
 import type { HeldOtherwise, ImportReport, Missing } from "../import/report.ts"
@@ -127,7 +127,7 @@ const bringIn = Effect.fnUntraced(function* (
     Promise.all([
       import("../import/importInventory.ts"),
       import("../domain/identity.ts"),
-      import("../domain/input.ts"),
+      import("../contract/input.ts"),
     ]),
   )
   const named = parseInput(Name)(source)

@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
-import { redacted } from "../domain/errorText.ts"
+import { redacted } from "../errors/errorText.ts"
 import { toJson } from "./output.ts"
 
 /** What lies at the bottom of an error: there the server or the system said what is wrong. */

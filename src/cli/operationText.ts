@@ -1,5 +1,5 @@
 /** Operations as people read them. Pure. */
-import type { Operation, OperationOutcome, OperationState } from "../domain/operation.ts"
+import type { Operation, OperationOutcome, OperationState } from "../contract/operation.ts"
 import { details, table } from "./output.ts"
 
 const targetsText = ({ vrf, targets }: Operation): string =>

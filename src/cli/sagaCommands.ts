@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import type { Operation } from "../domain/operation.ts"
+import type { Operation } from "../contract/operation.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
 import { operationTable, operationText, verbText } from "./operationText.ts"
@@ -19,7 +19,7 @@ const readJson = (text: string) =>
 
 /** The exit code of the error that a flow ended with; that of a conflict for one that is not of the table. */
 const endAs = Effect.fnUntraced(function* (error: unknown) {
-  const { errorFacts } = yield* Effect.promise(() => import("../domain/errorFacts.ts"))
+  const { errorFacts } = yield* Effect.promise(() => import("../errors/errorFacts.ts"))
   const tag = typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : ""
   const { exit } = Object.entries(errorFacts).find(([name]) => name === tag)?.[1] ?? errorFacts.PoolExists
   return yield* Effect.fail(new ExitWith(exit))
@@ -67,7 +67,7 @@ const status = Command.make(
 const knownOperation = Effect.fnUntraced(function* (operationId: string) {
   const found = yield* withServices(({ operations }) => operations.get({ operationId }))
   if (found !== null) return found
-  const { NotFound } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  const { NotFound } = yield* Effect.promise(() => import("../errors/errors.ts"))
   return yield* new NotFound({ what: "operation", requestId: operationId })
 })
 

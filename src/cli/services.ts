@@ -2,11 +2,11 @@
  * The services that a command asks, loaded and connected when a command needs them: help and usage errors need none.
  */
 import * as Effect from "effect/Effect"
-import type { Allocator } from "../allocator/Allocator.ts"
-import type { Doctor } from "../allocator/Doctor.ts"
-import type { Pools } from "../allocator/Pools.ts"
-import type { Operations } from "../operations/Operations.ts"
-import type { Reconciler } from "../operations/Reconciler.ts"
+import type { Allocator } from "../services/Allocator.ts"
+import type { Doctor } from "../services/Doctor.ts"
+import type { Pools } from "../services/Pools.ts"
+import type { Operations } from "../services/Operations.ts"
+import type { Reconciler } from "../services/Reconciler.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { Data, Url } from "./flags.ts"
 import { during } from "./output.ts"
@@ -28,11 +28,11 @@ interface Services {
 const load = Effect.promise(() =>
   Promise.all([
     import("../layer.ts"),
-    import("../allocator/Allocator.ts"),
-    import("../allocator/Pools.ts"),
-    import("../allocator/Doctor.ts"),
-    import("../operations/Operations.ts"),
-    import("../operations/Reconciler.ts"),
+    import("../services/Allocator.ts"),
+    import("../services/Pools.ts"),
+    import("../services/Doctor.ts"),
+    import("../services/Operations.ts"),
+    import("../services/Reconciler.ts"),
   ]),
 )
 
@@ -55,7 +55,7 @@ export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect
 
 /** Refuses what was typed for a flag or an argument. Errors are loaded only then: help does without them. */
 export const invalid = Effect.fnUntraced(function* (field: string, message: string) {
-  const { InvalidInput } = yield* Effect.promise(() => import("../domain/errors.ts"))
+  const { InvalidInput } = yield* Effect.promise(() => import("../errors/errors.ts"))
   return yield* new InvalidInput({ field, message: `${field}: ${message}` })
 })
 

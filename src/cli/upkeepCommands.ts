@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { hostname, userInfo } from "node:os"
-import type { Reconciled } from "../operations/Reconciler.ts"
-import type { Pruned } from "../operations/pruning.ts"
+import type { Reconciled } from "../services/Reconciler.ts"
+import type { Pruned } from "../services/pruning.ts"
 import { allocationTable } from "./allocationText.ts"
 import * as flags from "./flags.ts"
 import { details, print } from "./output.ts"
@@ -31,7 +31,7 @@ const sourceOf = Effect.fnUntraced(function* (typed: {
   readonly url: string | undefined
 }) {
   const [{ ownersByFile, ownersByQuery }, { Database }] = yield* Effect.promise(() =>
-    Promise.all([import("../operations/ownerSources.ts"), import("../database/Database.ts")]),
+    Promise.all([import("../services/ownerSources.ts"), import("../database/Database.ts")]),
   )
   const { owners, query, url } = typed
   if ((owners === undefined) === (query === undefined)) {

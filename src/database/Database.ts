@@ -13,8 +13,8 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
-import { InvalidInput } from "../domain/errors.ts"
-import type { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
+import { InvalidInput } from "../errors/errors.ts"
+import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import { inline, type Parameter, type Row } from "./connection.ts"
 import {
   failWith,

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { DatabaseMisconfigured, DatabaseUnreachable, DiskFull, InvalidInput } from "../domain/errors.ts"
-import { decodeInput } from "../domain/input.ts"
-import type { EmbeddedServerFailed } from "./embedded/failure.ts"
+import type { DatabaseMisconfigured, DatabaseUnreachable, DiskFull, InvalidInput } from "../errors/errors.ts"
+import { decodeInput } from "../contract/input.ts"
+import type { EmbeddedServerFailed } from "../embedded/failure.ts"
 import { ofEmbedded } from "./outcome.ts"
 import type { DatabaseOptions } from "./settings.ts"
 
@@ -60,6 +60,6 @@ const isEmbeddedFailure = (cause: unknown): cause is EmbeddedServerFailed =>
 
 /** Loaded only when it is needed: most programs bring their own server. */
 const startEmbedded = async (folder: string | undefined) => {
-  const { defaultDataFolder, startServer } = await import("./embedded/server.ts")
+  const { defaultDataFolder, startServer } = await import("../embedded/server.ts")
   return startServer(folder ?? defaultDataFolder())
 }

@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import { createHash } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
-import { Contended, SchemaTooNew } from "../domain/errors.ts"
+import { Contended, SchemaTooNew } from "../errors/errors.ts"
 import { Database, type DatabaseError, type Statement } from "./Database.ts"
 import { toDomainError, type Failure } from "./outcome.ts"
 import { SCHEMA_VERSION } from "./version.ts"
@@ -110,7 +110,11 @@ interface SqlFiles {
 
 const readFiles = async (folder: string): Promise<SqlFiles> => {
   const readFolder = async (name: string) => {
-    const names = (await readdir(`${folder}/${name}`)).filter((file) => file.endsWith(".sql")).toSorted()
+    const found = await readdir(`${folder}/${name}`, { recursive: true })
+    const names = found
+      .map((file) => file.replaceAll("\\", "/"))
+      .filter((file) => file.endsWith(".sql"))
+      .toSorted()
     return Promise.all(names.map((file) => readOne(`${name}/${file}`)))
   }
   const readOne = async (path: string): Promise<SqlFile> => ({
@@ -132,13 +136,16 @@ const inOrderOfUse = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => 
   const visit = (file: SqlFile) => {
     if (seen.has(file)) return
     seen.add(file)
-    const named = new Set([...file.text.matchAll(/\bipam\.(\w+)/g)].map((match) => `functions/${match[1]}.sql`))
-    files.filter((other) => named.has(other.path)).forEach(visit)
+    const named = new Set([...file.text.matchAll(/\bipam\.(\w+)/g)].map((match) => match[1]))
+    files.filter((other) => named.has(functionOf(other))).forEach(visit)
     ordered.add(file)
   }
   files.forEach(visit)
   return [...ordered]
 }
+
+/** A file is named for its function, and lies in the folder of its family. */
+const functionOf = ({ path }: SqlFile): string | undefined => /(\w+)\.sql$/.exec(path)?.[1]
 
 const checksum = (file: SqlFile): string => createHash("sha256").update(file.text).digest("hex")
 const checksumOfAll = (files: ReadonlyArray<SqlFile>): string =>
@@ -176,10 +183,11 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
   return { text, parts }
 }
 
-/** A function with the header of its file as its comment, so that psql shows it. A file is named for its function. */
-const withComment = ({ path, text }: SqlFile): SqlFile => {
+/** A function with the header of its file as its comment, so that psql shows it. */
+const withComment = (file: SqlFile): SqlFile => {
+  const { path, text } = file
   const header = /^(?:--.*\n)+/.exec(text)?.[0].replaceAll(/^-- ?/gm, "").trim()
-  const name = /(\w+)\.sql$/.exec(path)?.[1]
+  const name = functionOf(file)
   if (header === undefined || name === undefined) return { path, text }
   return { path, text: `${text}\n;\ncomment on function ipam.${name} is $comment$${header}$comment$` }
 }

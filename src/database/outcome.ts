@@ -14,9 +14,9 @@ import {
   Drifted,
   InvalidInput,
   NotPermitted,
-} from "../domain/errors.ts"
+} from "../errors/errors.ts"
 import { sqlState } from "./connection.ts"
-import type { EmbeddedServerFailed } from "./embedded/failure.ts"
+import type { EmbeddedServerFailed } from "../embedded/failure.ts"
 import { DeadlinePassed, PoolClosed } from "./pool.ts"
 
 /** What a call was about, for its errors. `call` is the SQL function's name, e.g. `allocate`. */

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { Database } from "./Database.ts"
-import { startTemporaryServer } from "./embedded/temporary.ts"
+import { startTemporaryServer } from "../embedded/temporary.ts"
 import { migrate } from "./migrate.ts"
 import { failWith } from "./outcome.ts"
 

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { SchemaTooNew, SchemaTooOld } from "../domain/errors.ts"
+import { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import type { Row } from "./connection.ts"
 import type { DatabaseError, Failure } from "./outcome.ts"
 

@@ -4,8 +4,8 @@
  */
 import { fileURLToPath } from "node:url"
 import { relative } from "node:path"
-import { InvalidInput } from "../domain/errors.ts"
-import type { Finding } from "../domain/errors.ts"
+import { InvalidInput } from "../errors/errors.ts"
+import type { Finding } from "../errors/errors.ts"
 import type { ImportReport } from "../import/report.ts"
 import type { Pool } from "../promise.ts"
 import { drive, EXTERNAL, play, type Scene } from "./flow.ts"

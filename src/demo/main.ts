@@ -2,7 +2,7 @@
  * `npm run demo`, or `npm run demo -- DIR` with a folder of NetBox's exports. Ends with 0 only if every answer was as promised and
  * every invariant holds; Ctrl-C ends it with 130, and nothing is left of it then.
  */
-import { errorFacts, interruptedExit, isIpamError } from "../domain/errorFacts.ts"
+import { errorFacts, interruptedExit, isIpamError } from "../errors/errorFacts.ts"
 import { playDemo } from "./demo.ts"
 
 const stop = new AbortController()

@@ -8,7 +8,7 @@
 import type * as Brand from "effect/Brand"
 import * as Result from "effect/Result"
 import ipaddr from "ipaddr.js"
-import { quoted } from "./errorText.ts"
+import { quoted } from "../errors/errorText.ts"
 
 /** `4` or `6`. */
 export type Family = 4 | 6

@@ -7,10 +7,10 @@
  * it is made again. It takes nothing away unless it is told to (`releaseMissing`).
  */
 import * as Effect from "effect/Effect"
-import { Allocator, type CallError } from "../allocator/Allocator.ts"
-import { Pools } from "../allocator/Pools.ts"
+import { Allocator, type CallError } from "../services/Allocator.ts"
+import { Pools } from "../services/Pools.ts"
 import type { Database } from "../database/Database.ts"
-import { MAX_SLOTS } from "../domain/requests.ts"
+import { MAX_SLOTS } from "../contract/requests.ts"
 import { Covers } from "./covers.ts"
 import type { Inventory } from "./inventory.ts"
 import { requestIdOf } from "./keys.ts"

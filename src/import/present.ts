@@ -2,13 +2,13 @@
  * What the database has before an import of a source: its VRFs, pools, keys and reservations.
  */
 import * as Effect from "effect/Effect"
-import { Allocator } from "../allocator/Allocator.ts"
-import { Pools } from "../allocator/Pools.ts"
-import { textOf } from "../allocator/rows.ts"
+import { Allocator } from "../services/Allocator.ts"
+import { Pools } from "../services/Pools.ts"
+import { textOf } from "../services/rows.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row } from "../database/Database.ts"
 import { parseAddress } from "../domain/address.ts"
-import type { Pool } from "../domain/pool.ts"
+import type { Pool } from "../contract/pool.ts"
 import * as Result from "effect/Result"
 import type { NamedSpace } from "./inventory.ts"
 import { addressOfSlot } from "./keys.ts"

@@ -2,14 +2,14 @@
  * The calls that protect addresses, each for many of one pool: holding, reserving, lifting, and looking at what is left open.
  */
 import * as Effect from "effect/Effect"
-import type { CallError } from "../allocator/Allocator.ts"
-import { oneEach, outcomeOf, textOf } from "../allocator/rows.ts"
+import type { CallError } from "../services/Allocator.ts"
+import { oneEach, outcomeOf, textOf } from "../services/rows.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row } from "../database/Database.ts"
 import { parseAddress, type IpAddress } from "../domain/address.ts"
-import { Contended } from "../domain/errors.ts"
+import { Contended } from "../errors/errors.ts"
 import type { Owner } from "../domain/identity.ts"
-import { MAX_SLOTS } from "../domain/requests.ts"
+import { MAX_SLOTS } from "../contract/requests.ts"
 import type { Placed, PlannedAllocation, PlannedReservation, PoolRangeCover } from "./plan.ts"
 import { endsOf, printSpan, spanBetween, union, type Span } from "./spans.ts"
 import * as statements from "./statements.ts"

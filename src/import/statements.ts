@@ -1,7 +1,7 @@
 /**
  * The statements of an import: one call of one function of the database each.
  */
-import { keyed } from "../allocator/statements.ts"
+import { keyed } from "../services/allocatorStatements.ts"
 
 export const importBindings = keyed("import_bindings", "source")
 export const bindImport = keyed("bind_import", "source", "kinds", "ids", "vrfs")

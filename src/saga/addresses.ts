@@ -8,12 +8,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Allocator } from "../allocator/Allocator.ts"
-import { Allocation } from "../domain/allocation.ts"
-import { IpamError } from "../domain/errors.ts"
+import { Allocator } from "../services/Allocator.ts"
+import { Allocation } from "../contract/allocation.ts"
+import { IpamError } from "../errors/errors.ts"
 import { DEFAULT } from "../domain/identity.ts"
-import { decodeInput } from "../domain/input.ts"
-import { type AllocateManyRequest, KeysRequest, MAX_SLOTS } from "../domain/requests.ts"
+import { decodeInput } from "../contract/input.ts"
+import { type AllocateManyRequest, KeysRequest, MAX_SLOTS } from "../contract/requests.ts"
 import { currentRun } from "./run.ts"
 import { step } from "./step.ts"
 

@@ -4,7 +4,7 @@
  * `allocateStep` and `confirmStep` work in any workflow of Effect; `Saga.make` defines one that the ledger of operations knows.
  */
 export { allocateStep, confirmStep, type AllocateStepOptions } from "./addresses.ts"
-export { checkStep, type StepUnderTest } from "./checkStep.ts"
+export { checkStep, type StepUnderTest } from "./checkStep/checkStep.ts"
 export { starterLayer, workerLayer, type EngineOptions, type WorkerOptions } from "./engine.ts"
 export { operationIdOf } from "./operationId.ts"
 export { currentRun, type Run } from "./run.ts"

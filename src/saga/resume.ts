@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { Operations } from "../operations/Operations.ts"
+import { Operations } from "../services/Operations.ts"
 import { operationIdOf } from "./operationId.ts"
 
 /** What is needed of a workflow for it. */

@@ -20,12 +20,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { Allocator, type CallError } from "../allocator/Allocator.ts"
+import { Allocator, type CallError } from "../services/Allocator.ts"
 import { Database, type Parameter, type Row, type Statement } from "../database/Database.ts"
 import { failWith, toFailure, type CallContext, type Failure } from "../database/outcome.ts"
 import { checkVersion, readVersion, versionIn } from "../database/version.ts"
-import { isRepeatable } from "../domain/errorFacts.ts"
-import { Operations } from "../operations/Operations.ts"
+import { isRepeatable } from "../errors/errorFacts.ts"
+import { Operations } from "../services/Operations.ts"
 
 /**
  * Does all of a body of a transactional activity, or nothing of it.

@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import * as Activity from "effect/workflow/Activity"
 import type { WorkflowInstance } from "effect/workflow/WorkflowEngine"
-import { factsOf, isRepeatable } from "../domain/errorFacts.ts"
+import { factsOf, isRepeatable } from "../errors/errorFacts.ts"
 import { currentRun, inWords, onFailure, pauses, suspendUntilResumed, type Engine, type Run } from "./run.ts"
 
 /** What a step is made of. `Success` and `Failure` are stored with the flow, so they are frozen once released. */

@@ -61,7 +61,8 @@ test("the functions of units are inlined, wherever they stand", async () => {
 test("nothing else in sql/ adds to an address or subtracts from one", async () => {
   const folder = `${sqlFolder}functions/`
   const found: Array<string> = []
-  for (const file of (await readdir(folder)).filter((name) => !name.startsWith("unit_"))) {
+  const files = await readdir(folder, { recursive: true })
+  for (const file of files.filter((path) => path.endsWith(".sql") && !path.startsWith("unit/"))) {
     const code = (await readFile(folder + file, "utf8")).replaceAll(/--.*/g, "")
     for (const [sum] of code.matchAll(
       /\b\w*(?:next|last|first|unit|address|gateway|before|after|low|high|inet|(?:broadcast|network|lower|upper|host)\([^()]*\))(?:::inet)? ?[+-] ?[\d(]/g,

@@ -1,7 +1,8 @@
 /**
  * I12: `sql/schema.sql` is the schema as the migrations make it, and no change of a catalog goes unseen.
  */
-import { readFile } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
+import { basename } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
@@ -48,8 +49,10 @@ test("every function tells what it does, as its file does", async () => {
     where p.pronamespace = 'ipam'::regnamespace and l.lanname in ('sql', 'plpgsql')`,
   )
   expect(rows.length).toBeGreaterThan(50)
+  const files = await readdir(`${sqlFolder}functions`, { recursive: true })
   for (const { name, comment } of rows) {
-    const text = await readFile(`${sqlFolder}functions/${String(name)}.sql`, "utf8")
+    const file = files.find((path) => basename(path) === `${String(name)}.sql`) ?? "no file"
+    const text = await readFile(`${sqlFolder}functions/${file}`, "utf8")
     const header = text.slice(0, text.indexOf("create or replace function")).trimEnd()
     expect(comment).toBe(header.replaceAll(/^-- ?/gm, ""))
   }

@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import { basename, dirname } from "node:path"
 import type { TestProject } from "vitest/node"
-import { startTemporaryServer } from "../../src/database/embedded/temporary.ts"
+import { startTemporaryServer } from "../../src/embedded/temporary.ts"
 import { resolveSettings } from "../../src/database/settings.ts"
 import type { TestServer } from "./database.ts"
 

@@ -1,6 +1,6 @@
 /** What is left when a flow has ended: everything that is there for anybody, and what becomes of calls of it that come late. */
 import * as Effect from "effect/Effect"
-import { Allocator } from "../../src/allocator/Allocator.ts"
+import { Allocator } from "../../src/services/Allocator.ts"
 import { Devices } from "../../src/saga/reference/Devices.ts"
 import { Instances } from "../../src/saga/reference/Instances.ts"
 import type { InProcess } from "./inProcess.ts"

@@ -1,7 +1,7 @@
 /** A prune takes what the engine keeps of ended flows too, and a flow that was forgotten does not run again. */
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { Allocator } from "../../src/allocator/Allocator.ts"
-import { Operations } from "../../src/operations/Operations.ts"
+import { Allocator } from "../../src/services/Allocator.ts"
+import { Operations } from "../../src/services/Operations.ts"
 import { forgetExecutions } from "../../src/saga/forget.ts"
 import { startInProcess, type InProcess } from "./inProcess.ts"
 import { creating, idsOf, openWorld, type Create, type World } from "./world.ts"

@@ -1,8 +1,8 @@
 /** Calls on the allocator and on the ledger, whose answers must be the same whatever they are sent over. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { Allocator } from "../../src/allocator/Allocator.ts"
-import { Operations } from "../../src/operations/Operations.ts"
+import { Allocator } from "../../src/services/Allocator.ts"
+import { Operations } from "../../src/services/Operations.ts"
 
 const id = (digit: string) => `${digit.repeat(8)}-1111-4111-8111-111111111111`
 /** The requests of the calls. */

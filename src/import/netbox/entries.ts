@@ -6,9 +6,9 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { InvalidInput } from "../../domain/errors.ts"
+import type { InvalidInput } from "../../errors/errors.ts"
 import { Name, Owner } from "../../domain/identity.ts"
-import { parseInput } from "../../domain/input.ts"
+import { parseInput } from "../../contract/input.ts"
 import type { Space } from "../inventory.ts"
 import type { Prefix, Span } from "../spans.ts"
 import { parseHost, parseNetwork } from "../notation.ts"

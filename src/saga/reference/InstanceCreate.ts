@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { IpamError } from "../../domain/errors.ts"
+import { IpamError } from "../../errors/errors.ts"
 import { Vrf } from "../../domain/identity.ts"
 import { allocateStep } from "../addresses.ts"
 import { currentRun } from "../run.ts"

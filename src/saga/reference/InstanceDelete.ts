@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Allocator } from "../../allocator/Allocator.ts"
-import { IpamError } from "../../domain/errors.ts"
+import { Allocator } from "../../services/Allocator.ts"
+import { IpamError } from "../../errors/errors.ts"
 import { Vrf } from "../../domain/identity.ts"
-import { Operations } from "../../operations/Operations.ts"
+import { Operations } from "../../services/Operations.ts"
 import { currentRun } from "../run.ts"
 import * as Saga from "../Saga.ts"
 import { step } from "../step.ts"

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { Allocator } from "../../allocator/Allocator.ts"
+import { Allocator } from "../../services/Allocator.ts"
 import { layer } from "../../layer.ts"
 import { workerLayer, type WorkerOptions } from "../engine.ts"
 import { startFakeDatacenter } from "./fakeDatacenter.ts"

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { InvalidInput } from "../../../src/domain/errors.ts"
+import { InvalidInput } from "../../../src/errors/errors.ts"
 import { readFolder } from "../../../src/import/netbox/readFolder.ts"
 import { address, filesOf, prefix, range, useFolders, vrf } from "./exports.ts"
 

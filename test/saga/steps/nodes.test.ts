@@ -3,7 +3,7 @@
  * was before, and calls of it that come late change nothing.
  */
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { Allocator } from "../../../src/allocator/Allocator.ts"
+import { Allocator } from "../../../src/services/Allocator.ts"
 import { Devices } from "../../../src/saga/reference/Devices.ts"
 import { until } from "../../harness/until.ts"
 import { addressesOf, callAgain, everything } from "../aftermath.ts"

@@ -1,0 +1,97 @@
+import { spawnSync } from "node:child_process"
+import { chownSync, mkdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { removeServer, serverStatus, startServer, stopServer } from "../../src/embedded/server.ts"
+import { asRoot, newFolder, onLinux, othersCanRead, plainUids, query, runOwner, uidOf } from "./support.ts"
+
+const [plainUid = 1, otherUid = 2] = plainUids
+/** Nobody of this machine. */
+const unknownUid = 12_345
+
+/** Whether the user can get to the file. */
+const reaches = (uid: number, file: string): boolean =>
+  spawnSync("/bin/sh", ["-c", 'test -e "$1"', "sh", file], { uid, gid: uid }).status === 0
+
+describe.runIf(asRoot && onLinux)("as root", () => {
+  it("the server runs as a lesser user, root connects, and other users do not get to the socket", async () => {
+    const folder = newFolder()
+    mkdirSync(join(folder, "open to all"), { recursive: true })
+    const server = await startServer(folder, { durable: false })
+    expect(uidOf(server.pid)).toBe(65_534)
+    expect(await query(server, "select current_user as name")).toEqual({ name: "ipam" })
+    expect(reaches(plainUid, server.host)).toBe(true)
+    expect(reaches(plainUid, join(server.host, ".s.PGSQL.5432"))).toBe(false)
+  })
+
+  it("folders in between are made so that the server's user gets through, whatever the umask", async () => {
+    const parent = newFolder()
+    const folder = join(parent, "a", "b")
+    const umask = process.umask(0o077)
+    try {
+      expect((await startServer(folder, { durable: false })).how).toBe("started")
+    } finally {
+      process.umask(umask)
+      await removeServer(folder)
+      rmSync(parent, { recursive: true })
+    }
+  })
+
+  it("an empty folder of root's, as mktemp makes it, is given to the server's user", async () => {
+    const folder = newFolder()
+    mkdirSync(folder, { mode: 0o700 })
+    expect((await startServer(folder, { durable: false })).how).toBe("started")
+  })
+
+  it("a folder that the server's user cannot enter is refused by name", async () => {
+    const parent = newFolder()
+    mkdirSync(parent, { mode: 0o700 })
+    onTestFinished(() => rmSync(parent, { recursive: true }))
+    await expect(startServer(join(parent, "data"), { durable: false })).rejects.toMatchObject({
+      reason: "folder-unusable",
+      message: expect.stringContaining("cannot enter"),
+    })
+  })
+})
+
+describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", () => {
+  const folderOf = (uid: number): string => {
+    const folder = newFolder()
+    mkdirSync(folder)
+    chownSync(folder, uid, uid)
+    return folder
+  }
+
+  it("the server is the user's own, and root adopts it, stops it and starts it as that user", async () => {
+    const folder = folderOf(plainUid)
+    const first = await runOwner(["start", folder, '{"durable":false}'], plainUid).said
+    expect(first).toMatchObject({ how: "started", folder })
+    expect(uidOf(first.pid)).toBe(plainUid)
+    expect(await startServer(folder)).toMatchObject({ how: "adopted", pid: first.pid })
+    expect(await stopServer(folder)).toBe("stopped")
+    const second = await startServer(folder, { durable: false })
+    expect(uidOf(second.pid)).toBe(plainUid)
+    expect(await runOwner(["start", folder], plainUid).said).toMatchObject({ how: "adopted", pid: second.pid })
+  })
+
+  it("the server of another user is refused, running or not", async () => {
+    const folder = folderOf(plainUid)
+    await startServer(folder, { durable: false })
+    const refusal = {
+      _tag: "EmbeddedServerFailed",
+      reason: "folder-unusable",
+      message: expect.stringContaining("another user"),
+    }
+    expect(await runOwner(["start", folder], otherUid).said).toMatchObject(refusal)
+    await stopServer(folder)
+    expect(await runOwner(["start", folder], otherUid).said).toMatchObject({ ...refusal, message: expect.any(String) })
+    expect(await serverStatus(folder)).toEqual({ state: "stopped", folder })
+  })
+
+  it("a user without an entry in the password file is told what initdb wants", async () => {
+    expect(await runOwner(["start", folderOf(unknownUid)], unknownUid).said).toMatchObject({
+      reason: "not-permitted",
+      message: expect.stringContaining("/etc/passwd"),
+    })
+  })
+})
