@@ -258,7 +258,7 @@ create function available_units(vrf text, pool_id bigint, at timestamp with time
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text, exclusive boolean DEFAULT false, expires_in_seconds double precision DEFAULT NULL::double precision) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 81fcca7c3d0bb8c1
 create function bind_import(source text, kinds text[], ids text[], vrfs text[]) returns TABLE(kind text, id text, vrf text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 11e5c2a1a21c5bcb
 create function busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ee0744c811870e5c
-create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 164b90fee236ec62
+create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3eadf461636ea073
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
 create function check_isolation() returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7b90f89405ba6d7e
 create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[], expires_in_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 27481ac432252906
@@ -267,9 +267,9 @@ create function check_request(vrf text, request_id uuid, slots text[], owner_kin
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fff02568bba82149
 create function claim_shard(pool_id bigint, shard smallint) returns boolean language sql volatile parallel unsafe cost 100; -- 1136329ce1deb6f5
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
-create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5020c7a0aa2dc3a8
+create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d82ce95b55f148fe
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b8a3e0bb1feed85a
-create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 819ed6b4d25fb946
+create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c4f3bad56d650a72
 create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 139ced7231f2c9a6
 create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f76542a01d361189
 create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 0778dbff61483269
@@ -284,13 +284,13 @@ create function doctor_operations() returns TABLE(check_name text, vrf text, poo
 create function enter_operation(operation_id uuid) returns text language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 69af4a699f37bc72
 create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone, available integer) returns jsonb language sql stable parallel unsafe cost 100; -- 5174f86391a6f9d7
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 63a3ac9ebb2cd215
-create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8c256c2dae220088
+create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 147ff0a188405849
 create function extend_operation(operation_id uuid) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9d9c1a56e0ff737a
 create function extent_runs(extents ipam.free_extent[], at timestamp with time zone) returns TABLE(extent_ids bigint[], merged ipam.free_extent) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- afd7580e9c530d3e
 create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
-create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 507a26d23aec3195
+create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 731d77baf1653e43
 create function fold_counters(vrf text, pool_id bigint) returns integer language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 251b1538dbbd8c87
 create function free_everywhere(released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 805a2b3920964deb
 create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b47bddd64574ed7e
@@ -299,7 +299,6 @@ create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text
 create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
 create function get_pool(vrf text, pool text) returns ipam.pool_answer language plpgsql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 19ec77c628531671
 create function has_pending_operation(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns boolean language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 73a82fb0fac6b3b4
-create function held_answers(outcome text, vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 4a2f893b4e69bf3f
 create function holds_anything(request_id uuid) returns boolean language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 734e5b16266ac916
 create function identity_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eca82eace779b42a
 create function import_addresses(vrf text, pool text, request_id uuid, slots text[], addresses inet[], owner_kinds text[], owner_ids text[], dry_run boolean DEFAULT false) returns TABLE(slot text, outcome text, owner_kind text, owner_id text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9f05f08198d5acb7
@@ -322,16 +321,15 @@ create function list_operations_by_state(state text DEFAULT NULL::text, before_s
 create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT NULL::text, after_name text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.pool_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 7b738de099bf04d7
 create function list_reservations(vrf text, pool text, after_first inet DEFAULT NULL::inet, after_last inet DEFAULT NULL::inet, after_kind text DEFAULT NULL::text, page_size integer DEFAULT 100) returns TABLE(outcome text, first inet, last inet, kind text, reason text, detail jsonb) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 2a8fa9327d365f89
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
-create function lock_for_change(vrf text, request_id uuid, slots text[]) returns ipam.answer[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8e06cc7a15ea3371
 create function lock_operation(operation_id uuid, vrf text) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 86971131a6a7c1f9
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 48dac0c50a595b0c
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 6bc42b62f4462ae8
-create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 1bc5c21faf6111f8
+create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c90c28fc4c8e029f
 create function merge_extents(vrf text, pool_id bigint, after inet, max_rows integer, OUT fewer integer, OUT last inet) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 341a89ce306d99fa
 create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ecc268a65504105a
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- cc3eb8158b99527f
 create function operation_fingerprint(vrf text, kind text, payload jsonb, targets jsonb) returns bytea language sql immutable parallel unsafe cost 100; -- 132cb7ff71443faa
-create function operation_not_found(operation_id uuid) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 44c495df6ad47a7a
+create function operation_refusal(operation_id uuid, known ipam.operation) returns ipam.operation_answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8ebddbce162fe4ab
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
 create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 3387c5e78159d8eb
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
@@ -355,8 +353,9 @@ create function repair(vrf text, pool text) returns TABLE(check_name text, detai
 create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 364f661f1f080e28
 create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set jit=off set search_path=pg_catalog, pg_temp; -- dd3be296c8eebae8
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
-create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 825b1bb9496f039c
+create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2545b03454f6a60c
 create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
+create function set_expiry(vrf text, request_id uuid, slots text[], expires_at timestamp with time zone) returns SETOF ipam.answer language plpgsql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- ede6466c9c1a54ac
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 085b3a25702945a8
 create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
@@ -374,7 +373,7 @@ create function unit_span(first inet, last inet) returns ipam.inet_range languag
 create function unknown_pool(vrf text, pool text) returns ipam.pool_answer language sql stable parallel unsafe cost 100; -- efa81508dcd47614
 create function unprotected(vrf text, pool text, firsts inet[], lasts inet[]) returns TABLE(first inet, last inet, outcome text) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 8c81dca7f69f9865
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
-create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c39bccc515922af3
+create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e2644383549ba0be
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- da0cb35d03a91000
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
@@ -530,9 +529,9 @@ comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalo
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- 796629b9a3c57886
 comment on function ipam.claim_shard(bigint,smallint) is ...; -- 58ff95f1a5de6c92
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 1b75beb9b9e0a5c7
-comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- 9f97d58389f95ad4
+comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- e4c935b8def10e1c
 comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 8d138afef74a7939
-comment on function ipam.confirm_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 321046620d18ab02
+comment on function ipam.confirm_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 840d21cf40db6f27
 comment on function ipam.cooling_until(boolean,interval,timestamp with time zone) is ...; -- 1d44eca186f27101
 comment on function ipam.count_expired(pg_catalog.text) is ...; -- 898aaafa8f31ec84
 comment on function ipam.count_units(pg_catalog.text,bigint,bigint,numeric) is ...; -- d693c42dc4f9f0a2
@@ -547,7 +546,7 @@ comment on function ipam.doctor_operations() is ...; -- 5c7810adef368ca2
 comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- bacf5eb8721859dd
 comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 7fa02597ce57e45c
 comment on function ipam.extend(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,double precision) is ...; -- 00e7d0401decd7cc
-comment on function ipam.extend_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],double precision) is ...; -- 4fb9da393f3fc669
+comment on function ipam.extend_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],double precision) is ...; -- 112db712087b879f
 comment on function ipam.extend_operation(pg_catalog.uuid) is ...; -- 060e5c743a5e1326
 comment on function ipam.extent_runs(ipam.free_extent[],timestamp with time zone) is ...; -- f6df732404a50305
 comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- 8ef2a0292f0a5331
@@ -562,7 +561,6 @@ comment on function ipam.get(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is
 comment on function ipam.get_operation(pg_catalog.uuid) is ...; -- 1490e42d0ce4972c
 comment on function ipam.get_pool(pg_catalog.text,pg_catalog.text) is ...; -- f75a913605e807f8
 comment on function ipam.has_pending_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- 1f06c07cb5d8edb9
-comment on function ipam.held_answers(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- c7caf02310085f92
 comment on function ipam.holds_anything(pg_catalog.uuid) is ...; -- 1ced3e27c5b70bd8
 comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- dff75307f68fe754
 comment on function ipam.import_addresses(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.inet[],pg_catalog.text[],pg_catalog.text[],boolean) is ...; -- 3bd41e8ac6f31ab6
@@ -585,16 +583,15 @@ comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer
 comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- f794266ceb4bad73
 comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 41247d2caaf51b85
 comment on function ipam.listed(ipam.allocation) is ...; -- 3d1c8bd2e6d82804
-comment on function ipam.lock_for_change(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 7e49a0ea11e62d0c
 comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 43ca5b55580ddd39
 comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 8c99ca28ae10671f
 comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 3f12e3a456447645
-comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 4e65e0f0161b3d57
+comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 140420717d575828
 comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- e7338bf02b471346
 comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- 327ce345f1443c73
 comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- 3062ffaa0cd7fefd
 comment on function ipam.operation_fingerprint(pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- cf4f85f408da80cd
-comment on function ipam.operation_not_found(pg_catalog.uuid) is ...; -- 2756c896a7779f36
+comment on function ipam.operation_refusal(pg_catalog.uuid,ipam.operation) is ...; -- ea3827f7b852f4a9
 comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 7e55379a4d1e1a66
 comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 4fcd908a27b6f0fe
 comment on function ipam.own_place() is ...; -- 3bed28cd24693f38
@@ -618,8 +615,9 @@ comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 5475
 comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 35b14d6ae7068bba
 comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 4516e6bf84e5d212
 comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bd96244d4ebd3922
-comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- b4202d5a962e69ac
+comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 7df58f92967aa6eb
 comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 9f84cf69fe716bd6
+comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- ca94597ba955b82d
 comment on function ipam.set_spread(pg_catalog.text,bigint) is ...; -- 0a910777c8538c71
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- e24a96984eb6d384
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 1c0be4336f049d64
@@ -637,7 +635,7 @@ comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- e
 comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 08f0c9004b558303
 comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- b80a8dd6113cb820
 comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
-comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- d7e83ae8b47029ec
+comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- e7c3377d6b609b32
 comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
 comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- eb09eaa5be2b8eed
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f

@@ -39,15 +39,15 @@ begin
     on conflict (operation_id) do nothing;
     get diagnostics v_count = row_count;
     v_known := ipam.lock_operation(cancel_operation.operation_id, cancel_operation.vrf);
-    if v_known.operation_id is null then
-      return ipam.operation_not_found(cancel_operation.operation_id);
-    elsif v_count = 1 then
+    if v_count = 1 then
       return ipam.operation_answer_for('cancelled', v_known);
     end if;
   end if;
 
-  if v_known.state <> 'pending' then
-    return ipam.operation_answer_for(case v_known.state when 'unwinding' then 'replayed' else 'operation_ended' end, v_known);
+  if v_known.pending is not true then
+    return ipam.operation_refusal(cancel_operation.operation_id, v_known);
+  elsif v_known.state = 'unwinding' then
+    return ipam.operation_answer_for('replayed', v_known);
   end if;
   update ipam.operation o
   set state = 'unwinding', unwinding_at = clock_timestamp(), cancelled_at = clock_timestamp()

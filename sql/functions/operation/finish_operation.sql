@@ -40,12 +40,10 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = 'state: must be succeeded or unwound';
   end if;
   v_known := ipam.lock_operation(finish_operation.operation_id, finish_operation.vrf);
-  if v_known.operation_id is null then
-    return ipam.operation_not_found(finish_operation.operation_id);
-  elsif not v_known.pending then
-    return ipam.operation_answer_for(
-      case when v_known.state = finish_operation.state then 'replayed' else 'operation_ended' end, v_known
-    );
+  if v_known.state = finish_operation.state then
+    return ipam.operation_answer_for('replayed', v_known);
+  elsif v_known.pending is not true then
+    return ipam.operation_refusal(finish_operation.operation_id, v_known);
   elsif finish_operation.state = 'succeeded' and v_known.state = 'unwinding' then
     return ipam.operation_answer_for('operation_unwinding', v_known);
   end if;

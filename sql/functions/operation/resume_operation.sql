@@ -1,8 +1,9 @@
--- Records that an operation is told to go on where it stopped. The mark of being stuck stays until it has gone on.
+-- Records the request that an operation resume where it stopped. The mark of being stuck stays until the operation has continued.
 --
--- vrf: its home. Comes back: `resumed`; `not_stuck`, when it was not marked as stuck, and goes on by itself as far as the ledger
--- knows; `operation_ended`: it has ended, in the state that comes back, and nothing was done; `not_found`, with the VRF that has it.
--- Repeatable: for ever.
+-- vrf: the home VRF of the operation.
+-- Returns `resumed`; `not_stuck` if it was not marked as stuck, so that as far as the ledger knows it continues by itself;
+-- `operation_ended`, with the state in which it ended, and nothing was done; `not_found`, with the VRFs that have it.
+-- Repeatable: forever.
 create or replace function ipam.resume_operation(operation_id uuid, vrf text default 'default') returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -16,10 +17,8 @@ declare
   v_known ipam.operation;
 begin
   v_known := ipam.lock_operation(resume_operation.operation_id, resume_operation.vrf);
-  if v_known.operation_id is null then
-    return ipam.operation_not_found(resume_operation.operation_id);
-  elsif not v_known.pending then
-    return ipam.operation_answer_for('operation_ended', v_known);
+  if v_known.pending is not true then
+    return ipam.operation_refusal(resume_operation.operation_id, v_known);
   end if;
   update ipam.operation o
   set resumed_at = clock_timestamp()
