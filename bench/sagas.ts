@@ -84,7 +84,7 @@ export const sagas = async (bench: Bench): Promise<Section> => {
         empty: run("empty", CALLERS, times.empty),
       }),
     )
-    const held = await Promise.all(Object.keys(pools).map(async (name) => (await ipam.pool(name)).held))
+    const held = await Promise.all(Object.keys(pools).map(async (name) => (await ipam.getPool({ pool: name })).held))
     assert(
       held.every((count) => count === BigInt(created)),
       `${created} flows succeeded, and the pools hold ${held.join(", ")}`,

@@ -22,7 +22,6 @@ import type { Pruned } from "./services/pruning.ts"
 import { Reconciler, type Reconciled } from "./services/Reconciler.ts"
 import { forgetExecutions } from "./saga/forget.ts"
 import type { Finding, Repair } from "./errors/errors.ts"
-import type { Pool } from "./contract/pool.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
 export type { AddressRecord, Allocation, FreeAddress, KeyRecord, Released, Tombstone } from "./contract/allocation.ts"
@@ -38,10 +37,6 @@ export { operationIdOf } from "./saga/operationId.ts"
 /** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
-}
-/** The vrf of a pool that is named by itself; `default` when left out. */
-export interface PoolOptions extends CallOptions {
-  readonly vrf?: string | undefined
 }
 
 /** A call of a service as a promise, with the signal among the fields of its request. */
@@ -75,9 +70,8 @@ export interface Ipam {
   readonly who: Promised<OfAllocator["who"]>
   readonly describeAddress: Promised<OfAllocator["describeAddress"]>
   readonly createPool: Promised<OfPools["createPool"]>
-  readonly pools: PromisedAlone<OfPools["listPools"]>
-  /** A pool by name or id, with its counts as bigint. */
-  readonly pool: (pool: string, options?: PoolOptions) => Promise<Pool>
+  readonly listPools: PromisedAlone<OfPools["listPools"]>
+  readonly getPool: Promised<OfPools["getPool"]>
   readonly addRange: Promised<OfPools["addRange"]>
   readonly removeRange: Promised<OfPools["removeRange"]>
   readonly updatePool: Promised<OfPools["updatePool"]>
@@ -86,18 +80,18 @@ export interface Ipam {
   readonly reserve: Promised<OfPools["reserve"]>
   readonly unreserve: Promised<OfPools["unreserve"]>
   readonly listReservations: Promised<OfPools["listReservations"]>
-  readonly deletePool: (pool: string, options?: PoolOptions) => Promise<Pool>
+  readonly deletePool: Promised<OfPools["deletePool"]>
   /** For the steps of another engine: begin before anything else, with the id that is the request id of every key. */
-  readonly beginOperation: Promised<OfOperations["begin"]>
-  readonly unwindOperation: Promised<OfOperations["unwind"]>
-  readonly finishOperation: Promised<OfOperations["finish"]>
-  readonly cancelOperation: Promised<OfOperations["cancel"]>
-  readonly operation: Promised<OfOperations["get"]>
+  readonly beginOperation: Promised<OfOperations["beginOperation"]>
+  readonly unwindOperation: Promised<OfOperations["unwindOperation"]>
+  readonly finishOperation: Promised<OfOperations["finishOperation"]>
+  readonly cancelOperation: Promised<OfOperations["cancelOperation"]>
+  readonly getOperation: Promised<OfOperations["getOperation"]>
   /** Rejects rather than being empty where it cannot read. */
-  readonly pendingOperations: Promised<OfOperations["pending"]>
+  readonly pendingOperations: Promised<OfOperations["pendingOperations"]>
   /** The gate: also true where it cannot read. */
-  readonly hasPendingOperation: Promised<OfOperations["hasPending"]>
-  readonly operations: Promised<OfOperations["history"]>
+  readonly hasPendingOperation: Promised<OfOperations["hasPendingOperation"]>
+  readonly listOperations: Promised<OfOperations["listOperations"]>
   /** The VRF of an owner or target that is known by kind and id alone. */
   readonly identify: Promised<OfOperations["identify"]>
   /** Releases what has expired and what is held for owners that `owners` says are gone; see `Reconciler`. */
@@ -116,7 +110,7 @@ export interface Ipam {
   /**
    * Serves the calls made before it for five seconds more, those that wait for a connection too, cancels the rest, and leaves
    * nothing open that keeps a process alive. A call made after it rejects at once with `DatabaseUnreachable`, and so does, at
-   * its next statement, one that takes several: `list` and `pools` over many pages, `reconcile`, `prune`.
+   * its next statement, one that takes several: `list` and `listPools` over many pages, `reconcile`, `prune`.
    */
   readonly close: () => Promise<void>
 }
@@ -161,12 +155,6 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
       const { signal, ...fields } = request ?? {}
       return run(call(fields as Request), checkSignal(signal))
     }
-  const onPool =
-    (call: OfPools["getPool"] | OfPools["deletePool"]) =>
-    async (pool: string, options: PoolOptions = {}): Promise<Pool> => {
-      const { signal, ...fields } = options
-      return run<Pool>(call({ pool, ...fields }), checkSignal(signal))
-    }
   const bare =
     <A>(effect: Effect.Effect<A, unknown>) =>
     async (options: CallOptions = {}): Promise<A> =>
@@ -194,8 +182,8 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     who: promised(allocator.who),
     describeAddress: promised(allocator.describeAddress),
     createPool: promised(pools.createPool),
-    pools: alone(pools.listPools),
-    pool: onPool(pools.getPool),
+    listPools: alone(pools.listPools),
+    getPool: promised(pools.getPool),
     addRange: promised(pools.addRange),
     removeRange: promised(pools.removeRange),
     updatePool: promised(pools.updatePool),
@@ -204,15 +192,15 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     reserve: promised(pools.reserve),
     unreserve: promised(pools.unreserve),
     listReservations: promised(pools.listReservations),
-    deletePool: onPool(pools.deletePool),
-    beginOperation: promised(operations.begin),
-    unwindOperation: promised(operations.unwind),
-    finishOperation: promised(operations.finish),
-    cancelOperation: promised(operations.cancel),
-    operation: promised(operations.get),
-    pendingOperations: promised(operations.pending),
-    hasPendingOperation: promised(operations.hasPending),
-    operations: promised(operations.history),
+    deletePool: promised(pools.deletePool),
+    beginOperation: promised(operations.beginOperation),
+    unwindOperation: promised(operations.unwindOperation),
+    finishOperation: promised(operations.finishOperation),
+    cancelOperation: promised(operations.cancelOperation),
+    getOperation: promised(operations.getOperation),
+    pendingOperations: promised(operations.pendingOperations),
+    hasPendingOperation: promised(operations.hasPendingOperation),
+    listOperations: promised(operations.listOperations),
     identify: promised(operations.identify),
     reconcile: async (owners, { signal, ...request } = {}) =>
       run(

@@ -103,16 +103,16 @@ describe("a call", () => {
 
   test("on a pool gives its counts as bigint", async () => {
     await operator.createPool({ vrf: "six", name: "big", ranges: ["2001:db8::/64"], reserve: ["2001:db8::ff"] })
-    const pool = await operator.pool("big", { vrf: "six" })
+    const pool = await operator.getPool({ pool: "big", vrf: "six" })
     expect(pool).toMatchObject({ size: 2n ** 64n, held: 0n, cooling: 0n, family: 6 })
     expect(pool.free + pool.reserved).toBe(pool.size)
-    expect((await operator.pools({ vrf: "six" })).map((one) => one.name)).toEqual(["big"])
+    expect((await operator.listPools({ vrf: "six" })).map((one) => one.name)).toEqual(["big"])
     await operator.addRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })
     await operator.reserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" })
     await operator.unreserve({ vrf: "six", pool: "big", range: "2001:db8:1::10" })
     expect((await operator.removeRange({ vrf: "six", pool: "big", range: "2001:db8:1::/120" })).size).toBe(2n ** 64n)
-    expect(await operator.deletePool("big", { vrf: "six" })).toMatchObject({ outcome: "deleted" })
-    await expect(operator.pool("big", { vrf: "six" })).rejects.toMatchObject({ _tag: "UnknownPool" })
+    expect(await operator.deletePool({ pool: "big", vrf: "six" })).toMatchObject({ outcome: "deleted" })
+    await expect(operator.getPool({ pool: "big", vrf: "six" })).rejects.toMatchObject({ _tag: "UnknownPool" })
   })
 })
 

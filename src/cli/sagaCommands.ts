@@ -65,7 +65,7 @@ const status = Command.make(
 ).pipe(Command.withDescription("Show an operation: how far it is, where it is stuck, how it ended"))
 
 const knownOperation = Effect.fnUntraced(function* (operationId: string) {
-  const found = yield* withServices(({ operations }) => operations.get({ operationId }))
+  const found = yield* withServices(({ operations }) => operations.getOperation({ operationId }))
   if (found !== null) return found
   const { NotFound } = yield* Effect.promise(() => import("../errors/errors.ts"))
   return yield* new NotFound({ what: "operation", requestId: operationId })
@@ -95,7 +95,9 @@ const list = Command.make(
     if (limit !== undefined && limit < 1) return yield* invalid("limit", "must be at least 1")
     const all = yield* withServices(({ operations }) =>
       pages(limit, (page) =>
-        target === undefined ? operations.list({ state, ...page }) : operations.history({ ...target, vrf, ...page }),
+        target === undefined
+          ? operations.listOperationsByState({ state, ...page })
+          : operations.listOperations({ ...target, vrf, ...page }),
       ),
     )
     yield* print(all, operationTable)

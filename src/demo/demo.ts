@@ -73,7 +73,7 @@ const EXTERNAL_RANGE = "198.18.0.0/16"
 const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene, "flows">): Promise<void> => {
   const { ipam, stage } = scene
   await build(database, folder, scene)
-  const pools = await ipam.pools()
+  const pools = await ipam.listPools()
   const homes = chooseHomes(pools, INSTANCES)
   if (homes.length === 0) {
     throw new InvalidInput({ field: "folder", message: "folder: no pool of this plan has room for an instance" })
@@ -112,7 +112,7 @@ export const playDemo = async ({ folder = ownPlan, url, quiet = false, signal }:
   try {
     await perform(database, folder, { ipam: database.ipam, stage, signal })
     signal.throwIfAborted()
-    const pools = await database.ipam.pools()
+    const pools = await database.ipam.listPools()
     stage.line()
     for (const text of bars(pools)) stage.line(text)
     stage.line()

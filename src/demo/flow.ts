@@ -151,7 +151,7 @@ const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promis
 /** Takes the pool's last address, and asks for one more; then gives one back, which the next caller gets. */
 export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small: Pool): Promise<void> => {
   const { vrf, name: pool } = small
-  const { free } = await ipam.pool(pool, { vrf })
+  const { free } = await ipam.getPool({ pool, vrf })
   let taken = 0n
   let last: Allocation | undefined
   for (;;) {

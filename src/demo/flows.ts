@@ -64,7 +64,7 @@ export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows
     underWay: () =>
       runtime.runPromise(
         Effect.gen(function* () {
-          const { list } = yield* Operations
+          const { listOperationsByState: list } = yield* Operations
           const [pending, unwinding] = yield* Effect.all([list({ state: "pending" }), list({ state: "unwinding" })])
           return pending.length + unwinding.length
         }),

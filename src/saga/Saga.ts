@@ -129,7 +129,7 @@ export const make = <
       }),
     /**
      * Cancels the flow of a payload as the ledger keeps it, whether a worker has it or not, and answers what that did, as
-     * `Operations.cancel`: it unwinds from its next step on; one that was never started never will be.
+     * `Operations.cancelOperation`: it unwinds from its next step on; one that was never started never will be.
      */
     cancel: (stored: unknown) =>
       Effect.gen(function* () {
@@ -137,17 +137,17 @@ export const make = <
         const { operationId, vrf } = beginning
         const cancelled = new FlowCancelled({ operationId })
         const answer = yield* Operations.use((operations) =>
-          operations.cancel({ operationId, vrf, kind: name, error: encodeCancelled(cancelled) }),
+          operations.cancelOperation({ operationId, vrf, kind: name, error: encodeCancelled(cancelled) }),
         )
         if (answer.outcome !== "operation_ended") yield* workflow.interrupt(executionId)
         return answer
       }),
-    /** The same for a flow that stopped as stuck: it does again what stopped it. Answers as `Operations.resume`. */
+    /** The same for a flow that stopped as stuck: it does again what stopped it. Answers as `Operations.resumeOperation`. */
     resume: (stored: unknown) =>
       Effect.gen(function* () {
         const { executionId, beginning } = yield* executionOf(stored)
         const { operationId, vrf } = beginning
-        const answer = yield* Operations.use((operations) => operations.resume({ operationId, vrf }))
+        const answer = yield* Operations.use((operations) => operations.resumeOperation({ operationId, vrf }))
         if (answer.outcome !== "operation_ended") yield* resumeExecution(workflow, executionId)
         return answer
       }),
@@ -168,11 +168,11 @@ const checkBeginning = decodeInput(BeginRequest)
 /** A flow of the same key that began with another payload would answer for that one, without a word. */
 const checkPayload = Effect.fnUntraced(function* (beginning: Beginning) {
   const operations = yield* Operations
-  const known = yield* operations.get({ operationId: beginning.operationId })
+  const known = yield* operations.getOperation({ operationId: beginning.operationId })
   if (known === null) return
   const same = isDeepStrictEqual(asJson(known), asJson(beginning))
   // The ledger decides, by its fingerprint, where the payload was pruned or looks different.
-  if (!same) yield* operations.begin(beginning)
+  if (!same) yield* operations.beginOperation(beginning)
 })
 
 const asJson = ({ vrf, kind, payload }: Pick<Operation, "vrf" | "kind" | "payload">): unknown =>

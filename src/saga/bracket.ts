@@ -48,7 +48,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
         execute: Effect.gen(function* () {
           // Begun here where the flow was cancelled before it had begun: else a beginning that comes late would stay pending.
           const { state, cancelledAt } = yield* insist(
-            Effect.andThen(operations.begin(flow.beginning), operations.unwind(operation)),
+            Effect.andThen(operations.beginOperation(flow.beginning), operations.unwindOperation(operation)),
           )
           // A cancel is in the ledger before the engine hears of it: what the ledger refused since is no error of the flow's own.
           const failure = cancelledAt !== null && isRefusal(exit) ? null : yield* failureOf(errorJson, exit)
@@ -80,7 +80,9 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
                     const error =
                       failure ?? (yield* Effect.orDie(Schema.encodeUnknownEffect(errorJson)(flow.cancelled)))
                     yield* insist(
-                      stateOf(operations.finish({ ...operation, state: "unwound", error: error as Schema.Json })),
+                      stateOf(
+                        operations.finishOperation({ ...operation, state: "unwound", error: error as Schema.Json }),
+                      ),
                     )
                   }),
                 })
@@ -95,7 +97,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       error: IpamError,
       execute: Effect.suspend(() => {
         fresh = true
-        return whileRepeatable(stateOf(operations.begin(flow.beginning)))
+        return whileRepeatable(stateOf(operations.beginOperation(flow.beginning)))
       }),
     }).pipe(
       Effect.tapError((error) =>
@@ -114,7 +116,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
     }
     run.refusing = begun === "unwinding"
     if (!fresh) {
-      const known = yield* insist(operations.get({ operationId }))
+      const known = yield* insist(operations.getOperation({ operationId }))
       run.refusing = known?.state === "unwinding" || known?.state === "unwound"
       if (known !== null && known.stuck !== null && !isEnded(known.state)) yield* run.reports.unstuck
     }
@@ -139,7 +141,7 @@ export const bracket = <Success extends PlainSchema, Failure extends PlainSchema
       error: AllocationsLost,
       execute: Effect.gen(function* () {
         const result = yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(flow.success))(exit.value))
-        const finished = stateOf(operations.finish({ ...operation, state: "succeeded", result }))
+        const finished = stateOf(operations.finishOperation({ ...operation, state: "succeeded", result }))
         const answer = yield* insist(Effect.catchTag(finished, "AllocationsLost", Effect.succeed))
         return yield* answer instanceof AllocationsLost ? Effect.fail(answer) : Effect.succeed(answer)
       }),

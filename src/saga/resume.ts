@@ -15,7 +15,7 @@ export const resumeExecution = Effect.fnUntraced(function* <A, R, R2>(
   workflow: Resumable<A, R, R2>,
   executionId: string,
 ) {
-  const known = yield* Operations.use(({ get }) => get({ operationId: operationIdOf(executionId) }))
+  const known = yield* Operations.use(({ getOperation }) => getOperation({ operationId: operationIdOf(executionId) }))
   // The mark comes first, and to resume what the engine has not put aside yet would do nothing.
   if (known?.stuck) yield* untilPutAside(workflow.poll(executionId))
   yield* workflow.resume(executionId)

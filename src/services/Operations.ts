@@ -55,42 +55,46 @@ export class Operations extends Context.Service<
      * may go forward. `KeyReused`: begun with other arguments. `TargetBusy`: it asked to be alone on its targets and is not.
      * Waits for whoever gates on one of its targets.
      */
-    readonly begin: (request: typeof BeginRequest.Encoded) => Answer<Operation, KeyReused | KeyExpired | TargetBusy>
+    readonly beginOperation: (
+      request: typeof BeginRequest.Encoded,
+    ) => Answer<Operation, KeyReused | KeyExpired | TargetBusy>
     /**
      * Decides that it unwinds: from now on nothing is allocated under it, and it can only end as `unwound`. It stays pending until
      * then. One that has ended stays as it is, which the answer says: where its state is `succeeded`, undo nothing.
      */
-    readonly unwind: (request: typeof OperationRequest.Encoded) => Answer<Operation, NotFound>
+    readonly unwindOperation: (request: typeof OperationRequest.Encoded) => Answer<Operation, NotFound>
     /**
      * Ends it together with its addresses, in all VRFs, in one commit: `succeeded` confirms what is provisional, `unwound` releases
      * all that it still holds. `OperationEnded`: it ended otherwise, or was to succeed and unwinds. `AllocationsLost`: it was to
      * succeed, and an address of it was reclaimed, or released by a person.
      */
-    readonly finish: (
+    readonly finishOperation: (
       request: typeof FinishRequest.Encoded,
     ) => Answer<Operation, NotFound | OperationEnded | AllocationsLost>
     /**
      * Records that it shall unwind, whether anybody works on it or not, and answers what that did: `cancelled` (it unwinds from now
      * on, or was never begun and is `unwound`), `replayed` (it unwinds already), `operation_ended` (nothing). It undoes nothing itself.
      */
-    readonly cancel: (request: typeof CancelRequest.Encoded) => Answer<Operation, NotFound | KeyExpired>
+    readonly cancelOperation: (request: typeof CancelRequest.Encoded) => Answer<Operation, NotFound | KeyExpired>
     /** Records that it shall go on where it stopped: `resumed`, `not_stuck`, `operation_ended` (nothing was done). */
-    readonly resume: (request: typeof OperationRequest.Encoded) => Answer<Operation, NotFound>
+    readonly resumeOperation: (request: typeof OperationRequest.Encoded) => Answer<Operation, NotFound>
     /** Marks it as one that does not go on by itself. It stays pending, to every gate. */
     readonly markStuck: (request: typeof StuckRequest.Encoded) => Answer<Operation, NotFound | OperationEnded>
     /** Takes that mark away. */
     readonly clearStuck: (request: typeof OperationRequest.Encoded) => Answer<Operation, NotFound | OperationEnded>
-    readonly get: (request: typeof OperationIdRequest.Encoded) => Answer<Operation | null>
+    readonly getOperation: (request: typeof OperationIdRequest.Encoded) => Answer<Operation | null>
     /** Whether any operation on the target has not ended. Where that cannot be read: true. Without a vrf: on one of that kind and id in any. */
-    readonly hasPending: (request: typeof PendingRequest.Encoded) => Effect.Effect<boolean, InvalidInput>
+    readonly hasPendingOperation: (request: typeof PendingRequest.Encoded) => Effect.Effect<boolean, InvalidInput>
     /** The operations on the target that have not ended, the oldest first. Fails rather than being empty where it cannot read. */
-    readonly pending: (request: typeof PendingRequest.Encoded) => Answer<ReadonlyArray<Operation>>
+    readonly pendingOperations: (request: typeof PendingRequest.Encoded) => Answer<ReadonlyArray<Operation>>
     /** The one that began last, for display only: an older one may still be pending. */
-    readonly latest: (request: typeof TargetRequest.Encoded) => Answer<Operation | null, AmbiguousIdentity>
+    readonly latestOperation: (request: typeof TargetRequest.Encoded) => Answer<Operation | null, AmbiguousIdentity>
     /** One page of the history of a target, newest first. Without a vrf it must be known in at most one. */
-    readonly history: (request: typeof HistoryRequest.Encoded) => Answer<ReadonlyArray<Operation>, AmbiguousIdentity>
+    readonly listOperations: (
+      request: typeof HistoryRequest.Encoded,
+    ) => Answer<ReadonlyArray<Operation>, AmbiguousIdentity>
     /** One page of all operations, or of one state, newest first. */
-    readonly list: (request?: typeof OperationsRequest.Encoded) => Answer<ReadonlyArray<Operation>>
+    readonly listOperationsByState: (request?: typeof OperationsRequest.Encoded) => Answer<ReadonlyArray<Operation>>
     /** The VRF of an object, known as a target or as the owner of something held; `null` for one nobody knows. `AmbiguousIdentity` lists several. */
     readonly identify: (request: typeof IdentityRequest.Encoded) => Answer<Target | null, AmbiguousIdentity>
     /**
@@ -127,8 +131,8 @@ const reused = reader("a reused operation", Schema.Struct({ differs: Schema.Arra
 const make = Effect.gen(function* () {
   const { query } = yield* Database
 
-  const begin = method(
-    "Operations.begin",
+  const beginOperation = method(
+    "Operations.beginOperation",
     Effect.fnUntraced(function* (input: typeof BeginRequest.Encoded) {
       const { operationId, vrf, kind, payload, targets, executionId, exclusive, expiresInSeconds } =
         yield* decode.begin(input)
@@ -185,8 +189,8 @@ const make = Effect.gen(function* () {
     return yield* new OperationEnded({ vrf, requestId: operationId, status: state })
   })
 
-  const unwind = method(
-    "Operations.unwind",
+  const unwindOperation = method(
+    "Operations.unwindOperation",
     Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
       return statements.toOperation(
         yield* change(statements.unwind, "unwind_operation", yield* decode.operation(input)),
@@ -194,8 +198,8 @@ const make = Effect.gen(function* () {
     }),
   )
 
-  const finish = method(
-    "Operations.finish",
+  const finishOperation = method(
+    "Operations.finishOperation",
     Effect.fnUntraced(function* (input: typeof FinishRequest.Encoded) {
       const { state, result, error, ...operation } = yield* decode.finish(input)
       const json = [JSON.stringify(result), JSON.stringify(error)]
@@ -212,8 +216,8 @@ const make = Effect.gen(function* () {
     }),
   )
 
-  const cancel = method(
-    "Operations.cancel",
+  const cancelOperation = method(
+    "Operations.cancelOperation",
     Effect.fnUntraced(function* (input: typeof CancelRequest.Encoded) {
       const { kind = null, error, ...operation } = yield* decode.cancel(input)
       const row = yield* change(statements.cancel, "cancel_operation", operation, kind, JSON.stringify(error))
@@ -222,8 +226,8 @@ const make = Effect.gen(function* () {
     }),
   )
 
-  const resume = method(
-    "Operations.resume",
+  const resumeOperation = method(
+    "Operations.resumeOperation",
     Effect.fnUntraced(function* (input: typeof OperationRequest.Encoded) {
       return statements.toOperation(
         yield* change(statements.resume, "resume_operation", yield* decode.operation(input)),
@@ -248,11 +252,11 @@ const make = Effect.gen(function* () {
   )
 
   return Operations.of({
-    begin,
-    unwind,
-    finish,
-    cancel,
-    resume,
+    beginOperation,
+    unwindOperation,
+    finishOperation,
+    cancelOperation,
+    resumeOperation,
     markStuck,
     clearStuck,
     ...makeReading(query),

@@ -64,10 +64,10 @@ export const defineOperation = <Payload extends PlainSchema>(options: OperationO
     kind: options.kind,
     payload: options.payload,
     beginning,
-    /** Begins one, or finds it begun. Errors as `Operations.begin`. */
+    /** Begins one, or finds it begun. Errors as `Operations.beginOperation`. */
     begin: (operationId: string, payload: Payload["Type"], executionId?: string) =>
       Effect.flatMap(beginning(operationId, payload, executionId), (request) =>
-        Operations.use((operations) => operations.begin(request)),
+        Operations.use((operations) => operations.beginOperation(request)),
       ),
     /** A payload as the ledger keeps it, read back. */
     readPayload: (stored: unknown): Effect.Effect<Payload["Type"]> => Effect.orDie(decode(stored)),

@@ -25,8 +25,8 @@ const decode = {
 }
 
 export const makeReading = (query: (typeof Database.Service)["query"]) => {
-  const get = method(
-    "Operations.get",
+  const getOperation = method(
+    "Operations.getOperation",
     Effect.fnUntraced(function* (input: typeof OperationIdRequest.Encoded) {
       const { operationId } = yield* decode.operation(input)
       const [row] = yield* query(statements.get, [operationId], { call: "get_operation", requestId: operationId })
@@ -34,8 +34,8 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  const hasPending = method(
-    "Operations.hasPending",
+  const hasPendingOperation = method(
+    "Operations.hasPendingOperation",
     Effect.fnUntraced(function* (input: typeof PendingRequest.Encoded) {
       const { vrf, kind, id, exceptOperationId } = yield* decode.pending(input)
       const parameters = [vrf ?? null, kind, id, exceptOperationId ?? null]
@@ -48,8 +48,8 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  const pending = method(
-    "Operations.pending",
+  const pendingOperations = method(
+    "Operations.pendingOperations",
     Effect.fnUntraced(function* (input: typeof PendingRequest.Encoded) {
       const { vrf, kind, id, exceptOperationId } = yield* decode.pending(input)
       const parameters = [vrf ?? null, kind, id, exceptOperationId ?? null]
@@ -85,8 +85,8 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  const latest = method(
-    "Operations.latest",
+  const latestOperation = method(
+    "Operations.latestOperation",
     Effect.fnUntraced(function* (input: typeof TargetRequest.Encoded) {
       const target = yield* decode.target(input)
       const vrf = yield* homeOf(target)
@@ -97,8 +97,8 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  const history = method(
-    "Operations.history",
+  const listOperations = method(
+    "Operations.listOperations",
     Effect.fnUntraced(function* (input: typeof HistoryRequest.Encoded) {
       const { before, pageSize, ...target } = yield* decode.history(input)
       const vrf = yield* homeOf(target)
@@ -109,8 +109,8 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  const list = method(
-    "Operations.list",
+  const listOperationsByState = method(
+    "Operations.listOperationsByState",
     Effect.fnUntraced(function* (input: typeof OperationsRequest.Encoded = {}) {
       const { state, before, pageSize } = yield* decode.list(input)
       const parameters = [state ?? null, before?.toString() ?? null, pageSize]
@@ -119,5 +119,13 @@ export const makeReading = (query: (typeof Database.Service)["query"]) => {
     }),
   )
 
-  return { get, hasPending, pending, latest, history, list, identify }
+  return {
+    getOperation,
+    hasPendingOperation,
+    pendingOperations,
+    latestOperation,
+    listOperations,
+    listOperationsByState,
+    identify,
+  }
 }

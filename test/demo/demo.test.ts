@@ -87,7 +87,7 @@ describe("a promise that does not hold is noticed", () => {
     const vrf = name
     await ipam.createPool({ vrf, name, ranges: ["10.0.0.0/22"] })
     await ipam.createPool({ vrf, name: "small", ranges: ["10.1.0.0/30"] })
-    const pools = await ipam.pools({ vrf })
+    const pools = await ipam.listPools({ vrf })
     const stage = new Stage(true)
     await ipam.createPool({ vrf, name: EXTERNAL, ranges: ["10.2.0.0/24"] })
     const falsified = { ...ipam, ...falsify(ipam) }

@@ -72,14 +72,14 @@ const expectSucceeded = async (addresses: ReadonlyArray<string>) => {
   const records = await ipam.list({ requestId: operationId })
   expect(records.map(({ state }) => state)).toEqual(["confirmed", "confirmed", "confirmed"])
   expect(new Set(records.map(({ address }) => address))).toEqual(new Set(addresses))
-  expect(await ipam.operation({ operationId })).toMatchObject({ state: "succeeded", result: addresses })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "succeeded", result: addresses })
   expect(machines.running.get(operationId)).toEqual(addresses)
 }
 
 const expectUnwound = async () => {
   const records = await ipam.list({ requestId: operationId })
   expect(records.filter(({ state }) => state !== "released")).toEqual([])
-  expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound" })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "unwound" })
   expect(await ipam.hasPendingOperation({ kind: "instance", id: operationId })).toBe(false)
   expect(machines.running.has(operationId)).toBe(false)
   for (const [slot, pool] of [["nic/v4", "v4"] as const, ["external", "external"] as const]) {
@@ -114,7 +114,7 @@ test("a machine that does not boot leaves nothing behind", async () => {
   machines.fails = true
   await expect(start()).rejects.toThrow("it does not boot")
   await expectUnwound()
-  expect(await ipam.operation({ operationId })).toMatchObject({ error: "Error: it does not boot" })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ error: "Error: it does not boot" })
 })
 
 test.each(undos)("with %s done twice, it is undone all the same", async (undo) => {

@@ -58,7 +58,7 @@ test("a flow that succeeds holds and has confirmed what it answers, and its oper
     { slot: "nic/v4", state: "confirmed", address: addresses?.[0] },
     { slot: "nic/v6", state: "confirmed", address: addresses?.[1] },
   ])
-  expect(await ipam.operation({ operationId })).toMatchObject({
+  expect(await ipam.getOperation({ operationId })).toMatchObject({
     state: "succeeded",
     result: addresses,
     executionId: id,
@@ -78,21 +78,21 @@ test("a flow whose machine does not boot has released everything, and its operat
     ["nic/v4", "released"],
     ["nic/v6", "released"],
   ])
-  expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound", error: "Error: it does not boot" })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "unwound", error: "Error: it does not boot" })
   expect(await ipam.hasPendingOperation(target("fails"))).toBe(false)
   expect(machines.asked).toEqual({ boot: 1, remove: 1 })
   expect(await doctor()).toEqual([])
 })
 
 test("a flow that a pool refuses ends its operation, and no machine is booted", async () => {
-  const { free } = await ipam.pool("v4")
+  const { free } = await ipam.getPool({ pool: "v4" })
   const others = Array.from({ length: Number(free) }, () => crypto.randomUUID())
   for (const requestId of others) await ipam.allocate({ pool: "v4", requestId })
   const id = crypto.randomUUID()
   await expect(start(id, "no room")).rejects.toThrow("exhausted")
   for (const requestId of others) await ipam.release({ requestId })
   const operationId = operationIdOf(id)
-  expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound" })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "unwound" })
   expect(machines.asked).toEqual({ boot: 0, remove: 1 })
   await expect(ipam.allocate({ pool: "v4", requestId: operationId, slot: "nic/v4" })).rejects.toMatchObject({
     _tag: "OperationEnded",

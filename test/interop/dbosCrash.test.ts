@@ -85,7 +85,7 @@ const look = async (id: string, dbos: Session, ipam: Ipam, devices: FakeDatacent
     "select function_name from dbos.operation_outputs where workflow_uuid = $1 order by function_id",
     [id],
   )
-  const [operation] = await ipam.operations({ kind: "instance", id })
+  const [operation] = await ipam.listOperations({ kind: "instance", id })
   const records = await ipam.list({ requestId })
   const machine = devices.machines.get(requestId)
   const left = [operation?.state, records.map(({ state }) => state).join(" "), machine?.state]

@@ -71,7 +71,7 @@ test("one key has one address, none after its release, and its last state is a f
           })
         }
       }
-      expect(await operator.pool(pool)).toMatchObject({ held, free: 2n - held, size: 2n })
+      expect(await operator.getPool({ pool })).toMatchObject({ held, free: 2n - held, size: 2n })
       expect(await operator.doctor()).toEqual([])
     }),
     { numRuns: 60, endOnFailure: true },

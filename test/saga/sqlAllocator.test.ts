@@ -57,7 +57,7 @@ describe("the same calls", () => {
         const operations = yield* Operations
         for (const one of slots) yield* allocator.allocate({ ...one, requestId: many, ttlSeconds: 1000 })
         const keys = yield* Effect.forEach([...requestIds, many], (requestId) => allocator.list({ requestId }))
-        return [...keys.flat(), ...(yield* operations.list())]
+        return [...keys.flat(), ...(yield* operations.listOperationsByState())]
       })
       const asWritten = await theirs.runtime.runPromise(everything)
       const readByOurs = Effect.provide(everything, layer({ url: theirs.database.url() }))
@@ -139,7 +139,7 @@ describe("within a transaction", () => {
     const targets = [{ kind: "instance", id: "i" }]
     const body = (id: string) =>
       Effect.andThen(
-        Operations.use((operations) => operations.begin({ operationId: id, kind: "k", targets })),
+        Operations.use((operations) => operations.beginOperation({ operationId: id, kind: "k", targets })),
         allocate(id),
       )
     const failed = await inTransaction(Effect.andThen(body(lost), Effect.fail("no")))

@@ -69,7 +69,7 @@ describe("a beginning", () => {
     const error: unknown = await ipam.beginOperation({ ...request, ...fields }).catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(KeyReused)
     expect(error).toMatchObject({ differs: [part] })
-    expect(await ipam.operation({ operationId })).toMatchObject({ kind: "Create", payload: { cores: 4 } })
+    expect(await ipam.getOperation({ operationId })).toMatchObject({ kind: "Create", payload: { cores: 4 } })
   })
 
   test("is found in whatever state it is by now", async () => {
@@ -125,7 +125,7 @@ describe("an end", () => {
     const other = state === "succeeded" ? "unwound" : "succeeded"
     await expect(ipam.finishOperation({ operationId, state: other })).rejects.toBeInstanceOf(OperationEnded)
     expect(await ipam.unwindOperation({ operationId })).toEqual({ ...ended, outcome: "operation_ended" })
-    expect(await ipam.operation({ operationId })).toEqual({ ...ended, outcome: "found" })
+    expect(await ipam.getOperation({ operationId })).toEqual({ ...ended, outcome: "found" })
   })
 
   test("of one that unwinds is unwound, or none", async () => {
@@ -143,7 +143,7 @@ describe("an end", () => {
     const operationId = anyId()
     await expect(ipam.finishOperation({ operationId, state: "succeeded" })).rejects.toBeInstanceOf(NotFound)
     await expect(ipam.unwindOperation({ operationId })).rejects.toBeInstanceOf(NotFound)
-    expect(await ipam.operation({ operationId })).toBeNull()
+    expect(await ipam.getOperation({ operationId })).toBeNull()
   })
 
   test("cannot be written by hand without what belongs to it", async () => {
@@ -169,7 +169,7 @@ describe("the gate", () => {
     await ipam.finishOperation({ operationId: newer, state: "succeeded" })
     expect(await ipam.hasPendingOperation(target)).toBe(true)
     expect((await ipam.pendingOperations(target)).map(({ operationId }) => operationId)).toEqual([older])
-    expect((await ipam.operations(target)).map(({ operationId }) => operationId)).toEqual([newer, older])
+    expect((await ipam.listOperations(target)).map(({ operationId }) => operationId)).toEqual([newer, older])
 
     await ipam.unwindOperation({ operationId: older })
     await owner.rows("select ipam.mark_stuck($1, 'switch/undo', 'connection refused')", [older])
@@ -178,10 +178,10 @@ describe("the gate", () => {
     expect(stuck?.stuck).toEqual({ since: expect.any(String), step: "switch/undo", error: "connection refused" })
     const marked = stuck?.stuck?.since
     await owner.rows("select ipam.mark_stuck($1, 'switch/undo', 'timeout')", [older])
-    expect((await ipam.operation({ operationId: older }))?.stuck).toMatchObject({ since: marked, error: "timeout" })
+    expect((await ipam.getOperation({ operationId: older }))?.stuck).toMatchObject({ since: marked, error: "timeout" })
     await ipam.finishOperation({ operationId: older, state: "unwound" })
     expect(await ipam.hasPendingOperation(target)).toBe(false)
-    expect((await ipam.operation({ operationId: older }))?.stuck).toBeNull()
+    expect((await ipam.getOperation({ operationId: older }))?.stuck).toBeNull()
   })
 
   test("goes by the order of beginnings, not by the clock", async () => {
@@ -234,7 +234,7 @@ describe("the gate", () => {
       payload: null,
       targets: [machine(id)],
     })
-    expect((await ipam.operations(machine(id))).length).toBe(1)
+    expect((await ipam.listOperations(machine(id))).length).toBe(1)
     await ipam.beginOperation({
       operationId: operations[1] ?? "",
       kind: "Create",
@@ -242,7 +242,7 @@ describe("the gate", () => {
       targets: [machine(id, "red")],
     })
     expect((await ipam.pendingOperations(machine(id))).length).toBe(2)
-    const error: unknown = await ipam.operations(machine(id)).catch((caught: unknown) => caught)
+    const error: unknown = await ipam.listOperations(machine(id)).catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(AmbiguousIdentity)
     expect(error).toMatchObject({
       candidates: [
@@ -250,8 +250,10 @@ describe("the gate", () => {
         { vrf: "red", id },
       ],
     })
-    expect((await ipam.operations(machine(id, "red"))).map(({ operationId }) => operationId)).toEqual([operations[1]])
-    expect(await ipam.operations(machine(anyId()))).toEqual([])
+    expect((await ipam.listOperations(machine(id, "red"))).map(({ operationId }) => operationId)).toEqual([
+      operations[1],
+    ])
+    expect(await ipam.listOperations(machine(anyId()))).toEqual([])
   })
 
   test("an object is identified by kind and id alone, as a target or as an owner, unless several are meant", async () => {
@@ -274,8 +276,8 @@ describe("the gate", () => {
       const operationId = anyId()
       await ipam.beginOperation({ operationId, kind: "Create", payload: index, targets: [target] })
     }
-    const first = await ipam.operations({ ...target, pageSize: 2 })
-    const second = await ipam.operations({ ...target, pageSize: 2, before: first[1]?.sequence })
+    const first = await ipam.listOperations({ ...target, pageSize: 2 })
+    const second = await ipam.listOperations({ ...target, pageSize: 2, before: first[1]?.sequence })
     expect([...first, ...second].map(({ payload }) => payload)).toEqual([4, 3, 2, 1])
   })
 })

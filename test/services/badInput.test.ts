@@ -190,7 +190,7 @@ const doors: { readonly [call: string]: Door } = {
     good: { name: "other", ranges: ["10.1.0.0/24"] },
     fields: ["vrf", "name", "ranges", "reserve", "gateway", "cooldownSeconds", "includeNetworkAddresses"],
   },
-  pools: { call: (i) => i.pools, good: {}, fields: ["vrf"] },
+  listPools: { call: (i) => i.listPools, good: {}, fields: ["vrf"] },
   addRange: {
     call: (i) => i.addRange,
     good: { pool: "web", range: "10.1.0.0/24" },
@@ -249,8 +249,10 @@ test("a list wants exactly one filter", async () => {
 
 test("a pool is named by text", async () => {
   for (const value of bad["pool"] ?? []) {
-    expect(await refusal(ipam.pool(value as string))).toBeInstanceOf(InvalidInput)
-    expect(await refusal(ipam.deletePool(value as string))).toBeInstanceOf(InvalidInput)
+    for (const request of [{ pool: value as string }, value as { readonly pool: string }]) {
+      expect(await refusal(ipam.getPool(request))).toBeInstanceOf(InvalidInput)
+      expect(await refusal(ipam.deletePool(request))).toBeInstanceOf(InvalidInput)
+    }
   }
 })
 

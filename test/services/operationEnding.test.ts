@@ -150,7 +150,7 @@ describe("one with a time of its own", () => {
     expect(await owner.rows("select ipam.count_expired() as count")).toEqual([{ count: "2" }])
     expect((await ipam.reclaimExpired({ vrf: "red" })).map(({ slot }) => slot)).toEqual(["confirmed", "provisional"])
     expect(await states()).toEqual(["confirmed expired", "provisional expired"])
-    expect(await ipam.operation({ operationId })).toMatchObject({
+    expect(await ipam.getOperation({ operationId })).toMatchObject({
       state: "unwound",
       error: { _tag: "OperationExpired", expiresAt: expect.any(String) },
       expiresAt: expect.any(String),
@@ -179,14 +179,14 @@ describe("one with a time of its own", () => {
     await ipam.finishOperation({ operationId, state: "unwound" })
     await outlive()
     expect(await ipam.reclaimExpired()).toEqual([])
-    expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound", error: null })
+    expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "unwound", error: null })
   })
 
   test("that holds nothing is unwound as well", async () => {
     await begin({ expiresInSeconds: 60 })
     await outlive()
     expect(await ipam.reclaimExpired()).toEqual([])
-    expect(await ipam.operation({ operationId })).toMatchObject({ state: "unwound" })
+    expect(await ipam.getOperation({ operationId })).toMatchObject({ state: "unwound" })
   })
 
   test.each([0, -1, 3_155_760_001, Number.NaN])("of %s seconds is refused", async (expiresInSeconds) => {
@@ -251,7 +251,7 @@ test("a resume is recorded, and says whether the operation was stuck", async () 
   expect(await resume()).toEqual({ outcome: "not_stuck", resumed_at: expect.any(Date) })
   await owner.rows("select ipam.mark_stuck($1, 'boot', 'no answer')", [operationId])
   expect(await resume()).toEqual({ outcome: "resumed", resumed_at: expect.any(Date) })
-  expect(await ipam.operation({ operationId })).toMatchObject({
+  expect(await ipam.getOperation({ operationId })).toMatchObject({
     stuck: { step: "boot" },
     resumedAt: expect.any(String),
   })
@@ -270,7 +270,7 @@ describe("calls on an operation", () => {
       const [row] = await owner.rows(`select outcome, detail from ipam.${call}`, [operationId])
       expect(row, call).toEqual({ outcome: "not_found", detail: { vrfs: ["red"] } })
     }
-    expect(await ipam.operation({ operationId })).toMatchObject({ vrf: "red", state: "pending" })
+    expect(await ipam.getOperation({ operationId })).toMatchObject({ vrf: "red", state: "pending" })
     expect(await ipam.finishOperation({ vrf: "red", operationId, state: "unwound" })).toMatchObject({ vrf: "red" })
     const nobody = ipam.unwindOperation({ operationId: crypto.randomUUID() })
     await expect(nobody).rejects.toMatchObject({ _tag: "NotFound", vrfs: [] })
@@ -309,7 +309,7 @@ describe("a beginning that asks to be alone", () => {
       count: 1,
       pending: [{ operationId: busy, vrf: "default", kind: "Move", state: "pending" }],
     })
-    expect(await ipam.operation({ operationId })).toBeNull()
+    expect(await ipam.getOperation({ operationId })).toBeNull()
     const elsewhere = targets.map((target) => ({ vrf: "red", ...target }))
     expect(await begin({ targets: elsewhere, exclusive: true })).toMatchObject({ outcome: "begun" })
     expect(await begin({ targets: elsewhere, exclusive: true })).toMatchObject({

@@ -116,7 +116,7 @@ test("an operation that ended long ago is forgotten but for its end, and a rerun
   const request = await ended(crypto.randomUUID(), 100)
   const { operationId: requestId } = request
   expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
-  expect(await ipam.operation({ operationId: requestId })).toMatchObject({
+  expect(await ipam.getOperation({ operationId: requestId })).toMatchObject({
     state: "succeeded",
     payload: null,
     result: null,
@@ -126,7 +126,7 @@ test("an operation that ended long ago is forgotten but for its end, and a rerun
   expect(await ipam.beginOperation(request)).toMatchObject({ state: "succeeded" })
   await expect(ipam.beginOperation({ ...request, payload: { cores: 5 } })).rejects.toBeInstanceOf(KeyReused)
   await expect(ipam.allocate({ pool: "web", requestId })).rejects.toBeInstanceOf(OperationEnded)
-  expect(await ipam.operations({ kind: "machine", id: requestId })).toEqual([])
+  expect(await ipam.listOperations({ kind: "machine", id: requestId })).toEqual([])
   expect(await ipam.prune()).toMatchObject({ operations: 0 })
 })
 
@@ -134,14 +134,14 @@ test("one whose id is a UUIDv7 goes whole, since its age refuses a rerun", async
   const operationId = v7(2)
   const request = await ended(operationId, 100)
   expect(await ipam.prune()).toMatchObject({ operations: 1 })
-  expect(await ipam.operation({ operationId })).toMatchObject({ prunedAt: expect.any(String) })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ prunedAt: expect.any(String) })
   const old = v7(100)
   await owner.rows("update ipam.operation set operation_id = $1, pruned_at = null where operation_id = $2", [
     old,
     operationId,
   ])
   await ipam.prune()
-  expect(await ipam.operation({ operationId: old })).toBeNull()
+  expect(await ipam.getOperation({ operationId: old })).toBeNull()
   await expect(ipam.beginOperation({ ...request, operationId: old })).rejects.toBeInstanceOf(KeyExpired)
 })
 
@@ -153,7 +153,7 @@ test("one that holds an address stays, whole, until it holds none", async () => 
   await age(operationId, 100)
   expect(await ipam.prune()).toMatchObject({ operations: 0, held: 1 })
   expect(await ipam.get({ requestId: operationId })).toMatchObject({ state: "confirmed" })
-  expect(await ipam.operation({ operationId })).toMatchObject({ result: 7, prunedAt: null })
+  expect(await ipam.getOperation({ operationId })).toMatchObject({ result: 7, prunedAt: null })
   await ipam.release({ requestId: operationId })
   expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
 })
@@ -173,7 +173,7 @@ test("more than one batch goes, and what is young or pending stays", async () =>
     targets: [{ kind: "machine", id: "p" }],
   })
   expect(await ipam.prune()).toMatchObject({ operations: 1200 })
-  expect(await ipam.operation({ operationId: young.operationId })).toMatchObject({
+  expect(await ipam.getOperation({ operationId: young.operationId })).toMatchObject({
     payload: { cores: 4 },
     prunedAt: null,
   })

@@ -46,9 +46,11 @@ export const InstanceDeleteLive = InstanceDelete.toLayer(
 
     const others = { vrf, kind: "instance", id: instance, exceptOperationId: own }
     // The gate waits for beginnings in flight, so the list that follows it has every creation that was begun before.
-    const creations = Effect.flatMap(operations.hasPending(others), (shut) =>
+    const creations = Effect.flatMap(operations.hasPendingOperation(others), (shut) =>
       shut
-        ? Effect.map(operations.pending(others), (all) => all.filter(({ kind }) => kind === InstanceCreate.name))
+        ? Effect.map(operations.pendingOperations(others), (all) =>
+            all.filter(({ kind }) => kind === InstanceCreate.name),
+          )
         : Effect.succeed([]),
     )
     yield* step("cancel", {

@@ -32,7 +32,7 @@ const connected = <A, E, R>(options: ConnectOptions, use: Effect.Effect<A, E, R>
   Effect.provide(use, Layer.merge(starterLayer(options), layer(options)))
 
 const recordOf = Effect.fnUntraced(function* (operationId: string) {
-  const found = yield* Operations.use((operations) => operations.get({ operationId }))
+  const found = yield* Operations.use((operations) => operations.getOperation({ operationId }))
   return found ?? (yield* new NotFound({ what: "operation", requestId: operationId }))
 })
 
@@ -69,7 +69,7 @@ export const startFlow = Effect.fnUntraced(function* (
       const { operationId } = yield* flow.ids
       if (detach) yield* flow.start
       else yield* Effect.catch(flow.execute, (error) => (isOutcome(error) ? Effect.void : Effect.fail(error)))
-      const found = yield* Operations.use((operations) => operations.get({ operationId }))
+      const found = yield* Operations.use((operations) => operations.getOperation({ operationId }))
       const started: Started = found ?? { operationId, state: "waiting" }
       return started
     }),
@@ -104,9 +104,9 @@ export const cancelFlow = (options: ConnectOptions, operationId: string, vrf?: s
     options,
     Effect.gen(function* () {
       const operations = yield* Operations
-      const known = yield* operations.get({ operationId })
+      const known = yield* operations.getOperation({ operationId })
       const error = Schema.encodeSync(Saga.FlowCancelled)(new Saga.FlowCancelled({ operationId }))
-      const answer = yield* operations.cancel({ operationId, vrf: known?.vrf ?? vrf, error })
+      const answer = yield* operations.cancelOperation({ operationId, vrf: known?.vrf ?? vrf, error })
       const { outcome, executionId } = answer
       if (outcome === "operation_ended" || executionId === null) return answer
       const name = yield* nameOf(executionId)
@@ -121,7 +121,7 @@ export const resumeFlow = (options: ConnectOptions, operationId: string) =>
     options,
     Effect.gen(function* () {
       const { vrf, executionId } = yield* recordOf(operationId)
-      const answer = yield* Operations.use((operations) => operations.resume({ operationId, vrf }))
+      const answer = yield* Operations.use((operations) => operations.resumeOperation({ operationId, vrf }))
       if (answer.outcome === "operation_ended") return answer
       const name = yield* nameOf(executionId ?? "")
       if (executionId === null || name === undefined) {

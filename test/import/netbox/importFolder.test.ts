@@ -109,7 +109,7 @@ describe("an import", () => {
     ])
     expect(first.complete).toBe(false)
 
-    const { held, reserved } = await ipam.pool("10.1.0.0/24")
+    const { held, reserved } = await ipam.getPool({ pool: "10.1.0.0/24" })
     // Network, broadcast and .12 are held; of /29, ten in the range and .30 all but .12 are reserved.
     expect({ held, reserved }).toEqual({ held: 3n, reserved: 18n })
     expect(await ipam.who({ address: "10.1.0.12", vrf: "default" })).toMatchObject({
@@ -176,7 +176,7 @@ describe("an import", () => {
       11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
     ])
     expect(rest.complete).toBe(true)
-    expect((await ipam.pool("10.11.0.0/24")).held).toBe(10n)
+    expect((await ipam.getPool({ pool: "10.11.0.0/24" })).held).toBe(10n)
     expect(await ipam.doctor()).toEqual([])
   })
 
@@ -265,7 +265,7 @@ describe("whatever the source calls occupied is never handed out", () => {
     // Once its key may hold it, the reservation goes.
     const again = await importOf({ prefixes: [prefix(41, "10.41.0.0/30")], addresses: [address(41, "10.41.0.1/30")] })
     expect(again).toMatchObject({ complete: true, taken: [], missing: [], made: { allocations: [{ id: 41 }] } })
-    expect((await ipam.pool("10.41.0.0/30")).held).toBe(2n)
+    expect((await ipam.getPool({ pool: "10.41.0.0/30" })).held).toBe(2n)
     expect((await ipam.listReservations({ pool: "10.41.0.0/30" })).filter(({ kind }) => kind === "requested")).toEqual(
       [],
     )
@@ -365,7 +365,7 @@ describe("a later import reconciles", () => {
     ],
   }
   const stateOf = async (vrf?: string) => {
-    const { held, reserved } = await ipam.pool("10.81.0.0/28", { vrf })
+    const { held, reserved } = await ipam.getPool({ pool: "10.81.0.0/28", vrf })
     return { held, reserved }
   }
   const gone = (report: Report) => report.missing.map(({ kind, range, released }) => [kind, range, released])
@@ -450,7 +450,7 @@ describe("a later import reconciles", () => {
     ])
     const left = await ipam.listReservations({ pool: "10.95.0.0/28" })
     expect(left.filter(({ kind }) => kind === "requested")).toMatchObject([{ first: "10.95.0.4", reason: "by hand" }])
-    expect((await ipam.pool("10.95.0.0/28")).reserved).toBe(5n)
+    expect((await ipam.getPool({ pool: "10.95.0.0/28" })).reserved).toBe(5n)
   })
 
   test("a VRF keeps the name of its first import when a namesake comes later, and when it is renamed", async () => {
@@ -505,7 +505,7 @@ test.skipIf(real === undefined)(
       expect(first.complete).toBe(true)
       const look = await connect({ url: own.url("ipam_operator") })
       expect(await look.doctor()).toEqual([])
-      const held = (await look.pools()).reduce((sum, pool) => sum + pool.held, 0n)
+      const held = (await look.listPools()).reduce((sum, pool) => sum + pool.held, 0n)
       expect(held).toBe(BigInt(first.made.allocations.length))
       await look.close()
     } finally {

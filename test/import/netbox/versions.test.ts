@@ -25,7 +25,7 @@ const importVersion = (version: string) =>
 
 /** What a caller who asks for any address of the pool is given, until there is none. */
 const handedOut = async (pool: string, vrf: string): Promise<ReadonlyArray<string>> => {
-  const { free } = await ipam.pool(pool, { vrf })
+  const { free } = await ipam.getPool({ pool, vrf })
   const all = Array.from({ length: Number(free) }, () => ipam.allocate({ pool, vrf, requestId: crypto.randomUUID() }))
   return (await Promise.all(all)).map(({ address }) => address).toSorted()
 }

@@ -116,7 +116,7 @@ test("a worker that is closed leaves its flows as they are, and the next one goe
   const hold = worker.hold(executionId, "boot/do", "before")
   await worker.run(InstanceCreate.start(decided))
   await hold.reached
-  await worker.run(Operations.use((operations) => operations.unwind({ operationId })))
+  await worker.run(Operations.use((operations) => operations.unwindOperation({ operationId })))
   await worker.close()
   expect(
     await world.session.rows("select state, count(*)::int from ipam.operation where pending group by 1 order by 1"),

@@ -134,8 +134,8 @@ test("a flow whose operation unwinds already does not go forward, though nothing
   const { executionId, operationId } = await idsOf(payload)
   const beginning = { operationId, kind: InstanceCreate.name, targets: [{ kind: "instance", id: payload.instance }] }
   await worker.run(
-    Operations.use(({ begin, unwind }) =>
-      begin({ ...beginning, payload, executionId }).pipe(Effect.andThen(unwind({ operationId }))),
+    Operations.use(({ beginOperation, unwindOperation }) =>
+      beginOperation({ ...beginning, payload, executionId }).pipe(Effect.andThen(unwindOperation({ operationId }))),
     ),
   )
   expect(await worker.create(payload)).toBe("FlowCancelled")

@@ -172,7 +172,7 @@ test.each([
     const act = () => Effect.runPromise(byId({ url: world.database.url() }, operationId))
     expect(await act()).toMatchObject({ operationId, kind: "Brittle", outcome: request, state })
     expect(await answer).toBe(end)
-    const ended = await worker.run(Operations.use(({ get }) => get({ operationId })))
+    const ended = await worker.run(Operations.use(({ getOperation }) => getOperation({ operationId })))
     expect(await act()).toEqual({ ...ended, outcome: "operation_ended" })
   },
 )
@@ -181,12 +181,12 @@ test("an operation of another engine is cancelled in the ledger, and cannot be r
   const operationId = crypto.randomUUID()
   const targets = [{ kind: "brittle", id: operationId }]
   const beginning = { operationId, kind: "Elsewhere", targets, executionId: "elsewhere" }
-  await worker.run(Operations.use(({ begin }) => begin(beginning)))
+  await worker.run(Operations.use(({ beginOperation }) => beginOperation(beginning)))
   const options = { url: world.database.url() }
   const refused = await Effect.runPromise(Effect.flip(resumeFlow(options, operationId)))
   expect(refused).toMatchObject({ _tag: "InvalidInput", field: "operation" })
   expect(await Effect.runPromise(cancelFlow(options, operationId))).toMatchObject({ state: "unwinding" })
-  await worker.run(Operations.use(({ finish }) => finish({ operationId, state: "unwound" })))
+  await worker.run(Operations.use(({ finishOperation }) => finishOperation({ operationId, state: "unwound" })))
 })
 
 test("a step name used twice suspends its flow, which unwinds when it is cancelled", async () => {
