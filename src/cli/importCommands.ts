@@ -6,8 +6,8 @@ import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import type { InvalidInput } from "../errors/errors.ts"
 import type { Inventory } from "../import/inventory.ts"
-import type { Reported } from "../import/plan.ts"
-import type { HeldOtherwise, ImportReport, Missing } from "../import/report.ts"
+import type { ReportedEntry } from "../import/plan.ts"
+import type { HeldForAnother, ImportReport, Missing } from "../import/report.ts"
 import { ExitWith } from "./exit.ts"
 import * as flags from "./flags.ts"
 import { during, print, progress, table } from "./output.ts"
@@ -40,9 +40,9 @@ const ownerText = (owner: { readonly kind: string; readonly id: string } | null)
   owner === null ? "nobody" : `${owner.kind}/${owner.id}`
 
 const reportedColumns = ["FILE", "ENTRY", "ID", "VRF", "WHAT", "REASON", "WHY"]
-const reportedCells = (one: Reported) => [one.file, one.index, one.id, one.vrf, one.what, one.reason, one.message]
+const reportedCells = (one: ReportedEntry) => [one.file, one.index, one.id, one.vrf, one.what, one.reason, one.message]
 const heldColumns = ["ID", "VRF", "POOL", "ADDRESS", "IN THE SOURCE", "HELD FOR"]
-const heldCells = (one: HeldOtherwise) => [
+const heldCells = (one: HeldForAnother) => [
   one.id,
   one.vrf,
   one.pool,
@@ -155,10 +155,10 @@ const folderCommand = (name: "netbox" | "nautobot", title: string, example: stri
       ...importFlags(name),
     },
     Effect.fnUntraced(function* ({ folder, ...typed }) {
-      const [{ readFolder }, { inventoryOf }] = yield* Effect.promise(() =>
-        Promise.all([import("../import/netbox/readFolder.ts"), import("../import/netbox/inventory.ts")]),
+      const [{ readFolder }, { toInventory }] = yield* Effect.promise(() =>
+        Promise.all([import("../import/netbox/readFolder.ts"), import("../import/netbox/toInventory.ts")]),
       )
-      yield* bringIn(Effect.map(readFolder(folder), inventoryOf), typed)
+      yield* bringIn(Effect.map(readFolder(folder), toInventory), typed)
     }),
   ).pipe(
     Command.withDescription(

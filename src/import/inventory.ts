@@ -1,68 +1,69 @@
 /**
- * What another system says about its addresses, in our words, whatever it calls them itself: the same for NetBox, Nautobot and a
- * table. Pure.
+ * The inventory of another system in our terms: the one form into which exports of NetBox and Nautobot and CSV tables are read.
+ * Pure types; knows no file format.
  */
 import type { Owner } from "../domain/identity.ts"
 import type { Prefix, Span } from "./spans.ts"
 
-/** Where something was read: its file, its place in it from 0, and the id that the other system has for it. */
+/** Where an entry was read: its file, its index in that file (from 0), and its id in the other system. */
 export interface Origin {
   readonly file: string
   readonly index: number
   readonly id: number | string
 }
 
-/** An address space of the other system: one of its own objects, known by kind and id, or a VRF of ours by its name. */
+/** An address space: an object of the other system, by kind and id, or one of our VRFs, by name. */
 export type Space = { readonly kind: string; readonly id: number | string } | { readonly vrf: string }
 
-/** An address space that the other system has a name for. `rd`: its route distinguisher, where it has one. */
+/** An address space with the name that the other system has for it. `rd` is its route distinguisher, `null` for none. */
 export interface NamedSpace extends Origin {
   readonly kind: string
   readonly name: string
   readonly rd: string | null
 }
 
-/** `text` is how the source writes it, for reports. */
+/** `text` is how the source writes the entry; reports quote it. */
 interface Item extends Origin {
   readonly space: Space
   readonly text: string
 }
 
-/** A prefix to hand out addresses from. */
+/** A prefix that the source hands out addresses from: it becomes a pool. */
 export interface SourcePool extends Item {
   readonly span: Prefix
   readonly includeNetworkAddresses: boolean
 }
 
-/** What must never be handed out. */
+/** Addresses that must never be handed out. */
 export interface Occupied extends Item {
-  /** What it is there. Of a prefix only what lies in a pool matters: where there is no pool, it hands out nothing. */
+  /** The kind of entry. The part of a prefix that lies in no pool needs no protection: nothing hands out its addresses. */
   readonly what: "address" | "range" | "prefix"
   readonly span: Span
-  /** Why, after `is`: `dhcp`, `reserved`, `fully utilized`. */
+  /** Why it is occupied, as in "it is dhcp": `dhcp`, `reserved`, `fully utilized`. */
   readonly status: string
-  /** An address in use: held by a key, for this owner. Else a reservation. */
+  /** For an address in use: becomes an allocation with this owner. `null`: becomes a reservation. */
   readonly hold: { readonly owner: Owner | null } | null
-  /** What people wrote about it, where that tells more; empty for nothing. */
+  /** A description that people wrote; empty for none. */
   readonly note: string
 }
 
-/** What became nothing, and needs to be nothing. */
-export interface Left extends Item {
+/** An entry that an import skips, and that needs no protection. */
+export interface Skipped extends Item {
+  /** A word for programs, e.g. `container`. */
   readonly reason: string
-  /** The reason in a sentence. */
+  /** The reason in a sentence, for people. */
   readonly message: string
 }
 
-/** All that a source says. */
+/** Everything that a source says about addresses. */
 export interface Inventory {
   readonly spaces: ReadonlyArray<NamedSpace>
   readonly pools: ReadonlyArray<SourcePool>
   readonly occupied: ReadonlyArray<Occupied>
-  readonly left: ReadonlyArray<Left>
+  readonly skipped: ReadonlyArray<Skipped>
 }
 
-/** Ids in their order: numbers by size, texts byte by byte. */
+/** Orders ids: numbers by size, texts by UTF-16 code units. */
 export const compareIds = (a: number | string, b: number | string): number => {
   if (typeof a === "number" && typeof b === "number") return a - b
   const [left, right] = [String(a), String(b)]

@@ -1,8 +1,10 @@
 /**
- * The calls that protect addresses, each for many of one pool: holding, reserving, lifting, and looking at what is left open.
+ * The database calls that protect addresses, each for many addresses of one pool: allocate, reserve, lift reservations, and find
+ * what is still unprotected. Decides nothing: what to protect comes from `plan.ts`.
  */
 import * as Effect from "effect/Effect"
 import type { CallError } from "../services/Allocator.ts"
+import { keyed } from "../services/allocatorStatements.ts"
 import { oneEach, outcomeOf, textOf } from "../services/rows.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row } from "../database/Database.ts"
@@ -10,54 +12,70 @@ import { parseAddress, type IpAddress } from "../domain/address.ts"
 import { Contended } from "../errors/errors.ts"
 import type { Owner } from "../domain/identity.ts"
 import { MAX_SLOTS } from "../contract/requests.ts"
-import type { Placed, PlannedAllocation, PlannedReservation, PoolRangeCover } from "./plan.ts"
+import type { PlannedAllocation, PlannedReservation, PoolRange, WithPool } from "./plan.ts"
 import { endsOf, printSpan, spanBetween, union, type Span } from "./spans.ts"
-import * as statements from "./statements.ts"
 import * as Result from "effect/Result"
 
-/** How many pools are worked on at a time; within one, calls would wait for each other's extents. */
+/** How many pools are worked on at the same time; calls for one pool are made one after another, to avoid lock waits. */
 export const CONCURRENCY = 4
 
-/** How often an address is asked for that another transaction is about to allocate or release, and how long between. */
-const ATTEMPTS = 40
+const importAddresses = keyed(
+  "import_addresses",
+  "vrf",
+  "pool",
+  "request_id",
+  "slots",
+  "addresses",
+  "owner_kinds",
+  "owner_ids",
+  "dry_run",
+)
+const importReservations = keyed("import_reservations", "vrf", "pool", "ranges", "reasons", "mark")
+const liftReservationsOf = keyed("lift_reservations", "vrf", "pool", "firsts", "lasts", "reasons")
+const unprotected = keyed("unprotected", "vrf", "pool", "firsts", "lasts")
+
+/** How often, and after what pause, an address is retried that is in flight in another transaction. */
+const MAX_ATTEMPTS = 40
 const PAUSE = "50 millis"
 
-/** Something of a pool; an empty `id` is a pool that is not made, in a dry run. */
 interface InPool {
-  readonly cover: PoolRangeCover
+  readonly poolRange: PoolRange
 }
 
-/** Calls for what is in each pool, at most 256 things a call: pools beside each other, the calls of a pool one after the other. */
-export const forEachPool = <P extends InPool, E, R>(
-  all: ReadonlyArray<P>,
-  call: (some: ReadonlyArray<P>, pool: PoolRangeCover) => Effect.Effect<void, E, R>,
+/**
+ * Calls once for every batch of at most 256 items of one pool: several pools at a time, the batches of a pool one after another.
+ * Items of pools that a dry run would create are passed over.
+ */
+export const forEachPool = <Item extends InPool, E, R>(
+  items: ReadonlyArray<Item>,
+  call: (batch: ReadonlyArray<Item>, pool: PoolRange) => Effect.Effect<void, E, R>,
 ): Effect.Effect<void, E, R> =>
   Effect.forEach(
     Map.groupBy(
-      all.filter(({ cover }) => cover.id !== ""),
-      ({ cover }) => cover.id,
+      items.filter(({ poolRange }) => poolRange.id !== ""),
+      ({ poolRange }) => poolRange.id,
     ).values(),
-    (same) =>
+    (ofPool) =>
       Effect.forEach(
-        Array.from({ length: Math.ceil(same.length / MAX_SLOTS) }, (_, at) =>
-          same.slice(at * MAX_SLOTS, (at + 1) * MAX_SLOTS),
+        Array.from({ length: Math.ceil(ofPool.length / MAX_SLOTS) }, (_, at) =>
+          ofPool.slice(at * MAX_SLOTS, (at + 1) * MAX_SLOTS),
         ),
-        (some) => (some[0] === undefined ? Effect.void : call(some, some[0].cover)),
+        (batch) => (batch[0] === undefined ? Effect.void : call(batch, batch[0].poolRange)),
         { discard: true },
       ),
     { concurrency: CONCURRENCY, discard: true },
   )
 
-/** Reserves each span of the pool for its reason. Whether it could be is for `findUnprotected` to see. */
+/** Reserves each span of the pool, with its reason. Succeeds also where one cannot be reserved: `findUnprotected` finds that. */
 export const reserveSpans = Effect.fnUntraced(function* (
-  some: ReadonlyArray<Placed<PlannedReservation>>,
-  { vrf, id }: PoolRangeCover,
-  mark: string,
+  batch: ReadonlyArray<WithPool<PlannedReservation>>,
+  { vrf, id }: PoolRange,
+  reasonPrefix: string,
 ) {
   const { query } = yield* Database
-  const [ranges, reasons] = [some.map(({ span }) => printSpan(span)), some.map(({ planned }) => planned.reason)]
-  const parameters = [vrf, id, arrayLiteral(ranges), arrayLiteral(reasons), mark]
-  yield* query(statements.importReservations, parameters, { call: "import_reservations", vrf, pool: id })
+  const [ranges, reasons] = [batch.map(({ span }) => printSpan(span)), batch.map(({ planned }) => planned.reason)]
+  const parameters = [vrf, id, arrayLiteral(ranges), arrayLiteral(reasons), reasonPrefix]
+  yield* query(importReservations, parameters, { call: "import_reservations", vrf, pool: id })
 })
 
 const outcomes = [
@@ -72,9 +90,9 @@ const outcomes = [
 ] as const
 export type HoldOutcome = (typeof outcomes)[number]
 
-/** What became of an address; `owner` is that of whoever holds it. */
-export interface Held {
-  readonly placed: Placed<PlannedAllocation>
+/** The outcome of allocating one address; `owner` is the owner of its allocation, `null` for none. */
+export interface HoldResult {
+  readonly requested: WithPool<PlannedAllocation>
   readonly outcome: HoldOutcome
   readonly owner: Owner | null
 }
@@ -84,20 +102,23 @@ const ownerIn = (row: Row): Owner | null => {
   return kind === undefined || id === undefined ? null : { kind, id }
 }
 
-/** Holds each address of the pool by its key. What is in flight in another transaction is asked for until it is decided. */
+/**
+ * Allocates each address of the pool under its key. An address that is in flight in another transaction is retried for about 2 s,
+ * then the call fails with `Contended`.
+ */
 export const holdAddresses = Effect.fnUntraced(function* (
-  some: ReadonlyArray<Placed<PlannedAllocation>>,
-  { vrf, id, pool }: PoolRangeCover,
+  batch: ReadonlyArray<WithPool<PlannedAllocation>>,
+  { vrf, id, pool }: PoolRange,
   { requestId, dryRun }: { readonly requestId: string; readonly dryRun: boolean },
-): Effect.fn.Return<ReadonlyArray<Held>, CallError, Database> {
+): Effect.fn.Return<ReadonlyArray<HoldResult>, CallError, Database> {
   const { query } = yield* Database
   const context = { call: "import_addresses", vrf, pool, requestId }
-  const held: Array<Held> = []
-  let open = some
-  for (let attempt = 1; open.length > 0; attempt++) {
-    if (attempt > ATTEMPTS) return yield* new Contended(context)
+  const results: Array<HoldResult> = []
+  let undecided = batch
+  for (let attempt = 1; undecided.length > 0; attempt++) {
+    if (attempt > MAX_ATTEMPTS) return yield* new Contended(context)
     if (attempt > 1) yield* Effect.sleep(PAUSE)
-    const planned = open.map((one) => one.planned)
+    const planned = undecided.map((one) => one.planned)
     const lists = [
       planned.map(({ slot }) => slot),
       planned.map(({ address }) => address),
@@ -105,64 +126,65 @@ export const holdAddresses = Effect.fnUntraced(function* (
       planned.map(({ owner }) => owner?.id ?? null),
     ]
     const parameters = [vrf, id, requestId, ...lists.map(arrayLiteral), dryRun]
-    const answers = oneEach(yield* query(statements.importAddresses, parameters, context), open)
-    open = answers.filter(([row]) => row["outcome"] === "contended").map(([, placed]) => placed)
-    for (const [row, placed] of answers) {
+    const answers = oneEach(yield* query(importAddresses, parameters, context), undecided)
+    undecided = answers.filter(([row]) => row["outcome"] === "contended").map(([, requested]) => requested)
+    for (const [row, requested] of answers) {
       if (row["outcome"] === "contended") continue
-      held.push({ placed, outcome: outcomeOf(row, outcomes), owner: ownerIn(row) })
+      results.push({ requested, outcome: outcomeOf(row, outcomes), owner: ownerIn(row) })
     }
   }
-  return held
+  return results
 })
 
-/** A reservation that somebody asked for, as it is in the database. */
+/** A reservation in the database that somebody asked for, unlike those of network addresses and gateways. */
 export interface KnownReservation {
-  readonly cover: PoolRangeCover
+  readonly poolRange: PoolRange
   readonly span: Span
   readonly reason: string | null
 }
 
-/** Lifts these reservations of the pool, and no others that cover the same. */
+/** Lifts exactly these reservations of the pool, and no others of the same addresses. */
 export const liftReservations = Effect.fnUntraced(function* (
-  some: ReadonlyArray<KnownReservation>,
-  { vrf, id }: PoolRangeCover,
+  batch: ReadonlyArray<KnownReservation>,
+  { vrf, id }: PoolRange,
 ) {
   const { query } = yield* Database
-  const ends = some.map(({ span }) => endsOf(span))
-  const lists = [ends.map(({ first }) => first), ends.map(({ last }) => last), some.map(({ reason }) => reason)]
+  const ends = batch.map(({ span }) => endsOf(span))
+  const lists = [ends.map(({ first }) => first), ends.map(({ last }) => last), batch.map(({ reason }) => reason)]
   const parameters = [vrf, id, ...lists.map(arrayLiteral)]
-  yield* query(statements.liftReservations, parameters, { call: "lift_reservations", vrf, pool: id })
+  yield* query(liftReservationsOf, parameters, { call: "lift_reservations", vrf, pool: id })
 })
 
-/** What of the spans of a pool can be handed out; `why` is `free`, `cooling`, or `unknown_pool` for a pool that is gone. */
-export interface Open {
-  readonly cover: PoolRangeCover
+/** A span that may still be handed out; `why` is `free`, `cooling`, or `unknown_pool` for a pool that no longer exists. */
+export interface UnprotectedSpan {
+  readonly poolRange: PoolRange
   readonly span: Span
   readonly why: string
 }
 
 const addressIn = (row: Row, column: string): IpAddress => Result.getOrThrow(parseAddress(textOf(row, column) ?? ""))
 
-/** Looks at all of these spans, in one snapshot a call, for what is neither held nor reserved. */
+/** The parts of these spans that are neither held nor reserved; one snapshot for each call of at most 256 spans. */
 export const findUnprotected = Effect.fnUntraced(function* (
   spans: ReadonlyArray<InPool & { readonly span: Span }>,
-): Effect.fn.Return<ReadonlyArray<Open>, CallError, Database> {
+): Effect.fn.Return<ReadonlyArray<UnprotectedSpan>, CallError, Database> {
   const { query } = yield* Database
-  const found: Array<Open> = []
-  const joined = [...Map.groupBy(spans, ({ cover }) => cover.id).values()].flatMap((same) => {
-    const cover = same[0]?.cover
-    return cover === undefined ? [] : union(same.map(({ span }) => span)).map((span) => ({ cover, span }))
+  const found: Array<UnprotectedSpan> = []
+  const joined = [...Map.groupBy(spans, ({ poolRange }) => poolRange.id).values()].flatMap((ofPool) => {
+    const poolRange = ofPool[0]?.poolRange
+    return poolRange === undefined ? [] : union(ofPool.map(({ span }) => span)).map((span) => ({ poolRange, span }))
   })
   yield* forEachPool(
     joined,
-    Effect.fnUntraced(function* (some, cover) {
-      const ends = some.map(({ span }) => endsOf(span))
+    Effect.fnUntraced(function* (batch, poolRange) {
+      const { vrf, id } = poolRange
+      const ends = batch.map(({ span }) => endsOf(span))
       const lists = [ends.map(({ first }) => first), ends.map(({ last }) => last)]
-      const context = { call: "unprotected", vrf: cover.vrf, pool: cover.id }
-      const rows = yield* query(statements.unprotected, [cover.vrf, cover.id, ...lists.map(arrayLiteral)], context)
+      const context = { call: "unprotected", vrf, pool: id }
+      const rows = yield* query(unprotected, [vrf, id, ...lists.map(arrayLiteral)], context)
       for (const row of rows) {
         const span = spanBetween(addressIn(row, "first"), addressIn(row, "last"))
-        found.push({ cover, span, why: outcomeOf(row, ["free", "cooling", "unknown_pool"]) })
+        found.push({ poolRange, span, why: outcomeOf(row, ["free", "cooling", "unknown_pool"]) })
       }
     }),
   )

@@ -1,43 +1,45 @@
 /**
- * Spans of addresses as numbers, and what lies in them. Pure.
+ * Spans of addresses as numbers: containment, union, difference, and an index that finds what overlaps a span. Pure.
+ *
+ * Numbers rather than `domain/range.ts`: an import also meets addresses that no pool can hold, and has to report them.
  */
 import { familyOf, fromBigInt, toBigInt, type Family, type IpAddress } from "../domain/address.ts"
 import { printRange } from "../domain/range.ts"
 
-/** `first` to `last`, both inclusive, in one family. */
+/** The addresses from `first` to `last`, both inclusive, of one family. */
 export interface Span {
   readonly family: Family
   readonly first: bigint
   readonly last: bigint
 }
 
-/** A span that is a prefix; `length` is that of its mask. */
+/** A span that is a prefix; `length` is its prefix length. */
 export interface Prefix extends Span {
   readonly length: number
 }
 
-/** Whether `inner` lies in `outer` whole; never across families. */
-export const holds = (outer: Span, inner: Span): boolean =>
+/** Whether all of `inner` lies in `outer`; false across families. */
+export const containsSpan = (outer: Span, inner: Span): boolean =>
   outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last
 
-/** The IPv6 blocks whose addresses stand for IPv4 ones or for none, as in `domain/address.ts`. */
+/** `::/96` and `::ffff:0:0/96`, whose addresses stand for IPv4 ones or for none: `domain/address.ts` refuses them too. */
 const refusedBlocks: ReadonlyArray<Span> = [
   { family: 6, first: 0n, last: 0xffffffffn },
   { family: 6, first: 0xffff00000000n, last: 0xffffffffffffn },
 ]
 
-/** Whether pools can hold the span: it reaches into no block that the domain refuses. */
+/** Whether a pool can hold the span: it touches no block that the domain refuses. */
 export const isUsable = ({ family, first, last }: Span): boolean =>
   !refusedBlocks.some((block) => block.family === family && first <= block.last && block.first <= last)
 
-/** The ends of a usable span as addresses. */
+/** The first and the last address of the span, which must be usable (`isUsable`). */
 export const endsOf = ({ family, first, last }: Span): { readonly first: IpAddress; readonly last: IpAddress } => {
   const [low, high] = [fromBigInt(family, first), fromBigInt(family, last)]
-  if (low === undefined || high === undefined) throw new Error(`no span of IPv${family}: ${first} to ${last}`)
+  if (low === undefined || high === undefined) throw new Error(`not a usable IPv${family} span: ${first} to ${last}`)
   return { first: low, last: high }
 }
 
-/** The span between two addresses of one family, both included. */
+/** The span from one address to another of the same family, both included. */
 export const spanBetween = (first: IpAddress, last: IpAddress): Span => ({
   family: familyOf(first),
   first: toBigInt(first),
@@ -47,17 +49,17 @@ export const spanBetween = (first: IpAddress, last: IpAddress): Span => ({
 /** The span of one address. */
 export const spanOfAddress = (address: IpAddress): Span => spanBetween(address, address)
 
-/** `10.0.0.0/24` when a prefix length is given, else `10.0.0.10-10.0.0.20`, or `10.0.0.5` for one address. The span is usable. */
+/** `10.0.0.0/24` when a prefix length is given, else `10.0.0.10-10.0.0.20`, or `10.0.0.5` for one address. The span must be usable. */
 export const printSpan = (span: Span, prefixLength?: number): string =>
   printRange({ family: span.family, ...endsOf(span), prefixLength })
 
-const inOrder = (a: Span, b: Span): number =>
+const byFirstAddress = (a: Span, b: Span): number =>
   a.family - b.family || (a.first < b.first ? -1 : Number(a.first > b.first))
 
-/** The same addresses as disjoint spans in address order; neighbours are joined. */
+/** The same addresses as disjoint spans in address order; adjacent spans are joined. */
 export const union = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   const joined: Array<Span> = []
-  for (const span of spans.toSorted(inOrder)) {
+  for (const span of spans.toSorted(byFirstAddress)) {
     const before = joined.at(-1)
     if (before === undefined || before.family !== span.family || before.last + 1n < span.first) joined.push(span)
     else if (span.last > before.last) joined[joined.length - 1] = { ...before, last: span.last }
@@ -65,8 +67,8 @@ export const union = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return joined
 }
 
-/** What of the span none of the parts has, in address order. The parts are of its family, disjoint, and in address order. */
-export const without = (span: Span, parts: ReadonlyArray<Span>): ReadonlyArray<Span> => {
+/** What is left of the span without the parts, in address order. The parts must be of its family, disjoint and in address order. */
+export const withoutParts = (span: Span, parts: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   const rest: Array<Span> = []
   let next = span.first
   for (const part of parts) {
@@ -74,4 +76,49 @@ export const without = (span: Span, parts: ReadonlyArray<Span>): ReadonlyArray<S
     if (part.last >= next) next = part.last + 1n
   }
   return next <= span.last ? [...rest, { ...span, first: next }] : rest
+}
+
+/** Something that occupies a span of a VRF. */
+export interface VrfSpan {
+  readonly vrf: string
+  readonly span: Span
+}
+
+/** Finds which of many items overlap a span, by binary search. The items of one VRF must not overlap each other. */
+export class SpanIndex<Item extends VrfSpan> {
+  readonly #sorted: ReadonlyMap<string, ReadonlyArray<Item>>
+
+  constructor(items: ReadonlyArray<Item>) {
+    const groups = Map.groupBy(items, ({ vrf, span }) => `${span.family} ${vrf}`)
+    this.#sorted = new Map(
+      [...groups].map(([key, group]) => [key, group.toSorted((a, b) => byFirstAddress(a.span, b.span))]),
+    )
+  }
+
+  /** The items that share an address with the span, in address order; `shared` is the part that both have. */
+  overlapping(
+    vrf: string,
+    { family, first, last }: Span,
+  ): ReadonlyArray<{ readonly item: Item; readonly shared: Span }> {
+    const sorted = this.#sorted.get(`${family} ${vrf}`) ?? []
+    // The first item that ends at or after the start of the span: disjoint spans end in the order in which they begin.
+    let [low, high] = [0, sorted.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((sorted[middle]?.span.last ?? 0n) < first) low = middle + 1
+      else high = middle
+    }
+    const found: Array<{ readonly item: Item; readonly shared: Span }> = []
+    for (let at = low; at < sorted.length; at++) {
+      const item = sorted[at]
+      if (item === undefined || item.span.first > last) break
+      const shared = {
+        family,
+        first: item.span.first > first ? item.span.first : first,
+        last: item.span.last < last ? item.span.last : last,
+      }
+      found.push({ item, shared })
+    }
+    return found
+  }
 }

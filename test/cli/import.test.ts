@@ -83,9 +83,7 @@ test("for people it is a table, with what was left but for containers, and at mo
   expect(few.out).toMatch(/^WHAT +MADE +THERE ALREADY\npools +\d +\d\nreservations +\d +\d\nallocations +\d +\d\n/)
   expect(few.out).toContain("Left 2: 1 container, 1 nested.")
   expect(few.out).not.toContain("NOT PROTECTED")
-  expect(few.out).toMatch(
-    /\nprefixes\.json +2 +3 +blue +10\.0\.0\.0\/25 +nested +it lies in the pool 10\.0\.0\.0\/24\n/,
-  )
+  expect(few.out).toMatch(/\nprefixes\.json +2 +3 +blue +10\.0\.0\.0\/25 +nested +it lies in pool 10\.0\.0\.0\/24\n/)
   expect(few.out).not.toContain("10.0.0.0/8")
   const addresses = Array.from({ length: 30 }, (_, at) => address(at + 1, `10.9.9.${at}/24`))
   const folder = await makeFolder(filesOf({ addresses }))
@@ -143,7 +141,11 @@ test("import csv takes a table, whose template it prints", async () => {
       allocations: [{ id: 3, address: "10.0.0.5", owner: { kind: "instance", id: "i-1" } }],
       reservations: [
         { id: 4, range: "10.0.0.6", reason: "import csv: address 4 is reserved: never handed out" },
-        { id: 5, range: "10.0.0.128-10.0.0.191", reason: "import csv: range 5 is dhcp: neither is a range" },
+        {
+          id: 5,
+          range: "10.0.0.128-10.0.0.191",
+          reason: "import csv: range 5 is dhcp: a range is never handed out either",
+        },
       ],
     },
   })
@@ -230,5 +232,5 @@ test("malformed input ends with 2, names the file, the entry and the field, and 
   })
   const nowhere = await importNetbox(join(folder, "none"))
   expect(nowhere).toMatchObject({ code: 2, out: "" })
-  expect(nowhere.err).toMatch(/^saga-ipam: InvalidInput: folder: ".*none" is not there\n$/)
+  expect(nowhere.err).toMatch(/^saga-ipam: InvalidInput: folder: ".*none" does not exist\n$/)
 })

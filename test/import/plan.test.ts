@@ -1,27 +1,27 @@
 import fc from "fast-check"
 import * as Result from "effect/Result"
 import { describe, expect, test } from "vitest"
-import { Covers } from "../../src/import/covers.ts"
-import { requestIdOf, slotsAfter } from "../../src/import/keys.ts"
+import { requestIdOf, slotChooser } from "../../src/import/requestKeys.ts"
 import { readPrefix } from "../../src/import/netbox/entries.ts"
 import { planContents, planPools } from "../../src/import/plan.ts"
 import { inFileOrder } from "../../src/import/report.ts"
-import { bindNew, vrfsBy } from "../../src/import/vrfNames.ts"
+import { SpanIndex } from "../../src/import/spans.ts"
+import { bindNew, vrfLookup } from "../../src/import/vrfBindings.ts"
 import { address, inventoryFrom, prefix, range, vrf, type RawExport } from "./netbox/exports.ts"
 
-/** The plan for a database that has nothing. */
+/** The plan for an empty database. */
 const plan = (raw: RawExport) => {
   const inventory = inventoryFrom(raw)
-  const vrfOf = vrfsBy(bindNew(inventory.spaces, []))
-  const { fresh, left } = planPools(inventory.pools, vrfOf, new Covers([]))
+  const vrfOf = vrfLookup(bindNew(inventory.spaces, []))
+  const { fresh, skipped } = planPools(inventory.pools, vrfOf, new SpanIndex([]))
   const ranges = fresh.map(({ planned: { vrf, pool }, span }, at) => ({ vrf, pool, id: String(at + 1), span }))
   const naming = { source: "netbox", requestId: requestIdOf("netbox") }
-  const contents = planContents(inventory, vrfOf, new Covers(ranges), [], naming)
+  const contents = planContents(inventory, vrfOf, new SpanIndex(ranges), [], naming)
   return {
     pools: fresh.map(({ planned }) => planned),
     reservations: inFileOrder(contents.reservations.map(({ planned }) => planned)),
     allocations: inFileOrder(contents.allocations.map(({ planned }) => planned)),
-    left: inFileOrder([...left, ...contents.left]),
+    skipped: inFileOrder([...skipped, ...contents.skipped]),
     outside: inFileOrder(contents.outside),
   }
 }
@@ -30,10 +30,10 @@ type Plan = ReturnType<typeof plan>
 const poolsOf = (planned: Plan) => planned.pools.map(({ vrf, pool }) => `${vrf} ${pool}`)
 const reservedOf = (planned: Plan) => planned.reservations.map(({ vrf, pool, range }) => `${vrf} ${pool} ${range}`)
 const heldOf = (planned: Plan) => planned.allocations.map(({ vrf, pool, address }) => `${vrf} ${pool} ${address}`)
-const reportedOf = (all: Plan["left"]) => all.map(({ file, id, reason }) => `${file} ${id} ${reason}`)
+const reportedOf = (all: Plan["skipped"]) => all.map(({ file, id, reason }) => `${file} ${id} ${reason}`)
 
 describe("active prefixes", () => {
-  test("become pools named by their prefix in their VRF, IPv6 in its one spelling, the global table being default", () => {
+  test("become pools of their VRF, named by the prefix in canonical spelling; the global table is the VRF default", () => {
     const prefixes = [
       prefix(1, "10.0.0.0/24"),
       prefix(2, "10.0.0.0/24", "active", 7),
@@ -48,10 +48,10 @@ describe("active prefixes", () => {
       "wide 0.0.0.0/0",
     ])
     expect(planned.pools.filter((pool) => pool.includeNetworkAddresses).map(({ id }) => id)).toEqual([3])
-    expect(planned.left).toEqual([])
+    expect(planned.skipped).toEqual([])
   })
 
-  test("that lie in another one, or are there already, are left; the wider one and the lower id are the pool", () => {
+  test("that are nested or duplicates are skipped; the wider prefix, or the one with the lower id, becomes the pool", () => {
     const prefixes = [
       prefix(9, "10.0.0.0/24"),
       prefix(5, "10.0.0.0/24"),
@@ -61,31 +61,31 @@ describe("active prefixes", () => {
     ]
     const planned = plan({ prefixes, addresses: [address(1, "10.0.0.200/26")] })
     expect(planned.pools.map(({ id }) => id)).toEqual([5, 4])
-    expect(planned.left).toMatchObject([
+    expect(planned.skipped).toMatchObject([
       { id: 9, index: 0, reason: "duplicate", message: "prefix 5 is the same" },
-      { id: 2, index: 2, reason: "nested", message: "it lies in the pool 10.0.0.0/24" },
+      { id: 2, index: 2, reason: "nested", message: "it lies in pool 10.0.0.0/24" },
       { id: 3, index: 3, reason: "nested" },
     ])
     expect(heldOf(planned)).toEqual(["default 10.0.0.0/24 10.0.0.200"])
   })
 
-  test("of which NetBox hands out nothing are reserved whole", () => {
+  test("that are marked as fully utilized become pools that are reserved entirely", () => {
     expect(reservedOf(plan({ prefixes: [prefix(1, "10.0.0.0/24", "active", null, { mark_utilized: true })] }))).toEqual(
       ["default 10.0.0.0/24 10.0.0.0/24"],
     )
   })
 })
 
-test("a container, and a prefix in no pool that is not active, become nothing", () => {
+test("containers, and inactive prefixes in no pool, are skipped", () => {
   const planned = plan({
     prefixes: [prefix(1, "10.0.0.0/8", "container"), prefix(2, "10.0.0.0/24"), prefix(3, "10.1.0.0/24", "deprecated")],
   })
   expect(poolsOf(planned)).toEqual(["default 10.0.0.0/24"])
   expect([...planned.reservations, ...planned.allocations, ...planned.outside]).toEqual([])
-  expect(reportedOf(planned.left)).toEqual(["prefixes.json 1 container", "prefixes.json 3 outside"])
+  expect(reportedOf(planned.skipped)).toEqual(["prefixes.json 1 container", "prefixes.json 3 outside"])
 })
 
-test("whatever is occupied becomes a reservation of the pools that it lies in, whatever its status, and says why", () => {
+test("whatever is occupied, with any status, becomes a reservation in each pool that it touches, with a reason", () => {
   const planned = plan({
     prefixes: [
       prefix(1, "10.0.0.0/24"),
@@ -111,11 +111,11 @@ test("whatever is occupied becomes a reservation of the pools that it lies in, w
     ["10.0.0.0/24", "10.0.0.99", "import netbox: address 1 is dhcp"],
     ["10.0.0.0/24", "10.0.0.98", "import netbox: address 2 is slaac"],
   ])
-  expect(reportedOf(planned.left)).toEqual(["prefixes.json 4 outside"])
+  expect(reportedOf(planned.skipped)).toEqual(["prefixes.json 4 outside"])
   expect(planned.outside).toEqual([])
 })
 
-test("since NetBox 4.3 an active range is occupied only where it is marked as populated, or as utilized", () => {
+test("since NetBox 4.3 an active range is occupied only if it is marked as populated or as utilized", () => {
   const marked = (populated: boolean, utilized: boolean) => ({ mark_populated: populated, mark_utilized: utilized })
   const planned = plan({
     prefixes: [prefix(1, "10.0.0.0/24")],
@@ -127,10 +127,10 @@ test("since NetBox 4.3 an active range is occupied only where it is marked as po
     ],
   })
   expect(planned.reservations.map(({ id }) => id)).toEqual([2, 3, 4])
-  expect(reportedOf(planned.left)).toEqual(["ip-ranges.json 1 open"])
+  expect(reportedOf(planned.skipped)).toEqual(["ip-ranges.json 1 open"])
 })
 
-test("what is occupied and in no pool, or only in part, is reported apart: nobody protects it", () => {
+test("what is occupied and lies in no pool, entirely or in part, is reported as outside, since nothing protects it", () => {
   const planned = plan({
     prefixes: [prefix(1, "10.0.0.0/24")],
     ranges: [range(1, "10.0.0.250/16", "10.0.2.3/16"), range(2, "10.0.2.0/24", "10.0.2.9/24")],
@@ -138,17 +138,17 @@ test("what is occupied and in no pool, or only in part, is reported apart: nobod
   })
   expect(reservedOf(planned)).toEqual(["default 10.0.0.0/24 10.0.0.250-10.0.0.255"])
   expect(planned.outside.map(({ file, id, message }) => [file, id, message])).toEqual([
-    ["ip-ranges.json", 1, "no pool has 10.0.1.0-10.0.2.3"],
-    ["ip-ranges.json", 2, "no pool has it"],
-    ["ip-addresses.json", 1, "no pool has it"],
-    ["ip-addresses.json", 2, "no pool has it"],
+    ["ip-ranges.json", 1, "10.0.1.0-10.0.2.3 lies in no pool"],
+    ["ip-ranges.json", 2, "it lies in no pool"],
+    ["ip-addresses.json", 1, "it lies in no pool"],
+    ["ip-addresses.json", 2, "it lies in no pool"],
   ])
 })
 
 describe("active addresses", () => {
   const prefixes = [prefix(1, "10.0.0.0/22"), prefix(2, "2001:db8::/64")]
 
-  test("become allocations, without their network's mask, with the owner that NetBox has for them", () => {
+  test("become allocations of the bare address, with the owner that NetBox names", () => {
     const planned = plan({
       prefixes,
       addresses: [
@@ -166,24 +166,24 @@ describe("active addresses", () => {
     expect(new Set(planned.allocations.map(({ requestId }) => requestId))).toEqual(new Set([requestIdOf("netbox")]))
   })
 
-  test("that are there already are left, the lower id having it, in whatever order they come; a reserved one is no duplicate", () => {
+  test("that are duplicates are skipped, in favour of the lowest id and in any order; a reserved one is not a duplicate", () => {
     const addresses = [address(4, "10.0.0.5/24"), address(3, "10.0.0.5/22"), address(5, "10.0.0.5/22", "reserved")]
     const planned = plan({ prefixes, addresses })
     expect(planned.allocations.map(({ id }) => id)).toEqual([3])
     expect(planned.reservations.map(({ id }) => id)).toEqual([5])
-    expect(planned.left).toMatchObject([
-      { index: 0, id: 4, reason: "duplicate", message: "address 3 is the same, and holds it" },
+    expect(planned.skipped).toMatchObject([
+      { index: 0, id: 4, reason: "duplicate", message: "address 3 is the same and holds it" },
     ])
   })
 
-  test("that stand for an IPv4 address or for none are left, and stop nothing", () => {
+  test("that stand for an IPv4 address or for none are skipped, and the rest is imported", () => {
     const addresses = ["::1/128", "::ffff:10.0.0.1/128", "::10.0.0.1/128", "::ffff:a00:1/128"]
     const planned = plan({
       prefixes: [prefix(1, "::/0", "container"), prefix(2, "::/0")],
       addresses: addresses.map((text, at) => address(at + 1, text)),
     })
     expect(planned.allocations).toEqual([])
-    expect(planned.left.map(({ reason }) => reason)).toEqual([
+    expect(planned.skipped.map(({ reason }) => reason)).toEqual([
       "container",
       ...Array.from({ length: 5 }, () => "unusable"),
     ])
@@ -195,7 +195,7 @@ describe("VRFs", () => {
   const namesOf = (vrfs: ReadonlyArray<unknown>, bindings: Parameters<typeof bindNew>[1] = []) =>
     bindNew(inventoryFrom({ vrfs }).spaces, bindings).map(({ id, vrf }) => `${id} ${vrf}`)
 
-  test("have their names; namesakes are told apart by their route distinguishers, else by their ids", () => {
+  test("keep their names; those with the same name are told apart by route distinguisher, else by id", () => {
     const vrfs = [
       space(1, "twin", "65000:1"),
       space(2, "twin", "65000:2"),
@@ -220,13 +220,13 @@ describe("VRFs", () => {
     expect(namesOf(vrfs.toReversed())).toEqual(named)
   })
 
-  test("have a name that the database can hold, however long theirs is", () => {
+  test("have a shortened name if theirs is too long for the database", () => {
     const long = "v".repeat(200)
     const [one, two] = namesOf([space(1, long, "65000:1"), space(2, long, "65000:2")])
     expect([one, two]).toEqual([`1 ${"v".repeat(120)} (vrf 1)`, `2 ${"v".repeat(120)} (vrf 2)`])
   })
 
-  test("keep the name of their first import, when a twin comes, when they are renamed, and when the name is another's by then", () => {
+  test("keep the name of their first import when another VRF of that name appears, and when they are renamed", () => {
     const bound = [
       { kind: "vrf", id: "1", vrf: "twin" },
       { kind: "vrf", id: "2", vrf: "old" },
@@ -241,12 +241,12 @@ describe("VRFs", () => {
     expect(namesOf(vrfs, bound)).toEqual(["3 twin (65000:3)", "4 old (vrf 4)", "5 new (vrf 5)"])
   })
 
-  test("that the source does not have leave what is in them without a place", () => {
+  test("that the source does not list are reported as unknown for everything in them", () => {
     const planned = plan({
       prefixes: [prefix(1, "10.0.0.0/24", "active", 5)],
       addresses: [address(1, "10.0.0.5/24", "active", 5)],
     })
-    expect(reportedOf(planned.left)).toEqual(["prefixes.json 1 unknown_vrf"])
+    expect(reportedOf(planned.skipped)).toEqual(["prefixes.json 1 unknown_vrf"])
     expect(reportedOf(planned.outside)).toEqual(["ip-addresses.json 1 unknown_vrf"])
   })
 })
@@ -257,13 +257,13 @@ test("a request id is a UUID of version 8, the same for one source and different
     [],
   )
   expect(new Set(ids).size).toBe(ids.length)
-  // Keys that were imported once are looked for under these ids for ever.
+  // A fixed value: later versions must find the keys of earlier imports under the same request id.
   expect(requestIdOf("netbox")).toBe("80cd7864-63dd-8a68-91f0-b25f332cdb88")
 })
 
-test("an address has the slot of its live key, else the first one that was never used", () => {
+test("an address gets the slot of its live key, else the first slot never used", () => {
   const key = (slot: string, released: boolean, vrf = "default") => ({ vrf, slot, released })
-  const slotFor = slotsAfter([
+  const slotFor = slotChooser([
     key("10.0.0.1", false),
     key("10.0.0.2", true),
     key("10.0.0.3", true),
@@ -283,39 +283,45 @@ describe("any plan", () => {
         `10.0.${third}.${Math.floor(last / 2 ** (32 - length)) * 2 ** (32 - length)}/${length}`,
     )
   const status = fc.constantFrom("active", "active", "reserved", "container", "deprecated")
-  const place = fc.constantFrom(null, null, 1, 2, 3)
+  const space = fc.constantFrom(null, null, 1, 2, 3)
   const id = fc.integer({ min: 1, max: 30 })
   const exported = fc.record({
     vrfs: fc.constant([vrf(1, "one"), vrf(2, "two")]),
     prefixes: fc.array(
-      fc.tuple(id, text, status, place).map((fields) => prefix(...fields)),
+      fc.tuple(id, text, status, space).map((fields) => prefix(...fields)),
       { maxLength: 20 },
     ),
-    ranges: fc.array(fc.tuple(id, text, fc.constant("10.0.3.255/16"), status, place).map((fields) => range(...fields))),
+    ranges: fc.array(fc.tuple(id, text, fc.constant("10.0.3.255/16"), status, space).map((fields) => range(...fields))),
     addresses: fc.array(
-      fc.tuple(id, text, status, place).map((fields) => address(...fields)),
+      fc.tuple(id, text, status, space).map((fields) => address(...fields)),
       { maxLength: 20 },
     ),
   })
 
-  test("gives every entry a fate: it is made of something, left, or said to be outside", () => {
+  test("accounts for every entry: it becomes something, is skipped, or is reported as outside", () => {
     fc.assert(
       fc.property(exported, (raw) => {
         const planned = plan(raw)
-        const fates = [planned.pools, planned.reservations, planned.allocations, planned.left, planned.outside].flat()
-        const entries = new Set(fates.map(({ file, index }) => `${file} ${index}`))
+        const accounted = [
+          planned.pools,
+          planned.reservations,
+          planned.allocations,
+          planned.skipped,
+          planned.outside,
+        ].flat()
+        const entries = new Set(accounted.map(({ file, index }) => `${file} ${index}`))
         expect(entries.size).toBe(raw.prefixes.length + raw.ranges.length + raw.addresses.length)
       }),
     )
   })
 
-  test("has pools that never overlap in a VRF, and holds no address twice", () => {
+  test("has no overlapping pools in a VRF, and allocates no address twice", () => {
     const spanOf = (pool: string) => Result.getOrThrow(readPrefix(prefix(1, pool))).span
     fc.assert(
       fc.property(exported, (raw) => {
         const planned = plan(raw)
-        for (const [place, one] of planned.pools.entries()) {
-          for (const other of planned.pools.slice(place + 1).filter(({ vrf }) => vrf === one.vrf)) {
+        for (const [index, one] of planned.pools.entries()) {
+          for (const other of planned.pools.slice(index + 1).filter(({ vrf }) => vrf === one.vrf)) {
             const [a, b] = [spanOf(one.pool), spanOf(other.pool)]
             expect(a.first > b.last || b.first > a.last).toBe(true)
           }
@@ -326,7 +332,7 @@ describe("any plan", () => {
     )
   })
 
-  test("is the same whatever the order of the entries", () => {
+  test("does not depend on the order of the entries", () => {
     const unordered = (planned: Plan) =>
       [planned.pools, planned.reservations, planned.allocations].map((all) =>
         all.map((one) => JSON.stringify({ ...one, index: 0 })).toSorted(),

@@ -1,8 +1,8 @@
 /**
- * The entries of exports of NetBox (2.x to 4.4) and of Nautobot, as far as an import needs them. Pure.
+ * Parses the entries of NetBox (2.x to 4.4) and Nautobot exports. Pure.
  *
- * Strict about what decides (ids, address spaces, statuses, addresses), silent about the rest: what they add from version to
- * version, and what a person left out, changes nothing.
+ * Strict about the fields that an import needs (ids, address spaces, statuses, addresses), and indifferent to all others, so that
+ * fields which a version adds, or which a person removed, change nothing.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -11,9 +11,9 @@ import { Name, Owner } from "../../domain/identity.ts"
 import { parseInput } from "../../contract/input.ts"
 import type { Space } from "../inventory.ts"
 import type { Prefix, Span } from "../spans.ts"
-import { parseHost, parseNetwork } from "../notation.ts"
+import { parseHost, parseNetwork } from "../maskedNotation.ts"
 
-/** What every entry has: NetBox's ids are whole numbers from 1, Nautobot's are UUIDs. */
+/** The id of an entry: a whole number from 1 in NetBox, a UUID in Nautobot. */
 export type Id = number | string
 
 /** A VRF, or one of Nautobot's namespaces. */
@@ -23,7 +23,7 @@ export interface SpaceEntry {
   readonly rd: string | null
 }
 
-/** What an entry says about its address space; the name and the RD where it tells them by the way. */
+/** The address space that an entry refers to; `name` and `rd` as far as the reference includes them. */
 export interface SpaceOfEntry {
   readonly kind: "vrf" | "namespace"
   readonly id: Id
@@ -31,50 +31,50 @@ export interface SpaceOfEntry {
   readonly rd: string | null
 }
 
-/** `space` is `null` for the global table. `text` is how the source writes it. */
-interface PlacedEntry {
+/** What prefixes, ranges and addresses have in common. `space` is `null` for the global table; `text` is how the source writes it. */
+interface CommonEntry {
   readonly id: Id
   readonly text: string
   readonly space: SpaceOfEntry | null
   readonly status: string
 }
 
-/** `isPool`: its network and broadcast addresses are handed out too. `full`: none of it is (`mark_utilized`). */
-export interface PrefixEntry extends PlacedEntry {
+/** `isPool`: network and broadcast addresses are handed out too. `full`: nothing is handed out (`mark_utilized`). */
+export interface PrefixEntry extends CommonEntry {
   readonly span: Prefix
   readonly isPool: boolean
   readonly full: boolean
-  /** Whether it comes from a version that has IP ranges, too. */
+  /** Whether the entry comes from a version of NetBox that has IP ranges. */
   readonly hasRanges: boolean
 }
 
-/** `open`: since 4.3 NetBox hands out addresses of a range that is not marked as populated. */
-export interface RangeEntry extends PlacedEntry {
+/** `open`: NetBox hands out addresses of this range, as it does since 4.3 unless the range is marked as populated. */
+export interface RangeEntry extends CommonEntry {
   readonly span: Span
   readonly open: boolean
 }
 
-export interface AddressEntry extends PlacedEntry {
+export interface AddressEntry extends CommonEntry {
   readonly span: Span
-  /** What it is assigned to, such as `{ kind: "dcim.interface", id: "7" }`. */
+  /** The object it is assigned to, e.g. `{ kind: "dcim.interface", id: "7" }`; `null` for none. */
   readonly owner: Owner | null
-  /** The prefix that it lies in, by id: where Nautobot says so, that prefix tells its namespace. */
+  /** The id of its parent prefix, which Nautobot gives; the address is in the namespace of that prefix. */
   readonly parent: Id | undefined
 }
 
-/** The VRF of ours that the space is, or the object that stands for it. */
+/** The space in the terms of an inventory; the global table is our VRF `default`. */
 export const spaceOf = (space: SpaceOfEntry | null): Space =>
   space === null ? { vrf: "default" } : { kind: space.kind, id: space.id }
 
-/** A struct that minds only the fields named. */
-const known = <const Fields extends Schema.Struct.Fields>(fields: Fields) =>
+/** A struct that ignores all fields but those named. */
+const structWith = <const Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.StructWithRest(Schema.Struct(fields), [Schema.Record(Schema.String, Schema.Unknown)])
 
-/** Text that the function can read; what it read is thrown away, to be read again when the whole entry holds. */
-const textReadBy = (read: (text: string) => Result.Result<unknown, string>) =>
+/** Text that `parse` accepts. The schema keeps the text; the caller parses it again once the whole entry is valid. */
+const textParsableBy = (parse: (text: string) => Result.Result<unknown, string>) =>
   Schema.String.check(
     Schema.makeFilter((text: string) => {
-      const parsed = read(text)
+      const parsed = parse(text)
       return Result.isFailure(parsed) ? parsed.failure : undefined
     }),
   )
@@ -94,20 +94,20 @@ const Id = Schema.Union([
 const Flag = Schema.optionalKey(Schema.NullOr(Schema.Boolean))
 const Text = Schema.optionalKey(Schema.NullOr(Schema.String))
 
-/** Another object: as an object, or by its id alone, as in what one sends to NetBox. */
-const Reference = Schema.Union([known({ id: Id, name: Text, rd: Text }), Id])
+/** A reference to another object: the object, or its id alone, as in what clients send to NetBox. */
+const Reference = Schema.Union([structWith({ id: Id, name: Text, rd: Text }), Id])
 type Reference = typeof Reference.Type
 const idOf = (reference: Reference): Id => (typeof reference === "object" ? reference.id : reference)
 
-/** `{ "value": "active" }`, with a number before 2.7; `{ "name": "Active" }` of Nautobot; or the bare value. */
+/** `{ "value": "active" }`, or a number before NetBox 2.7; `{ "name": "Active" }` in Nautobot; or the bare value. */
 const Status = Schema.Union([
-  known({ value: Schema.Union([Schema.NonEmptyString, Schema.Number]) }),
-  known({ name: Schema.NonEmptyString }),
+  structWith({ value: Schema.Union([Schema.NonEmptyString, Schema.Number]) }),
+  structWith({ name: Schema.NonEmptyString }),
   Schema.NonEmptyString,
   Schema.Number,
 ])
 
-/** The numbers that stood for statuses before 2.7. */
+// The statuses by the numbers that NetBox used before 2.7.
 const prefixStatuses = ["container", "active", "reserved", "deprecated"]
 const addressStatuses = ["", "active", "reserved", "deprecated", "", "dhcp"]
 
@@ -121,7 +121,7 @@ const statusOf = (status: typeof Status.Type, numbered: ReadonlyArray<string>): 
   return typeof value === "number" ? numbered[value] || `status ${value}` : value.toLowerCase()
 }
 
-const placed = {
+const commonFields = {
   id: Id,
   vrf: Schema.optionalKey(Schema.NullOr(Reference)),
   namespace: Schema.optionalKey(Schema.NullOr(Reference)),
@@ -129,7 +129,7 @@ const placed = {
   status: Status,
 }
 
-interface DecodedPlace {
+interface DecodedCommon {
   readonly id: Id
   readonly vrf?: Reference | null
   readonly namespace?: Reference | null
@@ -137,39 +137,39 @@ interface DecodedPlace {
   readonly status: typeof Status.Type
 }
 
-/** Nautobot 2 has in a field of its own what NetBox says by a status: that a prefix is a container, an address one of DHCP. */
-const Type = Schema.optionalKey(Schema.NullOr(Schema.Union([known({ value: Schema.String }), Schema.String])))
+/** Nautobot 2 has a type where NetBox uses a status: for example a prefix of type `container`, an address of type `dhcp`. */
+const Type = Schema.optionalKey(Schema.NullOr(Schema.Union([structWith({ value: Schema.String }), Schema.String])))
 const typeOf = (type: (typeof Type)["Type"] | undefined): string | undefined =>
   typeof type === "object" && type !== null ? type.value : (type ?? undefined)
 
-/** What no entry may lack: it would be taken for one of the global table. */
-const saysItsSpace = ({ vrf, namespace, parent }: Partial<DecodedPlace>) =>
+/** Refuses an entry without any field for its address space: it would be taken for one of the global table. */
+const requireSpace = ({ vrf, namespace, parent }: Partial<DecodedCommon>) =>
   vrf === undefined && namespace === undefined && parent === undefined
     ? { path: ["vrf"], issue: "is missing" }
     : undefined
 
-const spaceIn = (kind: SpaceOfEntry["kind"], reference: Reference): SpaceOfEntry => {
+const referencedSpace = (kind: SpaceOfEntry["kind"], reference: Reference): SpaceOfEntry => {
   const { name, rd } = typeof reference === "object" ? reference : { name: undefined, rd: undefined }
   return { kind, id: idOf(reference), name: name ?? undefined, rd: rd ?? null }
 }
 
-/** A namespace is what makes addresses unique; where there are some, VRFs are no more than a label. */
-const place = (text: string, entry: DecodedPlace, numbered: ReadonlyArray<string>): PlacedEntry => ({
+/** In Nautobot, addresses are unique in a namespace, and a VRF is only a label: the namespace wins. */
+const commonEntry = (text: string, entry: DecodedCommon, numbered: ReadonlyArray<string>): CommonEntry => ({
   text,
   id: entry.id,
   space:
     entry.namespace !== undefined && entry.namespace !== null
-      ? spaceIn("namespace", entry.namespace)
+      ? referencedSpace("namespace", entry.namespace)
       : entry.vrf !== undefined && entry.vrf !== null
-        ? spaceIn("vrf", entry.vrf)
+        ? referencedSpace("vrf", entry.vrf)
         : null,
   status: statusOf(entry.status, numbered),
 })
 
-/** Reads an entry; fails with the field that is wrong. */
+/** Parses one entry; fails with the field that is wrong. */
 export type ReadEntry<A> = (raw: unknown) => Result.Result<A, InvalidInput>
 
-const reading = <S extends Schema.ConstraintDecoder<unknown>, A>(
+const entryReader = <S extends Schema.ConstraintDecoder<unknown>, A>(
   schema: S,
   toEntry: (decoded: S["Type"]) => A,
 ): ReadEntry<A> => {
@@ -177,8 +177,8 @@ const reading = <S extends Schema.ConstraintDecoder<unknown>, A>(
   return (raw) => Result.map(parse(raw), toEntry)
 }
 
-export const readSpace: ReadEntry<SpaceEntry> = reading(
-  known({ id: Id, name: Name, rd: Text }),
+export const readSpace: ReadEntry<SpaceEntry> = entryReader(
+  structWith({ id: Id, name: Name, rd: Text }),
   ({ id, name, rd }) => ({
     id,
     name,
@@ -186,12 +186,16 @@ export const readSpace: ReadEntry<SpaceEntry> = reading(
   }),
 )
 
-export const readPrefix: ReadEntry<PrefixEntry> = reading(
-  known({ ...placed, prefix: textReadBy(parseNetwork), is_pool: Flag, mark_utilized: Flag, type: Type }).check(
-    Schema.makeFilter(saysItsSpace),
-  ),
+export const readPrefix: ReadEntry<PrefixEntry> = entryReader(
+  structWith({
+    ...commonFields,
+    prefix: textParsableBy(parseNetwork),
+    is_pool: Flag,
+    mark_utilized: Flag,
+    type: Type,
+  }).check(Schema.makeFilter(requireSpace)),
   (entry) => {
-    const base = place(entry.prefix, entry, prefixStatuses)
+    const base = commonEntry(entry.prefix, entry, prefixStatuses)
     return {
       ...base,
       status: typeOf(entry.type) === "container" ? "container" : base.status,
@@ -203,21 +207,21 @@ export const readPrefix: ReadEntry<PrefixEntry> = reading(
   },
 )
 
-const Host = textReadBy(parseHost)
+const Host = textParsableBy(parseHost)
 
 const spanOf = (start: string, end: string): Span => {
   const [first, last] = [Result.getOrThrow(parseHost(start)), Result.getOrThrow(parseHost(end))]
   return { family: first.family, first: first.value, last: last.value }
 }
 
-const Range = known({
-  ...placed,
+const Range = structWith({
+  ...commonFields,
   start_address: Host,
   end_address: Host,
   mark_populated: Flag,
   mark_utilized: Flag,
 }).check(
-  Schema.makeFilter(saysItsSpace),
+  Schema.makeFilter(requireSpace),
   Schema.makeFilter(({ start_address: start, end_address: end }) => {
     if (start.includes(":") !== end.includes(":")) {
       return { path: ["end_address"], issue: "must be of the same family as start_address" }
@@ -227,8 +231,8 @@ const Range = known({
   }),
 )
 
-export const readRange: ReadEntry<RangeEntry> = reading(Range, (entry) => {
-  const base = place(`${entry.start_address}-${entry.end_address}`, entry, addressStatuses)
+export const readRange: ReadEntry<RangeEntry> = entryReader(Range, (entry) => {
+  const base = commonEntry(`${entry.start_address}-${entry.end_address}`, entry, addressStatuses)
   return {
     ...base,
     span: spanOf(entry.start_address, entry.end_address),
@@ -238,17 +242,19 @@ export const readRange: ReadEntry<RangeEntry> = reading(Range, (entry) => {
 
 const Interfaces = Schema.optionalKey(Schema.NullOr(Schema.Array(Reference)))
 
-const Address = known({
-  ...placed,
+const Address = structWith({
+  ...commonFields,
   address: Host,
   assigned_object_type: Schema.optionalKey(Schema.NullOr(Owner.fields.kind)),
   assigned_object_id: Schema.optionalKey(Schema.NullOr(Id)),
-  // Before 2.9, an interface of a device or of a virtual machine; in Nautobot 2, lists of both.
-  interface: Schema.optionalKey(Schema.NullOr(known({ id: Id, virtual_machine: Schema.optionalKey(Schema.Unknown) }))),
+  // Before NetBox 2.9: an interface of a device or of a virtual machine. Nautobot 2 has a list of each.
+  interface: Schema.optionalKey(
+    Schema.NullOr(structWith({ id: Id, virtual_machine: Schema.optionalKey(Schema.Unknown) })),
+  ),
   interfaces: Interfaces,
   vm_interfaces: Interfaces,
   type: Type,
-}).check(Schema.makeFilter(saysItsSpace))
+}).check(Schema.makeFilter(requireSpace))
 
 const [DEVICE, MACHINE] = ["dcim.interface", "virtualization.vminterface"] as const
 
@@ -261,14 +267,14 @@ const ownerOf = (entry: typeof Address.Type): Owner | null => {
     ...(interfaces ?? []).map((one) => owner(DEVICE, idOf(one))),
     ...(vm_interfaces ?? []).map((one) => owner(MACHINE, idOf(one))),
   ]
-  // Of several it is the same one each time, in whatever order they come.
+  // One of several, chosen independently of their order.
   return assigned.toSorted((a, b) => (`${a.kind} ${a.id}` < `${b.kind} ${b.id}` ? -1 : 1))[0] ?? null
 }
 
 const isReference = Schema.is(Reference)
 
-export const readAddress: ReadEntry<AddressEntry> = reading(Address, (entry) => {
-  const base = place(entry.address, entry, addressStatuses)
+export const readAddress: ReadEntry<AddressEntry> = entryReader(Address, (entry) => {
+  const base = commonEntry(entry.address, entry, addressStatuses)
   const type = typeOf(entry.type) ?? "host"
   return {
     ...base,

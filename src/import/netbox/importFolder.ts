@@ -1,15 +1,15 @@
 /**
- * Imports a folder of REST exports of NetBox or Nautobot.
+ * Imports a folder of NetBox or Nautobot REST exports: reads it, and leaves the rest to `importInventory`.
  */
 import * as Effect from "effect/Effect"
 import { importInventory, type ImportOptions } from "../importInventory.ts"
-import { inventoryOf } from "./inventory.ts"
+import { toInventory } from "./toInventory.ts"
 import { readFolder } from "./readFolder.ts"
 
 /**
- * Fails with `InvalidInput` when any of the files is malformed, before anything is written; the errors of the calls may come
- * half-way, and the same import again is right then.
+ * Fails with `InvalidInput` if any of the files is malformed, before anything is written. An error of a database call may come
+ * half-way; the same import again completes it.
  */
 export const importFolder = Effect.fn("netbox.importFolder")(function* (folder: string, options: ImportOptions) {
-  return yield* importInventory(inventoryOf(yield* readFolder(folder)), options)
+  return yield* importInventory(toInventory(yield* readFolder(folder)), options)
 })

@@ -1,7 +1,7 @@
 /**
- * Reads a folder of REST exports. All of it is read and checked before anybody acts on any of it.
+ * Reads a folder of NetBox or Nautobot REST exports. Everything is read and checked before anything is imported.
  *
- * One file at a time, each turned into slim entries at once: a file may be hundreds of megabytes of JSON.
+ * Files are read one at a time, and only the fields that an import needs are kept: a file may be hundreds of megabytes of JSON.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -13,7 +13,7 @@ import type { Origin } from "../inventory.ts"
 import { readAddress, readPrefix, readRange, readSpace, type ReadEntry } from "./entries.ts"
 import type { AddressEntry, PrefixEntry, RangeEntry, SpaceEntry } from "./entries.ts"
 
-/** What an import needs of a NetBox or a Nautobot. A list that is `undefined` has no file. */
+/** The entries of an export. A list is `undefined` if the export has no file of that kind. */
 export interface Export {
   readonly vrfs: ReadonlyArray<Origin & SpaceEntry> | undefined
   readonly namespaces: ReadonlyArray<Origin & SpaceEntry> | undefined
@@ -22,7 +22,7 @@ export interface Export {
   readonly addresses: ReadonlyArray<Origin & AddressEntry>
 }
 
-/** The files of one kind of objects, e.g. `prefixes.json`, `prefixes-2.json`. */
+/** The names of the files of each kind, e.g. `prefixes.json` and `prefixes-2.json`. */
 const patterns = {
   vrfs: /^vrfs.*\.json$/i,
   namespaces: /^namespaces.*\.json$/i,
@@ -37,38 +37,38 @@ const wrong = (field: string, reason: string): InvalidInput =>
 
 const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : "")
 
-/** What the operating system or the parser said, in words. */
-const because = (cause: unknown): string => {
+/** Says in words why a file or folder could not be read. */
+const readFailure = (cause: unknown): string => {
   const code = codeOf(cause)
-  if (code === "ENOENT") return "is not there"
-  if (code === "ENOTDIR") return "is no folder"
+  if (code === "ENOENT") return "does not exist"
+  if (code === "ENOTDIR") return "is not a folder"
   return `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A page of the REST API: how many entries it says there are in all, and whether it says that more follow. */
+/** A page of the REST API: the total number of entries that it states, and whether it names a next page. */
 interface Page {
   readonly file: string
   readonly count: number | undefined
   readonly more: boolean
 }
 
-/** An entry before it is read; `paged` when it comes from a page. */
-interface Raw {
+/** An entry as parsed JSON; `paged` if it comes from a page of the REST API. */
+interface RawEntry {
   readonly file: string
   readonly index: number
   readonly raw: unknown
   readonly paged: boolean
 }
 
-/** What one file holds: a list of entries, a page of the REST API, one entry, or, as `jq -s` makes them, a list of such. */
+/** The entries of one file: a list of entries, a page of the REST API, one entry, or a list of any of these, as `jq -s` makes it. */
 export const entriesOf = (
   file: string,
   json: unknown,
-): Result.Result<{ readonly raws: ReadonlyArray<Raw>; readonly pages: ReadonlyArray<Page> }, InvalidInput> => {
-  const raws: Array<Raw> = []
+): Result.Result<{ readonly raws: ReadonlyArray<RawEntry>; readonly pages: ReadonlyArray<Page> }, InvalidInput> => {
+  const raws: Array<RawEntry> = []
   const pages: Array<Page> = []
   const add = (value: unknown, paged: boolean): void => {
     if (Array.isArray(value)) value.forEach((one: unknown) => add(one, paged))
@@ -78,8 +78,8 @@ export const entriesOf = (
       value["results"].forEach((one: unknown) => add(one, true))
     } else raws.push({ file, index: raws.length, raw: value, paged })
   }
-  const isSomething = Array.isArray(json) || (isObject(json) && (Array.isArray(json["results"]) || "id" in json))
-  if (!isSomething) {
+  const isKnownShape = Array.isArray(json) || (isObject(json) && (Array.isArray(json["results"]) || "id" in json))
+  if (!isKnownShape) {
     return Result.fail(
       wrong(file, `must be a list of entries, a page of them (an object with "results"), or one entry`),
     )
@@ -88,15 +88,15 @@ export const entriesOf = (
   return Result.succeed({ raws, pages })
 }
 
-/** ` (id 7)`, as far as the entry tells it. */
+/** ` (id 7)`, or nothing for an entry without an id. */
 const idIn = (raw: unknown): string =>
   isObject(raw) && (typeof raw["id"] === "number" || typeof raw["id"] === "string")
     ? ` (id ${typeof raw["id"] === "string" ? shown(raw["id"]) : raw["id"]})`
     : ""
 
-/** Each entry, or the first that is malformed: `prefixes.json[3].status.value`, with its id in the message. */
+/** Parses entries. Fails at the first malformed one, naming the field, e.g. `prefixes.json[3].status.value`, and the entry's id. */
 export const readEntries = <A>(
-  raws: ReadonlyArray<Raw>,
+  raws: ReadonlyArray<RawEntry>,
   read: ReadEntry<A>,
 ): Result.Result<ReadonlyArray<Origin & A>, InvalidInput> => {
   const entries: Array<Origin & A> = []
@@ -116,8 +116,8 @@ export const readEntries = <A>(
   return Result.succeed(entries)
 }
 
-/** Why the pages of one kind are not all that there is; the missing ones would be taken for gone. */
-const incompleteness = (pages: ReadonlyArray<Page>, read: number): InvalidInput | undefined => {
+/** The error if pages are missing: an import would take their entries for deleted. `read`: how many paged entries there are. */
+const missingPages = (pages: ReadonlyArray<Page>, read: number): InvalidInput | undefined => {
   const [first] = pages
   if (first === undefined) return undefined
   const counts = new Set(pages.flatMap(({ count }) => count ?? []))
@@ -125,15 +125,12 @@ const incompleteness = (pages: ReadonlyArray<Page>, read: number): InvalidInput 
   if (counts.size > 1) {
     return wrong(
       first.file,
-      `its pages say that there are ${[...counts].join(" and ")} entries: export it again, it changed meanwhile`,
+      `its pages state ${[...counts].join(" and ")} entries in all: the data changed during the export; export it again`,
     )
   }
   if (counts.size === 0 ? pages.every(({ more }) => more) : read < count) {
-    const all = counts.size === 0 ? "more" : `${count} entries`
-    return wrong(
-      first.file,
-      `says that there are ${all}, and ${read} are here; put the other pages beside it, e.g. as prefixes-2.json`,
-    )
+    const stated = counts.size === 0 ? "names a next page" : `states ${count} entries in all`
+    return wrong(first.file, `${stated}, but the folder has ${read}; add the other pages, e.g. as prefixes-2.json`)
   }
   return undefined
 }
@@ -155,33 +152,33 @@ const readKind = Effect.fnUntraced(function* <A>(
   for (const file of files) {
     const text = yield* Effect.tryPromise({
       try: () => readFile(join(folder, file), "utf8"),
-      catch: (cause) => wrong(file, because(cause)),
+      catch: (cause) => wrong(file, readFailure(cause)),
     })
     const json = yield* Effect.try({
       try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
-      catch: (cause) => wrong(file, `is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`),
+      catch: (cause) => wrong(file, `is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`),
     })
-    const { raws, pages: some } = yield* Effect.fromResult(entriesOf(file, json))
-    pages.push(...some)
-    // Pages overlap where something was deleted while they were read: the very same entry counts once.
+    const { raws, pages: pagesOfFile } = yield* Effect.fromResult(entriesOf(file, json))
+    pages.push(...pagesOfFile)
+    // Pages overlap if an object was deleted while they were exported: an identical entry counts once.
     const fresh = raws.filter(({ raw, paged: isPaged }) => {
-      const print = JSON.stringify(raw)
-      if (isPaged) paged.add(isObject(raw) && "id" in raw ? String(raw["id"]) : print)
-      return !seen.has(print) && seen.add(print)
+      const text = JSON.stringify(raw)
+      if (isPaged) paged.add(isObject(raw) && "id" in raw ? String(raw["id"]) : text)
+      return !seen.has(text) && seen.add(text)
     })
     for (const entry of yield* Effect.fromResult(readEntries(fresh, read))) entries.push(entry)
   }
-  const missing = incompleteness(pages, paged.size)
+  const missing = missingPages(pages, paged.size)
   return missing === undefined ? entries : yield* missing
 })
 
-/** Reads the files of the folder; fails with `InvalidInput` that names the file, the entry and the field. */
+/** Reads all files of the folder. Fails with `InvalidInput` that names the file, the entry and the field. */
 export const readFolder = Effect.fn("netbox.readFolder")(function* (
   folder: string,
 ): Effect.fn.Return<Export, InvalidInput> {
   const names = yield* Effect.tryPromise({
     try: () => readdir(folder),
-    catch: (cause) => wrong("folder", `${shown(folder)} ${because(cause)}`),
+    catch: (cause) => wrong("folder", `${shown(folder)} ${readFailure(cause)}`),
   })
   const [vrfs, namespaces, prefixes, ranges, addresses] = [
     yield* readKind(folder, names, "vrfs", readSpace),
@@ -190,13 +187,13 @@ export const readFolder = Effect.fn("netbox.readFolder")(function* (
     yield* readKind(folder, names, "ip-ranges", readRange),
     yield* readKind(folder, names, "ip-addresses", readAddress),
   ]
-  // What is not there would be taken for gone, and what it has not be protected.
-  if (prefixes === undefined) return yield* wrong("prefixes.json", "is not there")
-  if (addresses === undefined) return yield* wrong("ip-addresses.json", "is not there")
+  // A missing file would be taken for a source without such objects: their allocations would count as gone.
+  if (prefixes === undefined) return yield* wrong("prefixes.json", "does not exist")
+  if (addresses === undefined) return yield* wrong("ip-addresses.json", "does not exist")
   if (ranges === undefined && prefixes.some(({ hasRanges }) => hasRanges)) {
     return yield* wrong(
       "ip-ranges.json",
-      "is not there; NetBox has IP ranges since 3.0, and [] says that there are none",
+      "does not exist; this NetBox has IP ranges (3.0 and later do): if there are none, write [] into the file",
     )
   }
   return { vrfs, namespaces, prefixes, ranges: ranges ?? [], addresses }

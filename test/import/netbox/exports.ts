@@ -1,4 +1,4 @@
-/** NetBox's entries as its REST API writes them, with fields that nobody needs, and folders of them. */
+/** Builds NetBox entries as its REST API writes them, including fields that an import ignores, and folders of them. */
 import * as Result from "effect/Result"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -6,12 +6,12 @@ import { join } from "node:path"
 import { afterAll } from "vitest"
 import type { Inventory } from "../../../src/import/inventory.ts"
 import { readAddress, readPrefix, readRange, readSpace, type ReadEntry } from "../../../src/import/netbox/entries.ts"
-import { inventoryOf } from "../../../src/import/netbox/inventory.ts"
+import { toInventory } from "../../../src/import/netbox/toInventory.ts"
 import { entriesOf, readEntries } from "../../../src/import/netbox/readFolder.ts"
 
 export type Raw = Readonly<Record<string, unknown>>
 
-/** The four files, by the names that an export has in the code. */
+/** The entries of an export, by kind. */
 export interface RawExport {
   readonly vrfs?: ReadonlyArray<unknown>
   readonly prefixes?: ReadonlyArray<unknown>
@@ -19,10 +19,10 @@ export interface RawExport {
   readonly addresses?: ReadonlyArray<unknown>
 }
 
-const placed = (id: number, status: string, vrf: number | null): Raw => ({
+const commonFields = (id: number, status: string, vrf: number | null): Raw => ({
   id,
   url: `https://netbox.example/api/${id}/`,
-  vrf: vrf === null ? null : { id: vrf, name: `of the entry, not needed`, rd: null },
+  vrf: vrf === null ? null : { id: vrf, name: "ignored", rd: null },
   status: { value: status, label: "any" },
   tenant: null,
   custom_fields: { cost: 7 },
@@ -37,7 +37,7 @@ export const prefix = (
   vrf: number | null = null,
   more: Raw = {},
 ): Raw => ({
-  ...placed(id, status, vrf),
+  ...commonFields(id, status, vrf),
   prefix: text,
   is_pool: false,
   mark_utilized: false,
@@ -52,7 +52,7 @@ export const range = (
   vrf: number | null = null,
   more: Raw = {},
 ): Raw => ({
-  ...placed(id, status, vrf),
+  ...commonFields(id, status, vrf),
   start_address: first,
   end_address: last,
   size: 0,
@@ -66,7 +66,7 @@ export const address = (
   vrf: number | null = null,
   more: Raw = {},
 ): Raw => ({
-  ...placed(id, status, vrf),
+  ...commonFields(id, status, vrf),
   address: text,
   role: null,
   assigned_object_type: null,
@@ -75,7 +75,7 @@ export const address = (
   ...more,
 })
 
-/** Makes folders for the tests of this file; they go when the tests end. */
+/** Creates folders for the tests of a file, and removes them when the tests have ended. */
 export const useFolders = (): ((files: Readonly<Record<string, string>>) => Promise<string>) => {
   const made: Array<string> = []
   afterAll(() => Promise.all(made.map((folder) => rm(folder, { recursive: true, force: true }))))
@@ -87,7 +87,7 @@ export const useFolders = (): ((files: Readonly<Record<string, string>>) => Prom
   }
 }
 
-/** The files of an export, as bare lists. */
+/** The files of an export, each a bare list of entries. */
 export const filesOf = ({
   vrfs = [],
   prefixes = [],
@@ -103,9 +103,9 @@ export const filesOf = ({
 const read = <A>(file: string, raw: ReadonlyArray<unknown>, readEntry: ReadEntry<A>) =>
   Result.getOrThrow(readEntries(Result.getOrThrow(entriesOf(file, raw)).raws, readEntry))
 
-/** What an export says, as an import reads it. */
+/** The inventory that an import reads from these entries. */
 export const inventoryFrom = ({ vrfs = [], prefixes = [], ranges = [], addresses = [] }: RawExport): Inventory =>
-  inventoryOf({
+  toInventory({
     vrfs: read("vrfs.json", vrfs, readSpace),
     namespaces: undefined,
     prefixes: read("prefixes.json", prefixes, readPrefix),

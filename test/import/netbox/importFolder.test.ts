@@ -8,7 +8,7 @@ import { Database } from "../../../src/database/Database.ts"
 import { layer } from "../../../src/layer.ts"
 import { importFolder } from "../../../src/import/netbox/importFolder.ts"
 import type { ImportOptions } from "../../../src/import/importInventory.ts"
-import { requestIdOf } from "../../../src/import/keys.ts"
+import { requestIdOf } from "../../../src/import/requestKeys.ts"
 import { connect, type Ipam } from "../../../src/promise.ts"
 import { createDatabase, useDatabase, type Session } from "../../harness/database.ts"
 import { address, filesOf, prefix, range, useFolders, vrf, type RawExport } from "./exports.ts"
@@ -26,19 +26,19 @@ beforeAll(async () => {
 
 type Options = Omit<ImportOptions, "source"> & { readonly source?: string }
 
-/** A source of its own for each test: what it does not have is nobody else's. */
+/** Each test has its own source, so that what other tests imported does not count as missing from it. */
 let source = ""
 let sources = 0
 beforeEach(() => {
   source = `netbox ${++sources}`
 })
 
-/** An import as an operator. */
+/** Imports a folder, in the role of an operator. */
 const importFrom = (folder: string, options: Options = {}, url = database().url("ipam_operator")) =>
   Effect.runPromise(Effect.provide(importFolder(folder, { source, ...options }), layer({ url })))
 const importOf = async (raw: RawExport, options: Options = {}) => importFrom(await makeFolder(filesOf(raw)), options)
 
-/** What a caller who asks for any address of the pool is given, until there is none. */
+/** Allocates addresses of the pool until it is exhausted, and returns them. */
 const handedOut = async (pool: string, vrf?: string): Promise<ReadonlyArray<string>> => {
   const given: Array<string> = []
   for (;;) {
@@ -49,9 +49,9 @@ const handedOut = async (pool: string, vrf?: string): Promise<ReadonlyArray<stri
 }
 const error = (value: unknown): unknown => (value as { readonly _tag?: unknown })._tag
 
-/** Every row that there is, as text. */
-const rows = async (): Promise<ReadonlyArray<unknown>> => {
-  const found: Array<unknown> = []
+/** The content of every table that an import may write, as text. */
+const allRows = async (): Promise<ReadonlyArray<unknown>> => {
+  const content: Array<unknown> = []
   for (const table of [
     "vrf",
     "pool",
@@ -62,9 +62,9 @@ const rows = async (): Promise<ReadonlyArray<unknown>> => {
     "allocation",
     "import_binding",
   ]) {
-    found.push(await owner.rows(`select t::text as row from ipam.${table} t order by 1`))
+    content.push(await owner.rows(`select t::text as row from ipam.${table} t order by 1`))
   }
-  return found
+  return content
 }
 
 type Report = Awaited<ReturnType<typeof importFrom>>
@@ -94,7 +94,7 @@ describe("an import", () => {
     ],
   }
 
-  test("makes pools, reservations and allocations, once: the second changes nothing at all", async () => {
+  test("makes pools, reservations and allocations; a second import of the same changes nothing", async () => {
     const folder = await makeFolder(filesOf(raw))
     const first = await importFrom(folder)
     expect(idsOf(first.made)).toEqual([
@@ -121,14 +121,14 @@ describe("an import", () => {
     })
     expect(await ipam.who({ address: "10.1.0.30" })).toMatchObject({ vrf: "blue", owner: null })
 
-    const before = await rows()
+    const before = await allRows()
     const second = await importFrom(folder)
     expect(second).toEqual({ ...first, made: first.existing, existing: first.made })
-    expect(await rows()).toEqual(before)
+    expect(await allRows()).toEqual(before)
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("counts a reservation of what is reserved anyhow as made once, and as there already from then on", async () => {
+  test("reports a reservation of addresses reserved otherwise as made the first time, and as existing from then on", async () => {
     const raw = {
       prefixes: [prefix(51, "10.51.0.0/24")],
       ranges: [range(51, "10.51.0.1/24", "10.51.0.9/24"), range(52, "10.51.0.2/24", "10.51.0.8/24")],
@@ -140,15 +140,15 @@ describe("an import", () => {
     expect(idsOf((await importOf(more)).made)).toEqual([[], [52], []])
   })
 
-  test("that broke off half-way is completed by the next one", async () => {
+  test("that was interrupted half-way is completed by the next one", async () => {
     const later = {
       prefixes: [prefix(11, "10.11.0.0/24"), prefix(12, "10.12.0.0/24")],
       ranges: [range(11, "10.11.0.10/24", "10.11.0.19/24"), range(12, "10.11.0.20/24", "10.11.0.29/24")],
       addresses: [11, 12, 13, 14, 15, 16, 17, 18, 19, 20].map((id) => address(id, `10.11.0.${id + 30}/24`)),
     }
-    // The call that would hold the addresses never answers: the import is interrupted there, as by Ctrl-C.
+    // The import is interrupted at the call that would allocate the addresses, as by Ctrl-C.
     let calls = 0
-    const breakingOff = Layer.effect(
+    const interrupting = Layer.effect(
       Database,
       Effect.map(Database, (inner) => ({
         ...inner,
@@ -159,11 +159,11 @@ describe("an import", () => {
           }),
       })),
     ).pipe(Layer.provide(Database.layer(database().options("ipam_operator"))))
-    const services = Layer.mergeAll(Allocator.layer, Pools.layer).pipe(Layer.provideMerge(breakingOff))
+    const services = Layer.mergeAll(Allocator.layer, Pools.layer).pipe(Layer.provideMerge(interrupting))
     const folder = await makeFolder(filesOf(later))
-    const broken = Effect.provide(importFolder(folder, { source }), services)
-    await expect(Effect.runPromise(broken)).rejects.toThrow(/interrupt/i)
-    // Nobody is given any of it under its name meanwhile.
+    const interrupted = Effect.provide(importFolder(folder, { source }), services)
+    await expect(Effect.runPromise(interrupted)).rejects.toThrow(/interrupt/i)
+    // Until the import is complete, nobody can allocate from the pool by its final name.
     await expect(ipam.allocate({ pool: "10.11.0.0/24", requestId: crypto.randomUUID() })).rejects.toMatchObject({
       _tag: "UnknownPool",
     })
@@ -180,7 +180,7 @@ describe("an import", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("that runs twice at once makes each pool and each allocation once", async () => {
+  test("that runs twice at the same time makes each pool and each allocation once", async () => {
     const prefixes = Array.from({ length: 8 }, (_, at) => prefix(60 + at, `10.60.${at}.0/24`))
     const addresses = Array.from({ length: 40 }, (_, at) => address(60 + at, `10.60.${at % 8}.${at + 1}/24`))
     const folder = await makeFolder(filesOf({ prefixes, addresses }))
@@ -195,19 +195,19 @@ describe("an import", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("that is malformed anywhere writes nothing", async () => {
-    const before = await rows()
+  test("with a malformed entry writes nothing", async () => {
+    const before = await allRows()
     const bad = { prefixes: [prefix(21, "10.21.0.0/24")], addresses: [address(21, "10.21.0.5/24"), { id: 22 }] }
     await expect(importOf(bad)).rejects.toMatchObject({
       _tag: "InvalidInput",
       field: expect.stringContaining("ip-addresses.json[1]."),
     })
-    expect(await rows()).toEqual(before)
+    expect(await allRows()).toEqual(before)
   })
 })
 
 describe("whatever the source calls occupied is never handed out", () => {
-  test("addresses and ranges of any status are reserved, and say why; the rest of the pool is handed out", async () => {
+  test("addresses and ranges of any status are reserved, with the reason; the rest of the pool is handed out", async () => {
     const report = await importOf({
       prefixes: [prefix(71, "10.71.0.0/28"), prefix(72, "10.71.0.8/31", "deprecated")],
       ranges: [range(71, "10.71.0.10/28", "10.71.0.12/28", "active")],
@@ -234,7 +234,7 @@ describe("whatever the source calls occupied is never handed out", () => {
     ])
   })
 
-  test("in pools made by hand, of another name and of several ranges, and when it changed since the last import", async () => {
+  test("also in pools made by hand with another name and several ranges, and after changes since the last import", async () => {
     await ipam.createPool({ name: "mine", ranges: ["10.31.0.0/29", "10.31.0.8-10.31.0.11"] })
     const prefixes = [prefix(31, "10.31.0.0/29")]
     const first = await importOf({ prefixes, addresses: [address(31, "10.31.0.1/24")] })
@@ -251,7 +251,7 @@ describe("whatever the source calls occupied is never handed out", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("also where somebody else holds it: it is reserved for the time after, and the holder is named", async () => {
+  test("also if somebody else holds it: it is reserved for when they release it, and the report names the holder", async () => {
     await importOf({ prefixes: [prefix(41, "10.41.0.0/30")] })
     const key = { requestId: crypto.randomUUID() }
     await ipam.allocate({ pool: "10.41.0.0/30", ...key, address: "10.41.0.1", owner: { kind: "vm", id: "7" } })
@@ -262,7 +262,7 @@ describe("whatever the source calls occupied is never handed out", () => {
     ])
     await ipam.release(key)
     expect(await handedOut("10.41.0.0/30")).toEqual(["10.41.0.2"])
-    // Once its key may hold it, the reservation goes.
+    // Now the import can allocate it, and lifts the reservation.
     const again = await importOf({ prefixes: [prefix(41, "10.41.0.0/30")], addresses: [address(41, "10.41.0.1/30")] })
     expect(again).toMatchObject({ complete: true, taken: [], missing: [], made: { allocations: [{ id: 41 }] } })
     expect((await ipam.getPool({ pool: "10.41.0.0/30" })).held).toBe(2n)
@@ -272,14 +272,14 @@ describe("whatever the source calls occupied is never handed out", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("where no pool has it, or only a part of its prefix, the report is not complete, and says what", async () => {
+  test("what lies in no pool makes the report incomplete, and is listed as outside", async () => {
     await ipam.createPool({ name: "half", ranges: ["10.32.0.0/25"] })
     const report = await importOf({
       prefixes: [prefix(32, "10.32.0.0/24"), prefix(33, "10.32.0.128/26")],
       addresses: [address(35, "10.32.0.5/24"), address(36, "10.32.0.250/24"), address(37, "10.32.0.129/24")],
     })
     expect(report.left.map(({ id, reason, message }) => [id, reason, message])).toEqual([
-      [32, "range_overlaps", "only a part of it is in a pool: half"],
+      [32, "range_overlaps", "only part of it is in a pool: half"],
     ])
     expect(report.complete).toBe(false)
     expect(report.unprotected.map(({ id, reason }) => [id, reason])).toEqual([[36, "outside"]])
@@ -291,26 +291,26 @@ describe("whatever the source calls occupied is never handed out", () => {
     await importOf({ prefixes })
     const other = database().session()
     await other.run("begin")
-    const taken = "select * from ipam.allocate('default', '10.45.0.0/30', gen_random_uuid(), address => '10.45.0.1')"
-    await other.rows(taken)
+    const allocate = "select * from ipam.allocate('default', '10.45.0.0/30', gen_random_uuid(), address => '10.45.0.1')"
+    await other.rows(allocate)
     const folder = await makeFolder(
       filesOf({ prefixes, addresses: [address(45, "10.45.0.1/30"), address(46, "10.45.0.2/30")] }),
     )
     const importing = importFrom(folder)
-    // The other address is held while this one still waits for its transaction.
+    // The second address is allocated while the import still waits for the transaction that has the first.
     await owner.until("select true as held from ipam.allocation where unit = '10.45.0.2' and released_at is null")
     await other.run("rollback")
     expect(await importing).toMatchObject({ complete: true, made: { allocations: [{ id: 45 }, { id: 46 }] } })
     await other.end()
   })
 
-  test("what somebody opens again while an import is at work is found by its last look, whatever the calls said", async () => {
+  test("what somebody releases while an import runs is found by its final query, whatever the calls before answered", async () => {
     const raw = {
       prefixes: [prefix(47, "10.47.0.0/29")],
       addresses: [address(47, "10.47.0.1/29"), address(48, "10.47.0.2/29", "dhcp")],
     }
-    // Somebody lifts every reservation and releases every key while the import is at work: at its last step, just before the look.
-    const meddling = Layer.effect(
+    // Just before the import's final query, somebody lifts the reservation and releases the key that it has just made.
+    const releasing = Layer.effect(
       Database,
       Effect.map(Database, (inner) => ({
         ...inner,
@@ -323,7 +323,7 @@ describe("whatever the source calls occupied is never handed out", () => {
             : inner.query(statement, ...rest),
       })),
     ).pipe(Layer.provide(Database.layer(database().options("ipam_operator"))))
-    const services = Layer.mergeAll(Allocator.layer, Pools.layer).pipe(Layer.provideMerge(meddling))
+    const services = Layer.mergeAll(Allocator.layer, Pools.layer).pipe(Layer.provideMerge(releasing))
     const folder = await makeFolder(filesOf(raw))
     const report = await Effect.runPromise(Effect.provide(importFolder(folder, { source }), services))
     expect(report.complete).toBe(false)
@@ -351,7 +351,7 @@ describe("a later import reconciles", () => {
       address(85, "10.81.0.5/28", "active"),
     ],
   }
-  /** 81 has another owner, 82 another address, 83 another status, 84 another VRF, 85 is gone; 86 is new; the range is shorter. */
+  /** Address 81 has another owner, 82 another address, 83 another status, 84 another VRF; 85 is gone, 86 is new; the range is shorter. */
   const after = {
     vrfs,
     prefixes,
@@ -370,13 +370,13 @@ describe("a later import reconciles", () => {
   }
   const gone = (report: Report) => report.missing.map(({ kind, range, released }) => [kind, range, released])
 
-  test("dry, it says all of it and changes nothing; then it does so, and releases what is gone only when told to", async () => {
+  test("a dry run reports everything and changes nothing; the import does it, and releases what is gone only when told to", async () => {
     await importOf(before)
     expect(await stateOf()).toEqual({ held: 4n, reserved: 6n })
-    const old = await rows()
+    const old = await allRows()
 
     const dry = await importOf(after, { dryRun: true, releaseMissing: true })
-    expect(await rows()).toEqual(old)
+    expect(await allRows()).toEqual(old)
     const kept = await importOf(after)
     expect(dry).toEqual({ ...kept, dryRun: true })
     expect(kept.complete).toBe(true)
@@ -400,7 +400,7 @@ describe("a later import reconciles", () => {
     expect(await ipam.doctor()).toEqual([])
   })
 
-  test("a reservation has the reason that holds now, and one that somebody made keeps theirs", async () => {
+  test("a reservation of an import has the current reason, and one that a person made keeps theirs", async () => {
     const raw = {
       prefixes: [prefix(93, "10.93.0.0/28")],
       addresses: [address(93, "10.93.0.5/28", "dhcp"), address(94, "10.93.0.6/28", "dhcp")],
@@ -419,7 +419,7 @@ describe("a later import reconciles", () => {
     ])
   })
 
-  test("an address that was released and is in use again is held again, by a key of its own", async () => {
+  test("an address that was released and is in use again is allocated again, under a new key", async () => {
     const raw = {
       prefixes: [prefix(91, "10.91.0.0/29")],
       addresses: [address(91, "10.91.0.1/29", "active", null, eth(1))],
@@ -435,7 +435,7 @@ describe("a later import reconciles", () => {
     })
   })
 
-  test("lifts nobody else's reservation, and knows nothing of what another source holds", async () => {
+  test("it lifts nobody else's reservation, and does not touch what another source imported", async () => {
     const raw = {
       prefixes: [prefix(95, "10.95.0.0/28")],
       addresses: [address(95, "10.95.0.5/28", "dhcp"), address(96, "10.95.0.6/28")],
@@ -453,7 +453,7 @@ describe("a later import reconciles", () => {
     expect((await ipam.getPool({ pool: "10.95.0.0/28" })).reserved).toBe(5n)
   })
 
-  test("a VRF keeps the name of its first import when a namesake comes later, and when it is renamed", async () => {
+  test("a VRF keeps the name of its first import when another of that name appears, and when it is renamed", async () => {
     const p = (id: number, space: number) => prefix(id, "10.97.0.0/29", "active", space)
     const space = (id: number, name: string) => ({ ...vrf(id, name), rd: `65000:${id}` })
     await importOf({
@@ -486,7 +486,7 @@ describe("a later import reconciles", () => {
 const real = process.env["SAGA_IPAM_NETBOX_DIR"] || undefined
 
 test.skipIf(real === undefined)(
-  "the exports in SAGA_IPAM_NETBOX_DIR are imported, and a second time change nothing (left out unless it is set)",
+  "the exports in SAGA_IPAM_NETBOX_DIR are imported, and a second import changes nothing (skipped unless it is set)",
   async () => {
     const own = await createDatabase()
     try {
@@ -494,20 +494,20 @@ test.skipIf(real === undefined)(
       const first = await importFrom(real ?? "", {}, own.url("ipam_operator"))
       const seconds = (performance.now() - start) / 1000
       const made = idsOf(first.made).map((ids) => ids.length)
-      const left = Object.fromEntries(
+      const skipped = Object.fromEntries(
         [...Map.groupBy(first.left, ({ reason }) => reason)].map(([reason, all]) => [reason, all.length]),
       )
-      console.log(`${made.join(" pools, reservations, allocations ")} in ${seconds.toFixed(1)} s; left`, left)
+      console.log(`${made.join(" pools, reservations, allocations ")} in ${seconds.toFixed(1)} s; skipped`, skipped)
       expect(made[0]).toBeGreaterThan(0)
       const second = await importFrom(real ?? "", {}, own.url("ipam_operator"))
       expect(idsOf(second.made)).toEqual([[], [], []])
       expect(second).toEqual({ ...first, made: second.made, existing: second.existing })
       expect(first.complete).toBe(true)
-      const look = await connect({ url: own.url("ipam_operator") })
-      expect(await look.doctor()).toEqual([])
-      const held = (await look.listPools()).reduce((sum, pool) => sum + pool.held, 0n)
+      const imported = await connect({ url: own.url("ipam_operator") })
+      expect(await imported.doctor()).toEqual([])
+      const held = (await imported.listPools()).reduce((sum, pool) => sum + pool.held, 0n)
       expect(held).toBe(BigInt(first.made.allocations.length))
-      await look.close()
+      await imported.close()
     } finally {
       await own.drop()
     }

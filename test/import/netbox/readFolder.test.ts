@@ -8,27 +8,27 @@ import { address, filesOf, prefix, range, useFolders, vrf } from "./exports.ts"
 const makeFolder = useFolders()
 
 const read = (folder: string) => Effect.runPromise(readFolder(folder))
-const whole = filesOf({
+const validFiles = filesOf({
   vrfs: [vrf(1, "blue")],
   prefixes: [prefix(1, "10.0.0.0/24", "active", 1)],
   ranges: [range(1, "10.0.0.10/24", "10.0.0.20/24")],
   addresses: [address(1, "10.0.0.5/22")],
 })
 
-/** What a folder is refused with whose files are these instead. */
+/** The error for a folder in which these files replace the valid ones. */
 const refusal = async (files: Readonly<Record<string, string>>) => {
-  const folder = await makeFolder({ ...whole, ...files })
+  const folder = await makeFolder({ ...validFiles, ...files })
   const error: unknown = await read(folder).catch((reason: unknown) => reason)
   expect(error).toBeInstanceOf(InvalidInput)
   return error as InvalidInput
 }
 
 describe("an export", () => {
-  test("is read from bare lists and from whole pages of the REST API, with or without a byte order mark", async () => {
+  test("is read alike from bare lists and from pages of the REST API, with or without a byte order mark", async () => {
     const page = (file: string) =>
-      `\uFEFF${JSON.stringify({ count: 1, next: null, previous: null, results: JSON.parse(whole[file] ?? "") })}`
-    const pages = await makeFolder(Object.fromEntries(Object.keys(whole).map((file) => [file, page(file)])))
-    const lists = await read(await makeFolder(whole))
+      `\uFEFF${JSON.stringify({ count: 1, next: null, previous: null, results: JSON.parse(validFiles[file] ?? "") })}`
+    const pages = await makeFolder(Object.fromEntries(Object.keys(validFiles).map((file) => [file, page(file)])))
+    const lists = await read(await makeFolder(validFiles))
     expect(await read(pages)).toEqual(lists)
     expect(lists).toMatchObject({
       vrfs: [{ file: "vrfs.json", index: 0, id: 1, name: "blue", rd: "65000:1" }],
@@ -40,7 +40,7 @@ describe("an export", () => {
     })
   })
 
-  test("may come in several files, as pages, as one entry, or as jq -s makes them of pages; what is in two of them counts once", async () => {
+  test("may consist of several files, of pages, of one entry, or of pages joined by jq -s; an entry found twice counts once", async () => {
     const page = (count: number, next: string | null, ...results: ReadonlyArray<unknown>) => ({
       count,
       next,
@@ -55,7 +55,7 @@ describe("an export", () => {
       "prefixes-2.json": JSON.stringify(page(3, null, q, r)),
       "ip_addresses_all.json": JSON.stringify([page(3, "https://n/?offset=2", a, b), page(3, null, c)]),
       "ip-ranges.json": JSON.stringify([[range(1, "10.0.0.10/24", "10.0.0.20/24")], []]),
-      "notes.json": "no export at all",
+      "notes.json": "not an export",
     })
     const found = await read(folder)
     expect(found.vrfs?.map(({ name }) => name)).toEqual(["blue"])
@@ -68,15 +68,15 @@ describe("an export", () => {
     expect(found.ranges.map(({ id }) => id)).toEqual([1])
   })
 
-  test("needs no field that decides nothing, and minds none that it does not know", async () => {
-    const [status, place] = [{ value: "active" }, { id: 1, vrf: null }]
+  test("may lack fields that an import does not need, and have fields that are unknown", async () => {
+    const [status, required] = [{ value: "active" }, { id: 1, vrf: null }]
     const bare = filesOf({
       vrfs: [{ id: 1, name: "blue", later: { version: [] } }],
-      prefixes: [{ ...place, status, prefix: "10.0.0.0/24" }],
+      prefixes: [{ ...required, status, prefix: "10.0.0.0/24" }],
       ranges: [
-        { ...place, status: { ...status, color: "red" }, start_address: "10.0.0.1/24", end_address: "10.0.0.1/24" },
+        { ...required, status: { ...status, color: "red" }, start_address: "10.0.0.1/24", end_address: "10.0.0.1/24" },
       ],
-      addresses: [{ ...place, status, address: "10.0.0.5/22", assigned_object_id: 5 }],
+      addresses: [{ ...required, status, address: "10.0.0.5/22", assigned_object_id: 5 }],
     })
     expect(await read(await makeFolder(bare))).toMatchObject({ addresses: [{ owner: null }] })
   })
@@ -87,73 +87,77 @@ describe("an export", () => {
     ["a name, as in Nautobot", { id: "1d7c2f04-6a0e-4b52-8d5e-2b7c0e6f1a11", name: "DHCP" }, "dhcp"],
     ["text", "dhcp", "dhcp"],
     ["a number", 5, "dhcp"],
-    ["a number that nobody knows", 77, "status 77"],
-    ["a status of their own", { value: "Quarantine", label: "Quarantine" }, "quarantine"],
+    ["an unknown number", 77, "status 77"],
+    ["a status of one's own", { value: "Quarantine", label: "Quarantine" }, "quarantine"],
   ])("may have as status %s", async (_, status, expected) => {
     const folder = await makeFolder({
-      ...whole,
+      ...validFiles,
       ...filesOf({ prefixes: [prefix(1, "10.0.0.0/24")], addresses: [{ ...anyAddress, status }] }),
     })
     expect((await read(folder)).addresses).toMatchObject([{ status: expected }])
   })
 
-  test("has IP ranges only since NetBox 3.0, and no file of VRFs where entries name theirs", async () => {
-    const { "ip-ranges.json": ranges, "vrfs.json": vrfs, ...rest } = whole
+  test("must have IP ranges only since NetBox 3.0, and needs no file of VRFs if other entries name them", async () => {
+    const { "ip-ranges.json": ranges, "vrfs.json": vrfs, ...rest } = validFiles
     const { mark_utilized: _, ...old } = prefix(1, "10.0.0.0/24")
     const folder = await makeFolder({ ...rest, "prefixes.json": JSON.stringify([old]) })
     expect(await read(folder)).toMatchObject({ ranges: [], vrfs: undefined })
     const later = await makeFolder({ ...rest, ...(vrfs === undefined ? {} : { "vrfs.json": vrfs }) })
     await expect(read(later)).rejects.toMatchObject({
       field: "ip-ranges.json",
-      message: expect.stringContaining("since 3.0"),
+      message: expect.stringContaining("3.0 and later"),
     })
     expect(ranges).toBeDefined()
   })
 })
 
 describe("a folder", () => {
-  test("that is not there, is a file, or lacks a file is refused, naming it", async () => {
+  test("that does not exist, is a file, or lacks a file is refused, with its name", async () => {
     const folder = await makeFolder({ "vrfs.json": "[]" })
     await expect(read(join(folder, "none"))).rejects.toMatchObject({
       _tag: "InvalidInput",
       field: "folder",
-      message: expect.stringContaining("is not there"),
+      message: expect.stringContaining("does not exist"),
     })
     await expect(read(join(folder, "vrfs.json"))).rejects.toMatchObject({
       _tag: "InvalidInput",
       field: "folder",
-      message: expect.stringContaining("is no folder"),
+      message: expect.stringContaining("is not a folder"),
     })
     await expect(read(folder)).rejects.toMatchObject({
       _tag: "InvalidInput",
       field: "prefixes.json",
-      message: "prefixes.json: is not there",
+      message: "prefixes.json: does not exist",
     })
   })
 
   test.each([
-    ["is not JSON", "{", "is not JSON"],
-    ["is empty", "", "is not JSON"],
+    ["is not JSON", "{", "is not valid JSON"],
+    ["is empty", "", "is not valid JSON"],
     ["holds a value", "7", "must be a list of entries"],
     ["holds null", "null", "must be a list of entries"],
     ["holds another object", '{"detail":"Authentication credentials were not provided."}', "must be a list of entries"],
     [
       "holds one page of several",
       '{"count":2,"next":"https://n/?offset=1","results":[]}',
-      "says that there are 2 entries, and 0 are here",
+      "states 2 entries in all, but the folder has 0",
     ],
     [
-      "is the first page of those that tell no count",
+      "is the first page of several without a count",
       '{"next":"https://n/?offset=1","results":[]}',
-      "says that there are more",
+      "names a next page",
     ],
-    ["lost entries", '{"count":2,"next":null,"results":[]}', "says that there are 2 entries, and 0 are here"],
     [
-      "has pages of two times",
-      '[{"count":2,"next":"n","results":[]},{"count":1,"next":null,"results":[]}]',
-      "its pages say that there are 2 and 1 entries",
+      "has fewer entries than its page states",
+      '{"count":2,"next":null,"results":[]}',
+      "states 2 entries in all, but the folder has 0",
     ],
-  ])("with a file that %s is refused, naming the file", async (_, text, reason) => {
+    [
+      "has pages that state different totals",
+      '[{"count":2,"next":"n","results":[]},{"count":1,"next":null,"results":[]}]',
+      "its pages state 2 and 1 entries in all",
+    ],
+  ])("with a file that %s is refused, with the name of the file", async (_, text, reason) => {
     const error = await refusal({ "ip-ranges.json": text })
     expect(error.field).toBe("ip-ranges.json")
     expect(error.message).toContain(`ip-ranges.json: ${reason}`)
@@ -168,7 +172,7 @@ const [anyPrefix, anyRange, anyAddress] = [
 const without = (entry: object, field: string) =>
   Object.fromEntries(Object.entries(entry).filter(([key]) => key !== field))
 
-/** A malformed entry, the field that is named, and why. */
+/** Malformed entries, each with the field and the reason that the error must name. */
 const malformed: ReadonlyArray<readonly [file: string, entry: unknown, field: string, reason: string]> = [
   ["vrfs.json", 5, "", "must be an object"],
   ["vrfs.json", null, "", "must be an object"],
@@ -188,8 +192,8 @@ const malformed: ReadonlyArray<readonly [file: string, entry: unknown, field: st
   ["prefixes.json", { ...anyPrefix, status: { id: 1 } }, "status.value", "is missing"],
   ["prefixes.json", { ...anyPrefix, prefix: 10 }, "prefix", "must be text"],
   ["prefixes.json", { ...anyPrefix, prefix: "10.0.0.1/24" }, "prefix", "has host bits set"],
-  ["prefixes.json", { ...anyPrefix, prefix: "10.0.0.0" }, "prefix", "length of its mask"],
-  ["prefixes.json", { ...anyPrefix, prefix: "10.0.0.0/33" }, "prefix", "no valid mask"],
+  ["prefixes.json", { ...anyPrefix, prefix: "10.0.0.0" }, "prefix", "with a prefix length"],
+  ["prefixes.json", { ...anyPrefix, prefix: "10.0.0.0/33" }, "prefix", "no valid prefix length"],
   ["prefixes.json", { ...anyPrefix, prefix: "010.0.0.0/8" }, "prefix", "leading zeros"],
   ["prefixes.json", { ...anyPrefix, is_pool: "yes" }, "is_pool", "must be true or false"],
   ["ip-ranges.json", without(anyRange, "end_address"), "end_address", "is missing"],
@@ -197,18 +201,18 @@ const malformed: ReadonlyArray<readonly [file: string, entry: unknown, field: st
   ["ip-ranges.json", { ...anyRange, end_address: "2001:db8::1/64" }, "end_address", "same family"],
   ["ip-ranges.json", { ...anyRange, start_address: "x/24" }, "start_address", "is not an IP address"],
   ["ip-addresses.json", without(anyAddress, "address"), "address", "is missing"],
-  ["ip-addresses.json", { ...anyAddress, address: "10.0.0.5" }, "address", "length of its mask"],
-  ["ip-addresses.json", { ...anyAddress, address: "2001:db8::1/129" }, "address", "no valid mask"],
+  ["ip-addresses.json", { ...anyAddress, address: "10.0.0.5" }, "address", "with a prefix length"],
+  ["ip-addresses.json", { ...anyAddress, address: "2001:db8::1/129" }, "address", "no valid prefix length"],
   ["ip-addresses.json", { ...anyAddress, address: "2001:db8::1::/64" }, "address", "is not an IPv6 address"],
   ["ip-addresses.json", { ...anyAddress, assigned_object_type: "a/b" }, "assigned_object_type", "slash"],
   ["ip-addresses.json", { ...anyAddress, assigned_object_type: 5 }, "assigned_object_type", "must be text"],
   ["ip-addresses.json", { ...anyAddress, assigned_object_id: -1 }, "assigned_object_id", "whole number"],
 ]
 
-describe("a malformed entry is named by its file, place, id and field", () => {
+describe("a malformed entry is refused with its file, index, id and field", () => {
   const cases = malformed.map(([file, entry, field, reason]) => [file, field, reason, entry] as const)
   test.each(cases)("%s: %s %s", async (file, field, reason, entry) => {
-    const good: ReadonlyArray<unknown> = JSON.parse(whole[file] ?? "")
+    const good: ReadonlyArray<unknown> = JSON.parse(validFiles[file] ?? "")
     const error = await refusal({ [file]: JSON.stringify([...good, entry, ...good]) })
     expect(error.field).toBe(`${file}[1]${field === "" ? "" : `.${field}`}`)
     const id = (entry as { readonly id?: unknown } | null)?.id

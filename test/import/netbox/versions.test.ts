@@ -1,4 +1,4 @@
-/** Exports as each version writes them, by hand from its documentation: what is in use is held, the rest of it is never handed out. */
+/** Exports in the form of each version, written from its documentation: what is in use becomes an allocation, the rest occupied. */
 import * as Effect from "effect/Effect"
 import { join } from "node:path"
 import { beforeAll, expect, test } from "vitest"
@@ -23,7 +23,7 @@ const importVersion = (version: string) =>
     ),
   )
 
-/** What a caller who asks for any address of the pool is given, until there is none. */
+/** Allocates all free addresses of the pool, and returns them. */
 const handedOut = async (pool: string, vrf: string): Promise<ReadonlyArray<string>> => {
   const { free } = await ipam.getPool({ pool, vrf })
   const all = Array.from({ length: Number(free) }, () => ipam.allocate({ pool, vrf, requestId: crypto.randomUUID() }))
@@ -59,7 +59,7 @@ test.each([
   })
 })
 
-test("Nautobot's namespaces are VRFs, and the pool of one hands out its network address", async () => {
+test("Nautobot's namespaces become VRFs, and a prefix of type pool hands out its network address", async () => {
   const report = await importVersion("nautobot-2.4")
   expect(report.existing.pools.map(({ vrf, includeNetworkAddresses }) => [vrf, includeNetworkAddresses])).toEqual([
     ["default", false],

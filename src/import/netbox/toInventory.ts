@@ -1,17 +1,17 @@
 /**
- * What an export of NetBox or Nautobot says about addresses, in our words. Pure.
+ * Turns the export of a NetBox or a Nautobot into an inventory. Pure.
  *
- * Occupied is what NetBox itself would not hand out: every address whatever its status; every range, but since 4.3 not those that
- * it marks as open; a prefix that is reserved, deprecated or fully utilized, where it lies in a pool.
+ * Occupied is whatever NetBox itself would not hand out: every address, whatever its status; every range, except one that NetBox
+ * 4.3 or later does not mark as populated; every prefix that is reserved, deprecated or fully utilized.
  */
 import { compareIds } from "../inventory.ts"
-import type { Inventory, Left, NamedSpace, Occupied, Origin, SourcePool, Space } from "../inventory.ts"
+import type { Inventory, NamedSpace, Occupied, Origin, Skipped, SourcePool, Space } from "../inventory.ts"
 import { spaceOf, type AddressEntry, type Id, type SpaceEntry, type SpaceOfEntry } from "./entries.ts"
 import type { Export } from "./readFolder.ts"
 
 /**
- * The spaces that have a name: those of the files, or, where there is no such file, those that entries name by the way. Where
- * there are namespaces, VRFs are no spaces of their own.
+ * The address spaces by name: those that the files list, or, without such a file, those that other entries name. In an export
+ * with namespaces, VRFs are labels and not address spaces.
  */
 const namedSpaces = ({ vrfs, namespaces, prefixes, ranges, addresses }: Export): ReadonlyArray<NamedSpace> => {
   const found = new Map<string, NamedSpace>()
@@ -29,40 +29,55 @@ const namedSpaces = ({ vrfs, namespaces, prefixes, ranges, addresses }: Export):
   return [...found.values()].toSorted((a, b) => compareIds(a.id, b.id))
 }
 
-export const inventoryOf = (from: Export): Inventory => {
+export const toInventory = (from: Export): Inventory => {
   const pools: Array<SourcePool> = []
   const occupied: Array<Occupied> = []
-  const left: Array<Left> = []
+  const skipped: Array<Skipped> = []
 
   for (const { file, index, id, text, space, span, status, isPool, full } of from.prefixes) {
     const item = { file, index, id, text, space: spaceOf(space) }
-    const taken = { ...item, what: "prefix", span, hold: null, note: "" } as const
+    const occupiedPrefix = { ...item, what: "prefix", span, hold: null, note: "" } as const
     if (status === "active") {
       pools.push({ ...item, span, includeNetworkAddresses: isPool })
-      if (full) occupied.push({ ...taken, status: "fully utilized" })
+      if (full) occupied.push({ ...occupiedPrefix, status: "fully utilized" })
     } else if (status === "container") {
-      left.push({ ...item, reason: "container", message: "a container is no pool" })
-    } else occupied.push({ ...taken, status })
+      skipped.push({ ...item, reason: "container", message: "a container is not a pool" })
+    } else occupied.push({ ...occupiedPrefix, status })
   }
 
   for (const { file, index, id, text, space, span, status, open } of from.ranges) {
     const item = { file, index, id, text, space: spaceOf(space) }
     if (open)
-      left.push({ ...item, reason: "open", message: "NetBox hands out its addresses: it is not marked as populated" })
+      skipped.push({
+        ...item,
+        reason: "open",
+        message: "NetBox hands out its addresses: it is not marked as populated",
+      })
     else occupied.push({ ...item, what: "range", span, status, hold: null, note: "" })
   }
 
-  // Nautobot says of an address which prefix is its parent, and of that one its namespace.
-  const spaces = new Map<Id, SpaceOfEntry | null>(from.prefixes.map(({ id, space }) => [id, space]))
-  const homeOf = ({ space, parent }: AddressEntry): Space => {
+  // Nautobot gives each address a parent prefix, whose namespace is that of the address.
+  const spaceOfPrefix = new Map<Id, SpaceOfEntry | null>(from.prefixes.map(({ id, space }) => [id, space]))
+  const spaceOfAddress = ({ space, parent }: AddressEntry): Space => {
     if (space !== null || parent === undefined) return spaceOf(space)
-    const home = spaces.get(parent)
-    return home === undefined ? { kind: "prefix", id: parent } : spaceOf(home)
+    const inherited = spaceOfPrefix.get(parent)
+    return inherited === undefined ? { kind: "prefix", id: parent } : spaceOf(inherited)
   }
   for (const entry of from.addresses) {
     const { file, index, id, text, span, status, owner } = entry
     const hold = status === "active" ? { owner } : null
-    occupied.push({ file, index, id, text, space: homeOf(entry), what: "address", span, status, hold, note: "" })
+    occupied.push({
+      file,
+      index,
+      id,
+      text,
+      space: spaceOfAddress(entry),
+      what: "address",
+      span,
+      status,
+      hold,
+      note: "",
+    })
   }
-  return { spaces: namedSpaces(from), pools, occupied, left }
+  return { spaces: namedSpaces(from), pools, occupied, skipped }
 }

@@ -1,14 +1,14 @@
 /**
  * The request keys of imported addresses. Pure.
  *
- * A source has one request id for ever, and an address is a slot of it. So the same address has the same key in every import,
- * whatever the source's own ids become, and all keys of a source are one list.
+ * Each source has one fixed request id, and each of its addresses is a slot of that request. So an address has the same key in
+ * every import, even if the source renumbers its objects, and one listing by request id returns all keys of the source.
  */
 import { createHash } from "node:crypto"
 
 /**
- * The request id of a source, such as `netbox`: a UUID of version 8 (RFC 9562 5.8) from SHA-256: it never reads as a version 7
- * one, which tells a time.
+ * The request id of a source, such as `netbox`: a UUID derived from the source's name by SHA-256. It is of version 8 (RFC 9562,
+ * section 5.8), so that nobody reads a time from it, as one can from version 7.
  */
 export const requestIdOf = (source: string): string => {
   const hex = createHash("sha256").update(`saga-ipam/import/${source}`).digest("hex")
@@ -22,21 +22,21 @@ export const requestIdOf = (source: string): string => {
   ].join("-")
 }
 
-/** The slot of an address: the address itself, then `10.0.0.5#2`, since a key that was released is spent. */
+/** The nth slot of an address: `10.0.0.5`, then `10.0.0.5#2` and so on. A released key cannot be used again, so the next takes over. */
 const slotOf = (address: string, nth: number): string => (nth === 1 ? address : `${address}#${nth}`)
 
 /** The address that a slot stands for. */
 export const addressOfSlot = (slot: string): string => slot.replace(/#\d+$/, "")
 
-/** A key of the source, as far as the choice of a slot needs it. */
+/** What the choice of a slot needs to know of a key. */
 export interface KnownKey {
   readonly vrf: string
   readonly slot: string
   readonly released: boolean
 }
 
-/** Says which slot an address has: that of its live key, else the first that was never used. */
-export const slotsAfter = (keys: ReadonlyArray<KnownKey>): ((vrf: string, address: string) => string) => {
+/** Returns the function that chooses the slot of an address: the slot of its live key, else the first one never used. */
+export const slotChooser = (keys: ReadonlyArray<KnownKey>): ((vrf: string, address: string) => string) => {
   const released = new Map(keys.map(({ vrf, slot, released }) => [`${slot} ${vrf}`, released]))
   return (vrf, address) => {
     for (let nth = 1; ; nth++) {

@@ -1,9 +1,10 @@
 /**
- * What the database has before an import of a source: its VRFs, pools, keys and reservations.
+ * Reads what the database holds before an import of a source: its VRF bindings, pools, keys and reservations.
  */
 import * as Effect from "effect/Effect"
 import { Allocator } from "../services/Allocator.ts"
 import { Pools } from "../services/Pools.ts"
+import { keyed } from "../services/allocatorStatements.ts"
 import { textOf } from "../services/rows.ts"
 import { arrayLiteral } from "../database/connection.ts"
 import { Database, type Row } from "../database/Database.ts"
@@ -11,12 +12,14 @@ import { parseAddress } from "../domain/address.ts"
 import type { Pool } from "../contract/pool.ts"
 import * as Result from "effect/Result"
 import type { NamedSpace } from "./inventory.ts"
-import { addressOfSlot } from "./keys.ts"
-import { UNFINISHED, type HeldKey, type PoolRangeCover } from "./plan.ts"
+import { addressOfSlot } from "./requestKeys.ts"
+import { UNFINISHED, type ImportedKey, type PoolRange } from "./plan.ts"
 import { CONCURRENCY, type KnownReservation } from "./protection.ts"
 import { spanBetween } from "./spans.ts"
-import * as statements from "./statements.ts"
-import { bindNew, type Binding } from "./vrfNames.ts"
+import { bindNew, type Binding } from "./vrfBindings.ts"
+
+const importBindings = keyed("import_bindings", "source")
+const bindImport = keyed("bind_import", "source", "kinds", "ids", "vrfs")
 
 const toBinding = (row: Row): Binding => ({
   kind: textOf(row, "kind") ?? "",
@@ -24,45 +27,42 @@ const toBinding = (row: Row): Binding => ({
   vrf: textOf(row, "vrf") ?? "",
 })
 
-/** The VRF of each space, old and new ones. A dry run writes none down. */
+/** The VRF of each address space. New bindings are stored, except in a dry run. */
 export const bindSpaces = Effect.fnUntraced(function* (
   spaces: ReadonlyArray<NamedSpace>,
   { source, dryRun }: { readonly source: string; readonly dryRun: boolean },
 ) {
   const { query } = yield* Database
-  const known = (yield* query(statements.importBindings, [source], { call: "import_bindings" })).map(toBinding)
+  const known = (yield* query(importBindings, [source], { call: "import_bindings" })).map(toBinding)
   const fresh = bindNew(spaces, known)
   if (dryRun || fresh.length === 0) return [...known, ...fresh]
   const lists = [fresh.map(({ kind }) => kind), fresh.map(({ id }) => id), fresh.map(({ vrf }) => vrf)]
-  const rows = yield* query(statements.bindImport, [source, ...lists.map(arrayLiteral)], { call: "bind_import" })
+  const rows = yield* query(bindImport, [source, ...lists.map(arrayLiteral)], { call: "bind_import" })
   return rows.map(toBinding)
 })
 
-/** The ranges of pools, by the names that they have, or that they will have once their import is finished. */
-export const rangesOf = (
-  pools: ReadonlyArray<Pool>,
-  which: "as they are" | "as finished",
-): ReadonlyArray<PoolRangeCover> =>
+/** The ranges of pools, with the pools' names as they are now, or as they will be when their import has finished. */
+export const rangesOf = (pools: ReadonlyArray<Pool>, which: "as they are" | "as finished"): ReadonlyArray<PoolRange> =>
   pools.flatMap(({ vrf, name, id, ranges }) => {
     const pool = which === "as finished" && name.startsWith(UNFINISHED) ? name.slice(UNFINISHED.length) : name
     return ranges.map(({ first, last }) => ({ vrf, pool, id: String(id), span: spanBetween(first, last) }))
   })
 
-/** All pools, of all VRFs. */
+/** All pools of all VRFs. */
 export const readPools = Effect.fnUntraced(function* () {
   const { listPools } = yield* Pools
-  // It names no VRF that could be unknown.
+  // No VRF is named, so none can be unknown.
   return yield* Effect.catchTag(listPools(), "UnknownVrf", Effect.die)
 })
 
-/** All keys of the request, in every VRF that has a pool. */
+/** All keys of the request id, in every VRF that has a pool. */
 export const readKeys = Effect.fnUntraced(function* (pools: ReadonlyArray<Pool>, requestId: string) {
   const { list } = yield* Allocator
   const inVrf = (vrf: string) =>
-    // Neither can be: no pool is named, and the VRF has one.
+    // Neither error can occur: no pool is named, and the VRF has one.
     Effect.catchTags(list({ vrf, requestId }), { UnknownPool: Effect.die, UnknownVrf: Effect.die })
   const found = yield* Effect.forEach(new Set(pools.map(({ vrf }) => vrf)), inVrf, { concurrency: CONCURRENCY })
-  return found.flat().flatMap((key): ReadonlyArray<HeldKey> => {
+  return found.flat().flatMap((key): ReadonlyArray<ImportedKey> => {
     const { vrf, slot, pool, owner } = key
     const address = parseAddress(addressOfSlot(slot))
     if (Result.isFailure(address)) return []
@@ -70,17 +70,19 @@ export const readKeys = Effect.fnUntraced(function* (pools: ReadonlyArray<Pool>,
   })
 })
 
-/** All reservations that somebody asked for. */
+/** All reservations that somebody asked for; those of network addresses and gateways are left out. */
 export const readReservations = Effect.fnUntraced(function* (pools: ReadonlyArray<Pool>) {
   const { listReservations } = yield* Pools
   const ofPool = (pool: Pool) =>
     listReservations({ vrf: pool.vrf, pool: String(pool.id) }).pipe(
-      // Deleted meanwhile.
+      // The pool was deleted meanwhile.
       Effect.catchTag("UnknownPool", () => Effect.succeed([])),
-      Effect.map((all) =>
-        all.flatMap(({ first, last, kind, reason }): ReadonlyArray<KnownReservation> => {
-          const [cover] = rangesOf([pool], "as finished")
-          return kind === "requested" && cover !== undefined ? [{ cover, span: spanBetween(first, last), reason }] : []
+      Effect.map((reservations) =>
+        reservations.flatMap(({ first, last, kind, reason }): ReadonlyArray<KnownReservation> => {
+          const [poolRange] = rangesOf([pool], "as finished")
+          return kind === "requested" && poolRange !== undefined
+            ? [{ poolRange, span: spanBetween(first, last), reason }]
+            : []
         }),
       ),
     )

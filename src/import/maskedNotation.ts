@@ -1,14 +1,14 @@
 /**
- * How NetBox writes addresses and prefixes: always with a mask, `10.0.0.1/22` being an address with its network's. Pure.
+ * Addresses and prefixes as NetBox writes them: always with a prefix length, so that `10.0.0.1/22` is an address in a /22. Pure.
  *
- * What the domain refuses on purpose (IPv6 addresses that stand for IPv4 ones) is well-formed in NetBox: it is read, and marked
- * as nothing that can be handed out, so that one such entry does not stop an import.
+ * IPv6 addresses that stand for IPv4 ones, which the domain refuses, are valid in NetBox. They are parsed here, and the import
+ * reports them as unusable, so that one such entry does not stop an import.
  */
 import * as Result from "effect/Result"
 import { bitsOf, parseNumber, shown, type AddressNumber } from "../domain/address.ts"
 import type { Prefix } from "./spans.ts"
 
-/** `::ffff:10.0.0.1` and `::10.0.0.1`, which Python and PostgreSQL print for two of the blocks above. */
+/** Also reads `::ffff:10.0.0.1` and `::10.0.0.1`, as Python and PostgreSQL print addresses of `::ffff:0:0/96` and `::/96`. */
 const parseEmbedded = (text: string): Result.Result<AddressNumber, string> => {
   const [, mapped, quad] = /^::(ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(text) ?? []
   if (quad === undefined) return parseNumber(text)
@@ -22,25 +22,25 @@ interface Masked extends AddressNumber {
   readonly prefixLength: number
 }
 
-/** An address and the length of its mask, or why the text is none. */
+/** Parses an address with a prefix length; fails with the reason. */
 const parseMasked = (text: string): Result.Result<Masked, string> => {
   const [head = "", mask, ...rest] = text.split("/", 3)
   if (mask === undefined || rest.length > 0) {
-    return Result.fail(`${shown(text)} must be an address and the length of its mask, e.g. 10.0.0.1/22`)
+    return Result.fail(`${shown(text)} must be an address with a prefix length, e.g. 10.0.0.1/22`)
   }
   return Result.flatMap(parseEmbedded(head), ({ family, value }) => {
     const bits = bitsOf(family)
     return /^(0|[1-9]\d{0,2})$/.test(mask) && Number(mask) <= bits
       ? Result.succeed({ family, value, prefixLength: Number(mask) })
-      : Result.fail(`${shown(text)} has no valid mask; expected a length of 0 to ${bits}`)
+      : Result.fail(`${shown(text)} has no valid prefix length; expected 0 to ${bits}`)
   })
 }
 
-/** The address of `10.0.0.1/22`; its mask is only checked. */
+/** Parses the address in `10.0.0.1/22`; its prefix length is checked and dropped. Fails with the reason. */
 export const parseHost = (text: string): Result.Result<AddressNumber, string> =>
   Result.map(parseMasked(text), ({ family, value }) => ({ family, value }))
 
-/** The prefix `10.0.0.0/22`, or why the text is none. Host bits are refused: NetBox never has them in a prefix. */
+/** Parses the prefix `10.0.0.0/22`; fails with the reason. Host bits are refused: NetBox never stores them in a prefix. */
 export const parseNetwork = (text: string): Result.Result<Prefix, string> =>
   Result.flatMap(parseMasked(text), ({ family, value, prefixLength }) => {
     const hostMask = (1n << BigInt(bitsOf(family) - prefixLength)) - 1n
