@@ -16,9 +16,11 @@ alter domain ipam.name add constraint name_length CHECK (char_length(VALUE) >= 1
 create domain ipam.address as inet;
 create domain ipam.name as text collate "C";
 create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb, allocated_at timestamp with time zone);
+create type ipam.claimed_saga as (outcome text, operation_id uuid, vrf text, name text, version integer, epoch integer, fence bigint, state text, payload jsonb, failure jsonb, stuck_step text, steps jsonb, has_keys boolean, must_wait boolean);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
 create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb, expires_at timestamp with time zone, cancelled_at timestamp with time zone, resumed_at timestamp with time zone);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
+create type ipam.saga_write as (outcome text, fence bigint, woken boolean, state text, step_state text, result jsonb, error jsonb, seconds_left double precision);
 
 -- Tables and columns
 alter sequence ipam.free_extent_extent_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807 cache 1;
@@ -143,6 +145,40 @@ alter table ipam.reservation add column 05 kind text not null;
 alter table ipam.reservation add column 06 reason text;
 alter table ipam.retention add column 01 horizon interval not null default '2160:00:00'::interval;
 alter table ipam.retention add column 02 pruned_before timestamp with time zone not null default '-infinity'::timestamp with time zone;
+alter table ipam.saga_run add column 01 operation_id uuid not null;
+alter table ipam.saga_run add column 02 vrf ipam.name not null;
+alter table ipam.saga_run add column 03 name ipam.name not null;
+alter table ipam.saga_run add column 04 version integer not null;
+alter table ipam.saga_run add column 05 worker_id uuid;
+alter table ipam.saga_run add column 06 epoch integer not null default 0;
+alter table ipam.saga_run add column 07 fence bigint not null default 0;
+alter table ipam.saga_run add column 08 due_at timestamp with time zone not null;
+alter table ipam.saga_run add column 09 woken boolean not null default false;
+alter table ipam.saga_run add column 10 takes_turn boolean not null default false;
+alter table ipam.saga_run add column 11 failure jsonb;
+alter table ipam.saga_step add column 01 operation_id uuid not null;
+alter table ipam.saga_step add column 02 vrf ipam.name not null;
+alter table ipam.saga_step add column 03 name ipam.name not null;
+alter table ipam.saga_step add column 04 ordinal integer not null;
+alter table ipam.saga_step add column 05 state text not null;
+alter table ipam.saga_step add column 06 undo boolean not null;
+alter table ipam.saga_step add column 07 fence bigint not null;
+alter table ipam.saga_step add column 08 begun_at timestamp with time zone not null;
+alter table ipam.saga_step add column 09 settled_at timestamp with time zone;
+alter table ipam.saga_step add column 10 until timestamp with time zone;
+alter table ipam.saga_step add column 11 attempts integer not null default 0;
+alter table ipam.saga_step add column 12 failing_since timestamp with time zone;
+alter table ipam.saga_step add column 13 last_error text;
+alter table ipam.saga_step add column 14 result jsonb;
+alter table ipam.saga_step add column 15 error jsonb;
+alter table ipam.saga_worker add column 01 worker_id uuid not null;
+alter table ipam.saga_worker add column 02 label ipam.name not null;
+alter table ipam.saga_worker add column 03 names text[] not null;
+alter table ipam.saga_worker add column 04 versions integer[] not null;
+alter table ipam.saga_worker add column 05 started_at timestamp with time zone not null;
+alter table ipam.saga_worker add column 06 renewed_at timestamp with time zone not null;
+alter table ipam.saga_worker add column 07 lease_until timestamp with time zone not null;
+alter table ipam.saga_worker add column 08 claimed_at timestamp with time zone;
 alter table ipam.schema_version add column 01 version integer not null;
 alter table ipam.schema_version add column 02 compatible_from integer not null;
 alter table ipam.vrf add column 01 vrf ipam.name not null;
@@ -161,6 +197,9 @@ create table ipam.pool_counter with (fillfactor=50);
 create table ipam.range;
 create table ipam.reservation;
 create table ipam.retention;
+create table ipam.saga_run with (fillfactor=70);
+create table ipam.saga_step;
+create table ipam.saga_worker with (fillfactor=50);
 create table ipam.schema_version;
 create table ipam.vrf;
 
@@ -210,6 +249,11 @@ alter table ipam.reservation add constraint reservation_order CHECK (first::inet
 alter table ipam.reservation add constraint reservation_pkey PRIMARY KEY (vrf, pool_id, first, last, kind);
 alter table ipam.reservation add constraint reservation_pool_fkey FOREIGN KEY (vrf, pool_id) REFERENCES ipam.pool(vrf, pool_id);
 alter table ipam.retention add constraint retention_horizon CHECK (horizon >= '24:00:00'::interval);
+alter table ipam.saga_run add constraint saga_run_pkey PRIMARY KEY (operation_id);
+alter table ipam.saga_run add constraint saga_run_version CHECK (version > 0);
+alter table ipam.saga_step add constraint saga_step_pkey PRIMARY KEY (operation_id, name);
+alter table ipam.saga_step add constraint saga_step_state CHECK (state = ANY (ARRAY['begun'::text, 'done'::text, 'failed'::text, 'undoing'::text, 'undone'::text]));
+alter table ipam.saga_worker add constraint saga_worker_pkey PRIMARY KEY (worker_id);
 alter table ipam.schema_version add constraint schema_version_span CHECK (compatible_from >= 1 AND compatible_from <= version);
 alter table ipam.vrf add constraint vrf_pkey PRIMARY KEY (vrf);
 
@@ -227,6 +271,8 @@ CREATE INDEX operation_target_pending ON ipam.operation_target USING btree (kind
 CREATE INDEX parked_extent_last ON ipam.parked_extent USING btree (vrf, last);
 CREATE INDEX range_overlap ON ipam.range USING gist (vrf, ipam.inet_range((first)::inet, (last)::inet, '[]'::text));
 CREATE INDEX range_pool ON ipam.range USING btree (vrf, pool_id, first);
+CREATE INDEX saga_run_due ON ipam.saga_run USING btree (name, due_at) WHERE (worker_id IS NULL);
+CREATE INDEX saga_run_worker ON ipam.saga_run USING btree (worker_id) WHERE (worker_id IS NOT NULL);
 CREATE UNIQUE INDEX allocation_pkey ON ipam.allocation USING btree (request_id, vrf, slot);
 CREATE UNIQUE INDEX allocation_unit ON ipam.allocation USING btree (vrf, unit) WHERE (released_at IS NULL);
 CREATE UNIQUE INDEX free_extent_last ON ipam.free_extent USING btree (vrf, pool_id, last);
@@ -245,11 +291,15 @@ CREATE UNIQUE INDEX pool_pkey ON ipam.pool USING btree (vrf, pool_id);
 CREATE UNIQUE INDEX range_pkey ON ipam.range USING btree (vrf, range_id);
 CREATE UNIQUE INDEX reservation_pkey ON ipam.reservation USING btree (vrf, pool_id, first, last, kind);
 CREATE UNIQUE INDEX retention_one ON ipam.retention USING btree ((true));
+CREATE UNIQUE INDEX saga_run_pkey ON ipam.saga_run USING btree (operation_id);
+CREATE UNIQUE INDEX saga_step_pkey ON ipam.saga_step USING btree (operation_id, name);
+CREATE UNIQUE INDEX saga_worker_pkey ON ipam.saga_worker USING btree (worker_id);
 CREATE UNIQUE INDEX schema_version_one ON ipam.schema_version USING btree ((true));
 CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 
 -- Functions, each with the hash of its body
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- e6bbe037f60d7b9c
+create function advance_saga(operation_id uuid, epoch integer, settled jsonb, next text DEFAULT NULL::text, next_undo boolean DEFAULT false, next_seconds double precision DEFAULT NULL::double precision) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d49cf27401fa8f39
 create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 371c896601188fab
 create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9de13940c516c022
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cf8efda7972744d
@@ -258,14 +308,16 @@ create function available_units(vrf text, pool_id bigint, at timestamp with time
 create function begin_operation(operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], execution_id text DEFAULT NULL::text, exclusive boolean DEFAULT false, expires_in_seconds double precision DEFAULT NULL::double precision) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 81fcca7c3d0bb8c1
 create function bind_import(source text, kinds text[], ids text[], vrfs text[]) returns TABLE(kind text, id text, vrf text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 11e5c2a1a21c5bcb
 create function busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ee0744c811870e5c
-create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3eadf461636ea073
+create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7d50f2c9b6907e64
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- ba8f637ad78b5a24
 create function check_isolation() returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7b90f89405ba6d7e
 create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[], expires_in_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 27481ac432252906
 create function check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8290affeab7941fe
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5db5e20c5bb02a84
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- fff02568bba82149
+create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- a6b683e0874d78fe
 create function claim_shard(pool_id bigint, shard smallint) returns boolean language sql volatile parallel unsafe cost 100; -- 1136329ce1deb6f5
+create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 570096655d1955f5
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
 create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d82ce95b55f148fe
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b8a3e0bb1feed85a
@@ -290,7 +342,8 @@ create function extent_runs(extents ipam.free_extent[], at timestamp with time z
 create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
-create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 731d77baf1653e43
+create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text, epoch integer DEFAULT NULL::integer) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- eb6fd8a0fcd0d56b
+create function finish_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- fbd1120a3943f25d
 create function fold_counters(vrf text, pool_id bigint) returns integer language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 251b1538dbbd8c87
 create function free_everywhere(released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 805a2b3920964deb
 create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b47bddd64574ed7e
@@ -323,6 +376,7 @@ create function list_reservations(vrf text, pool text, after_first inet DEFAULT 
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
 create function lock_operation(operation_id uuid, vrf text) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 86971131a6a7c1f9
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 48dac0c50a595b0c
+create function lock_run(operation_id uuid, epoch integer) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9762eb0b1ce486f4
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 6bc42b62f4462ae8
 create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c90c28fc4c8e029f
 create function merge_extents(vrf text, pool_id bigint, after inet, max_rows integer, OUT fewer integer, OUT last inet) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 341a89ce306d99fa
@@ -333,32 +387,41 @@ create function operation_refusal(operation_id uuid, known ipam.operation) retur
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
 create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 3387c5e78159d8eb
 create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
+create function park_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, retry_seconds double precision DEFAULT NULL::double precision, stuck_step text DEFAULT NULL::text, stuck_error text DEFAULT NULL::text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ef20f497eb553edc
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pending_operations(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 45e46002b95c1ce6
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- bcce45d27beb9c04
 create function pool_changed(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b51039052eb73e49
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 1c46e68c28308053
-create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 42fc1fa9be108e73
+create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- b82184c39874d0db
 create function ranges_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.range language sql stable parallel unsafe cost 100 rows 1000; -- 05fc627efb4daa3c
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ba7035298a9b3d83
 create function reclaim_operations(max_operations integer, vrf text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 4e93fca45711ce52
+create function refuse_step(operation_id uuid, epoch integer, settled jsonb, name text, error jsonb, slot_vrf text, slots text[]) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7c2971f3db437c4b
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ccbfc99861f639ff
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 23b5d0897e41b081
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 92f3f4fc0ed39cc0
+create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 179aefbc48d6513a
 create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 2fa267aef49866f5
 create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 364f661f1f080e28
 create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set jit=off set search_path=pg_catalog, pg_temp; -- dd3be296c8eebae8
+create function report_attempt(operation_id uuid, epoch integer, name text, error text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e502616d6d5d3eb1
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
-create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2545b03454f6a60c
+create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5122975a205aaef6
+create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 42519c1842df0bf6
+create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 59186566bd117833
+create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56dacbcddc67d205
 create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
 create function set_expiry(vrf text, request_id uuid, slots text[], expires_at timestamp with time zone) returns SETOF ipam.answer language plpgsql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- ede6466c9c1a54ac
 create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 085b3a25702945a8
 create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
+create function settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3183fb1f03d13ec9
+create function start_saga(operation_id uuid, vrf text, kind text, version integer, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], exclusive boolean DEFAULT false, takes_turn boolean DEFAULT false, worker_id uuid DEFAULT NULL::uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 824df35d2c8394ff
 create function take_slots(vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamp with time zone[], owner_kind text, owner_id text, expires_at timestamp with time zone, allow_draining boolean, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9879e1a293e16f33
 create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
 create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
@@ -374,12 +437,14 @@ create function unknown_pool(vrf text, pool text) returns ipam.pool_answer langu
 create function unprotected(vrf text, pool text, firsts inet[], lasts inet[]) returns TABLE(first inet, last inet, outcome text) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 8c81dca7f69f9865
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e2644383549ba0be
+create function unwind_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, failure jsonb) returns ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 set enable_seqscan=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- cced6e2dea8ca813
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- da0cb35d03a91000
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
 create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 36c3d9cfb153e9dd
 create function vrf_known(vrf text) returns boolean language sql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 32adbbdedeff3ba5
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
+create function wake_run(operation_id uuid) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3bcdde9121ded413
 create function wrong_extents(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns SETOF bigint language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 5d0050362ec3c64b
 create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange) returns TABLE(request_id uuid, slot text, unit inet, owner_kind text, owner_id text, outside boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 16a1381033217e01
 
@@ -387,6 +452,8 @@ create function wrong_holders(vrf text, pool_id bigint, firsts inet[], lasts ine
 
 -- Grants
 grant execute on function ipam.add_range(text,text,text,boolean,text) to ipam_operator;
+grant execute on function ipam.advance_saga(uuid,integer,jsonb,text,boolean,double precision) to ipam_allocator;
+grant execute on function ipam.advance_saga(uuid,integer,jsonb,text,boolean,double precision) to ipam_operator;
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_operator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
@@ -396,6 +463,8 @@ grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[
 grant execute on function ipam.bind_import(text,text[],text[],text[]) to ipam_operator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_allocator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_operator;
+grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer) to ipam_allocator;
+grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer) to ipam_operator;
 grant execute on function ipam.clear_orphan_marks(text,uuid[],text[]) to ipam_operator;
 grant execute on function ipam.clear_stuck(uuid,text) to ipam_allocator;
 grant execute on function ipam.clear_stuck(uuid,text) to ipam_operator;
@@ -414,8 +483,10 @@ grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_a
 grant execute on function ipam.extend(text,uuid,text,double precision) to ipam_operator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_allocator;
 grant execute on function ipam.extend_many(text,uuid,text[],double precision) to ipam_operator;
-grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text) to ipam_allocator;
-grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text) to ipam_operator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text,integer) to ipam_allocator;
+grant execute on function ipam.finish_operation(uuid,text,jsonb,jsonb,text,integer) to ipam_operator;
+grant execute on function ipam.finish_saga(uuid,text,integer,jsonb,text,jsonb,jsonb) to ipam_allocator;
+grant execute on function ipam.finish_saga(uuid,text,integer,jsonb,text,jsonb,jsonb) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.get(text,uuid,text) to ipam_operator;
 grant execute on function ipam.get(text,uuid,text) to ipam_reader;
@@ -471,6 +542,8 @@ grant execute on function ipam.mark_orphans(text,uuid[],text[],bigint[],text) to
 grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_allocator;
 grant execute on function ipam.mark_stuck(uuid,text,text,text) to ipam_operator;
 grant execute on function ipam.orphan_candidates(text,text,double precision,inet,integer) to ipam_operator;
+grant execute on function ipam.park_saga(uuid,text,integer,jsonb,double precision,text,text) to ipam_allocator;
+grant execute on function ipam.park_saga(uuid,text,integer,jsonb,double precision,text,text) to ipam_operator;
 grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_allocator;
 grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_operator;
 grant execute on function ipam.pending_operations(text,text,text,uuid) to ipam_reader;
@@ -478,6 +551,8 @@ grant execute on function ipam.prunable_operations(double precision,bigint,integ
 grant execute on function ipam.prune_keys(double precision,integer) to ipam_operator;
 grant execute on function ipam.prune_operations(double precision,uuid[]) to ipam_operator;
 grant execute on function ipam.reclaim_expired(integer,text) to ipam_operator;
+grant execute on function ipam.refuse_step(uuid,integer,jsonb,text,jsonb,text,text[]) to ipam_allocator;
+grant execute on function ipam.refuse_step(uuid,integer,jsonb,text,jsonb,text,text[]) to ipam_operator;
 grant execute on function ipam.release(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.release(text,uuid,text) to ipam_operator;
 grant execute on function ipam.release_all(text,uuid) to ipam_allocator;
@@ -486,11 +561,21 @@ grant execute on function ipam.release_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,double precision) to ipam_operator;
 grant execute on function ipam.remove_range(text,text,text) to ipam_operator;
+grant execute on function ipam.renew_lease(uuid,text,text[],integer[],double precision) to ipam_allocator;
+grant execute on function ipam.renew_lease(uuid,text,text[],integer[],double precision) to ipam_operator;
 grant execute on function ipam.repair(text,text) to ipam_operator;
+grant execute on function ipam.report_attempt(uuid,integer,text,text) to ipam_allocator;
+grant execute on function ipam.report_attempt(uuid,integer,text,text) to ipam_operator;
 grant execute on function ipam.reserve(text,text,text,text) to ipam_operator;
 grant execute on function ipam.resume_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.resume_operation(uuid,text) to ipam_operator;
+grant execute on function ipam.retire_worker(uuid) to ipam_allocator;
+grant execute on function ipam.retire_worker(uuid) to ipam_operator;
+grant execute on function ipam.saga_keys(uuid) to ipam_allocator;
+grant execute on function ipam.saga_keys(uuid) to ipam_operator;
 grant execute on function ipam.set_draining(text,text,boolean,text) to ipam_operator;
+grant execute on function ipam.start_saga(uuid,text,text,integer,jsonb,text[],text[],text[],boolean,boolean,uuid) to ipam_allocator;
+grant execute on function ipam.start_saga(uuid,text,text,integer,jsonb,text[],text[],text[],boolean,boolean,uuid) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_allocator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_operator;
 grant execute on function ipam.target_vrfs(text,text) to ipam_reader;
@@ -498,6 +583,8 @@ grant execute on function ipam.unprotected(text,text,inet[],inet[]) to ipam_oper
 grant execute on function ipam.unreserve(text,text,text) to ipam_operator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_allocator;
 grant execute on function ipam.unwind_operation(uuid,text) to ipam_operator;
+grant execute on function ipam.unwind_saga(uuid,text,integer,jsonb,jsonb) to ipam_allocator;
+grant execute on function ipam.unwind_saga(uuid,text,integer,jsonb,jsonb) to ipam_operator;
 grant execute on function ipam.update_pool(text,text,text,double precision,text,text) to ipam_operator;
 grant execute on function ipam.upkeep(text,bigint,inet,integer,integer) to ipam_operator;
 grant execute on function ipam.vrf_known(text) to ipam_allocator;
@@ -512,6 +599,7 @@ grant usage on schema ipam to ipam_reader;
 
 -- Comments
 comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 21514741e9de512c
+comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 60155127f3384948
 comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 3072a0c17f9f8970
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- e3bb87d996d380f5
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- 229330b67b5d059f
@@ -527,7 +615,9 @@ comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_cata
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- a35037571dbc4f61
 comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- 4d0540687ff5a6e3
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- 796629b9a3c57886
+comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer) is ...; -- 92fc062414f718bc
 comment on function ipam.claim_shard(bigint,smallint) is ...; -- 58ff95f1a5de6c92
+comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- a99fc23e386e8bd9
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 1b75beb9b9e0a5c7
 comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- e4c935b8def10e1c
 comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 8d138afef74a7939
@@ -552,7 +642,8 @@ comment on function ipam.extent_runs(ipam.free_extent[],timestamp with time zone
 comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- 8ef2a0292f0a5331
 comment on function ipam.find_pool(pg_catalog.text,pg_catalog.text) is ...; -- ef9fdec8ddb2b42f
 comment on function ipam.fingerprint(bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- 8cbc2b7d16988436
-comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text) is ...; -- 262f306e1f264e5f
+comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text,integer) is ...; -- 2dc32544aa65c347
+comment on function ipam.finish_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- b599d459dbcd6a16
 comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 8869a77cc59de7d1
 comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 8b2e6f1cb4e97338
 comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 89d7a65f7cd727cf
@@ -585,6 +676,7 @@ comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_ca
 comment on function ipam.listed(ipam.allocation) is ...; -- 3d1c8bd2e6d82804
 comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 43ca5b55580ddd39
 comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 8c99ca28ae10671f
+comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 6f2bde438f3e0661
 comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 3f12e3a456447645
 comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 140420717d575828
 comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- e7338bf02b471346
@@ -595,6 +687,7 @@ comment on function ipam.operation_refusal(pg_catalog.uuid,ipam.operation) is ..
 comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 7e55379a4d1e1a66
 comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 4fcd908a27b6f0fe
 comment on function ipam.own_place() is ...; -- 3bed28cd24693f38
+comment on function ipam.park_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,double precision,pg_catalog.text,pg_catalog.text) is ...; -- 98f526772afe9484
 comment on function ipam.parse_range(pg_catalog.text) is ...; -- 53521ec10cca3578
 comment on function ipam.pending_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- c67a030d0e342c8b
 comment on function ipam.pool_answer_for(pg_catalog.text,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.jsonb) is ...; -- a6317a39331b41db
@@ -605,22 +698,30 @@ comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is
 comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- f3149a11b72c9068
 comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 9c582480e08b0bb4
 comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- f98b1f3f787f8d5d
+comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- 44e1582596afaea5
 comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- cde8acb50f16c65a
 comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- c16f8b7ab005e8c4
 comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- de045d27f2162aeb
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 381946e69d0f4c21
 comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- 5652660ce536efea
 comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- feac47f698439015
+comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 51c744ddd5636ff5
 comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 54759688a34d7470
 comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 35b14d6ae7068bba
 comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 4516e6bf84e5d212
+comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,pg_catalog.text) is ...; -- a22540c2834cada0
 comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bd96244d4ebd3922
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 7df58f92967aa6eb
+comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- 32b526fb8dcf7858
+comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- be4035aff4561884
+comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- b133e73abd5d8c7a
 comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 9f84cf69fe716bd6
 comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- ca94597ba955b82d
 comment on function ipam.set_spread(pg_catalog.text,bigint) is ...; -- 0a910777c8538c71
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- e24a96984eb6d384
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 1c0be4336f049d64
+comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 7eee1f49bf5a8b6b
+comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 8d5f8f1ef9909ee4
 comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- fe8ab58f7b9a7ebc
 comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- b8fbce81db729e4f
 comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- ed2ba8beffc934ae
@@ -636,12 +737,14 @@ comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -
 comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- b80a8dd6113cb820
 comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- e7c3377d6b609b32
+comment on function ipam.unwind_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- 383fe7298c229333
 comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
 comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- eb09eaa5be2b8eed
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f
 comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- d5aab822b9712d0c
 comment on function ipam.vrf_known(pg_catalog.text) is ...; -- e66368013967a826
 comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- c5219faf9c3615fd
+comment on function ipam.wake_run(pg_catalog.uuid) is ...; -- 26a2a1d9589238b0
 comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- b4e3cb78ca5e2baf
 comment on function ipam.wrong_holders(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- 0088adf0f52cd4ec
 comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional ones past their ttl.';
@@ -660,6 +763,8 @@ comment on index ipam.operation_target_pending is 'has_pending_operation, pendin
 comment on index ipam.parked_extent_last is 'add_range: the parked extents of a span.';
 comment on index ipam.pool_name is 'allocate, get_pool: a pool by its name.';
 comment on index ipam.range_pool is 'get_pool: the ranges of a pool in address order.';
+comment on index ipam.saga_run_due is 'claim_sagas: those of a saga that are due.';
+comment on index ipam.saga_run_worker is 'claim_sagas, retire_worker: those of a worker.';
 comment on table column ipam.allocation.draining is 'Its unit goes back to a draining range.';
 comment on table column ipam.allocation.release_note is 'Why it was released, where its key does not say: what the reconciler found.';
 comment on table column ipam.allocation.released_by is 'Of an orphan: who ran the reconciler that released it; release_note says why.';
@@ -684,6 +789,18 @@ comment on table column ipam.range.draining is 'Nothing is allocated from it aut
 comment on table column ipam.range.prefix_length is 'Of its network, which may be larger than the range: a range keeps it when a part of it is removed.';
 comment on table column ipam.reservation.kind is 'network and gateway come with a range and go with it; requested ones are made and lifted by people.';
 comment on table column ipam.reservation.reason is 'In the words of whoever reserved it.';
+comment on table column ipam.saga_run.due_at is 'When it may be claimed while no worker has it; infinity: only once it is woken.';
+comment on table column ipam.saga_run.epoch is 'Raised by each claim. Every write of a worker names the epoch of its claim and is refused after the next one.';
+comment on table column ipam.saga_run.failure is 'The error that made it unwind; null where it was cancelled.';
+comment on table column ipam.saga_run.fence is 'Raised by each claim and each decision to undo: what steps hand to their targets.';
+comment on table column ipam.saga_run.takes_turn is 'It waits for earlier operations on its targets.';
+comment on table column ipam.saga_run.woken is 'Cancelled or resumed since the last claim, which alone clears it.';
+comment on table column ipam.saga_step.attempts is 'How often it has failed so far and was repeated; failing_since: since when.';
+comment on table column ipam.saga_step.undo is 'It has an undo: the saga cannot end as unwound before that has succeeded.';
+comment on table column ipam.saga_step.until is 'Of a sleep, or of a step that waits for an address: how long at most.';
+comment on table column ipam.saga_worker.claimed_at is 'When it last claimed a run.';
+comment on table column ipam.saga_worker.label is 'Where it runs, for people: host and process.';
+comment on table column ipam.saga_worker.versions is 'Of the saga at the same position of names; null: any version.';
 comment on table column ipam.vrf.generation_floor is 'No extent made from now on starts below it: the largest generation that any removed extent had.';
 comment on table constraint free_extent_pkey on ipam.free_extent is 'Leads with the id, and rows are found by the id alone: no other index can serve that, whatever the planner believes.';
 comment on table ipam.allocation is 'One row a key, for ever: live while released_at is null, then its tombstone. provisional: expires_at and no confirmed_at.';
@@ -696,4 +813,7 @@ comment on table ipam.parked_extent is 'What was still cooling when its range wa
 comment on table ipam.pool_counter is 'Shards of a pool''s counts: 64, and further ones while all of those are locked. Only the sums mean something.';
 comment on table ipam.reservation is 'What is never handed out automatically. Rows may overlap: each is what somebody asked for.';
 comment on table ipam.retention is 'One row: how long tombstones of UUIDv7 keys stay, and up to which time they may be gone.';
+comment on table ipam.saga_run is 'One row for each saga that has not ended: who executes it. Payload and state are those of its operation.';
+comment on table ipam.saga_step is 'One row for each step that a saga has begun, so that steps may run at once. Pruned with the operation.';
+comment on table ipam.saga_worker is 'One row a worker, so that one update in place renews its lease on every run that it has claimed.';
 comment on table ipam.schema_version is 'One row: this schema, and the oldest library that may write to it.';

@@ -8,7 +8,7 @@ import type { Row } from "./connection.ts"
 import type { DatabaseError, Failure } from "./outcome.ts"
 
 /** The schema that this library is written for; `ipam.schema_version.version` after its migrations. */
-export const SCHEMA_VERSION = 7
+export const SCHEMA_VERSION = 8
 
 /** The row of `ipam.schema_version`: what the schema is, and the oldest library that may write to it. */
 export interface SchemaVersion {

@@ -197,6 +197,7 @@ test("a role that may not make roles says which are missing, until another one h
   await admin.end()
 })
 
+const newer = SCHEMA_VERSION + 1
 describe("a schema that does not fit the library", () => {
   const write = { text: "insert into ipam.thing values (1) returning id", repeatable: false }
   const attempt = async () => {
@@ -222,16 +223,21 @@ describe("a schema that does not fit the library", () => {
 
   test("because it serves newer libraries only: too new, and nothing is written", async () => {
     await run()
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 8")
+    await owner.run(`update ipam.schema_version set version = ${newer}, compatible_from = ${newer}`)
     const error = await attempt()
-    expect(error).toMatchObject({ _tag: "SchemaTooNew", version: 9, compatibleFrom: 8, library: SCHEMA_VERSION })
+    expect(error).toMatchObject({
+      _tag: "SchemaTooNew",
+      version: newer,
+      compatibleFrom: newer,
+      library: SCHEMA_VERSION,
+    })
     expect(String(error)).toContain("upgrade saga-ipam")
     expect(await owner.rows("select * from ipam.thing")).toEqual([])
   })
 
   test("is newer but compatible: calls go on, and migrating back is refused", async () => {
     await run()
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 1")
+    await owner.run(`update ipam.schema_version set version = ${newer}, compatible_from = 1`)
     await expect(attempt()).rejects.toBeDefined()
     expect(await owner.rows("select * from ipam.thing")).toEqual([{ id: 1 }])
     await expect(run()).rejects.toMatchObject({ _tag: "SchemaTooNew" })
@@ -244,7 +250,9 @@ describe("a schema that does not fit the library", () => {
     const service = await runtime.runPromise(Effect.service(Database))
     const call = service.query({ text: "select ipam.a() as a", repeatable: true }, [], { call: "a" })
     expect(await runtime.runPromise(call)).toEqual([{ a: 1 }])
-    await owner.run("update ipam.schema_version set version = 9, compatible_from = 9; drop function ipam.a()")
+    await owner.run(
+      `update ipam.schema_version set version = ${newer}, compatible_from = ${newer}; drop function ipam.a()`,
+    )
     await expect(runtime.runPromise(call)).rejects.toMatchObject({ _tag: "SchemaTooNew" })
     await runtime.dispose()
   })

@@ -53,6 +53,7 @@ begin
   set state = 'unwinding', unwinding_at = clock_timestamp(), cancelled_at = clock_timestamp()
   where o.operation_id = cancel_operation.operation_id
   returning o.* into strict v_known;
+  perform ipam.wake_run(cancel_operation.operation_id);
   return ipam.operation_answer_for('cancelled', v_known);
 end
 $function$;

@@ -3,7 +3,7 @@
 --
 -- state: succeeded, with a result, which confirms what is provisional, past its ttl too; or unwound, with the error that led
 -- there, which releases everything that it still holds, confirmed or not. A missing result or error is JSON null. vrf: its home;
--- its keys may be of any VRF.
+-- its keys may be of any VRF. epoch: of the claim, where the saga log calls it; an operation of the log is not ended by anybody else.
 -- Comes back: `finished`; `replayed`, when it had ended in that state, with the result of then; `operation_ended`, when it had
 -- ended in the other; `operation_unwinding`, when it was to succeed and unwinds; `not_found`, with the VRF that has it;
 -- `allocations_lost`, when it was to succeed and a slot of it had expired, was orphaned, or was released by a person (detail:
@@ -16,7 +16,8 @@
 -- deadlock (40P01, to be repeated).
 -- Cost: a row for each key of the operation.
 create or replace function ipam.finish_operation(
-  operation_id uuid, state text, result jsonb default null, error jsonb default null, vrf text default 'default'
+  operation_id uuid, state text, result jsonb default null, error jsonb default null, vrf text default 'default',
+  epoch int default null
 ) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -31,6 +32,7 @@ as $function$
 declare
   v_now timestamptz;
   v_known ipam.operation;
+  v_run ipam.saga_run;
   v_provisional ipam.allocation[];
   v_lost ipam.allocation[];
   v_count int;
@@ -46,6 +48,12 @@ begin
     return ipam.operation_refusal(finish_operation.operation_id, v_known);
   elsif finish_operation.state = 'succeeded' and v_known.state = 'unwinding' then
     return ipam.operation_answer_for('operation_unwinding', v_known);
+  end if;
+
+  select r.* into v_run from ipam.saga_run r where r.operation_id = finish_operation.operation_id for update;
+  if v_run.epoch <> coalesce(finish_operation.epoch, -1) then
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'operation_id: a saga of the log, which ends it itself; cancel it instead';
   end if;
 
   perform from ipam.allocation a where a.request_id = finish_operation.operation_id order by a.vrf, a.slot for update;
@@ -88,6 +96,7 @@ begin
   if v_count <> 1 then
     raise exception using errcode = 'data_corrupted', message = format('finishing an operation changed %s rows', v_count);
   end if;
+  delete from ipam.saga_run r where r.operation_id = finish_operation.operation_id;
   select o.* into strict v_known from ipam.operation o where o.operation_id = finish_operation.operation_id;
   return ipam.operation_answer_for('finished', v_known);
 end

@@ -24,6 +24,7 @@ begin
   set resumed_at = clock_timestamp()
   where o.operation_id = resume_operation.operation_id
   returning o.* into strict v_known;
+  perform ipam.wake_run(resume_operation.operation_id);
   return ipam.operation_answer_for(case when v_known.stuck_since is null then 'not_stuck' else 'resumed' end, v_known);
 end
 $function$;

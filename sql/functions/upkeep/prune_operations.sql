@@ -34,6 +34,7 @@ begin
   ) x;
   update ipam.retention r set pruned_before = v_horizon where r.pruned_before < v_horizon;
   delete from ipam.operation_target t where t.operation_id = any (v_ids);
+  delete from ipam.saga_step s where s.operation_id = any (v_ids);
   delete from ipam.operation o where o.operation_id = any (v_ids) and ipam.uuid_time(o.operation_id) < v_horizon;
   update ipam.operation o
   set pruned_at = v_now, payload = null, execution_id = null,

@@ -1,0 +1,32 @@
+-- Renews the lease of a worker on everything that it has claimed, and registers the worker with its first call.
+--
+-- label: where it runs, for people. names, versions: as in ipam.claim_sagas. lease_seconds: 1 to 3600.
+-- Returns nothing: a worker counts its lease from before this call, by a clock of its own.
+-- Cost: one update in place. Workers that have been gone for an hour are forgotten here.
+create or replace function ipam.renew_lease(worker_id uuid, label text, names text[], versions int[], lease_seconds double precision)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  if (lease_seconds between 1 and 3600) is not true then
+    raise exception using errcode = 'invalid_parameter_value', message = 'lease_seconds: must be 1 to 3600';
+  end if;
+  insert into ipam.saga_worker as w (worker_id, label, names, versions, started_at, renewed_at, lease_until)
+  values (
+    renew_lease.worker_id, renew_lease.label, renew_lease.names, renew_lease.versions, v_now, v_now,
+    v_now + make_interval(secs => lease_seconds)
+  )
+  on conflict (worker_id) do update
+    set names = excluded.names, versions = excluded.versions, renewed_at = excluded.renewed_at, lease_until = excluded.lease_until;
+  delete from ipam.saga_worker w
+  where w.lease_until < v_now - interval '1 hour' and not exists (select from ipam.saga_run r where r.worker_id = w.worker_id);
+end
+$function$;

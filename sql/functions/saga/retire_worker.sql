@@ -1,0 +1,15 @@
+-- Hands back everything that a worker has claimed, to be claimed by another one at once, and forgets the worker. Repeatable: forever.
+create or replace function ipam.retire_worker(worker_id uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+begin
+  update ipam.saga_run r set worker_id = null, due_at = clock_timestamp() where r.worker_id = retire_worker.worker_id;
+  delete from ipam.saga_worker w where w.worker_id = retire_worker.worker_id;
+end
+$function$;

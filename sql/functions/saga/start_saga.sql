@@ -1,0 +1,47 @@
+-- Starts a saga: its operation, its targets and its run, in one statement. From then on it can be seen, gated on, cancelled and
+-- claimed, whether a worker runs or not.
+--
+-- version: of the saga's definition. exclusive: refused with `target_busy` while another operation is pending on one of its targets.
+-- takes_turn: it waits for those that began earlier instead. worker_id: a worker that has room for it, to which it is leased at once;
+-- null: whoever claims it first. The rest as in ipam.begin_operation.
+-- Returns as ipam.begin_operation; detail of `begun`: whether the worker has it ({"claimed"}). Payloads are at most 1 MiB.
+-- Repeatable: forever, with the same arguments.
+create or replace function ipam.start_saga(
+  operation_id uuid, vrf text, kind text, version int, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[],
+  exclusive boolean default false, takes_turn boolean default false, worker_id uuid default null
+) returns ipam.operation_answer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
+as $function$
+#variable_conflict use_column
+declare
+  v_answer ipam.operation_answer;
+  v_worker uuid;
+begin
+  perform ipam.check_isolation();
+  if octet_length(start_saga.payload::text) > 1048576 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'payload: must be at most 1 MiB of JSON';
+  end if;
+  v_answer := ipam.begin_operation(
+    start_saga.operation_id, start_saga.vrf, start_saga.kind, start_saga.payload, target_vrfs, target_kinds, target_ids,
+    exclusive => start_saga.exclusive
+  );
+  if v_answer.outcome = 'begun' then
+    select w.worker_id into v_worker
+    from ipam.saga_worker w
+    where w.worker_id = start_saga.worker_id and w.lease_until > clock_timestamp() and not start_saga.takes_turn;
+    insert into ipam.saga_run (operation_id, vrf, name, version, worker_id, epoch, fence, due_at, takes_turn)
+    values (
+      start_saga.operation_id, start_saga.vrf, start_saga.kind, start_saga.version, v_worker,
+      case when v_worker is null then 0 else 1 end, case when v_worker is null then 0 else 1 end, clock_timestamp(),
+      start_saga.takes_turn
+    );
+    v_answer.detail := jsonb_build_object('claimed', v_worker is not null);
+  end if;
+  return v_answer;
+end
+$function$;

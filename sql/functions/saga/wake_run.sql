@@ -1,0 +1,13 @@
+-- Makes the run of an operation due, wherever it is: sleeping, stuck, queued, or with a worker, who learns of it. Does nothing for an
+-- operation of another engine. A run that is put back at the same moment waits for this or sees it. The operation is locked by the caller.
+create or replace function ipam.wake_run(operation_id uuid) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+#variable_conflict use_column
+begin
+  update ipam.saga_run r
+  set woken = true, due_at = least(r.due_at, clock_timestamp())
+  where r.operation_id = wake_run.operation_id;
+end
+$function$;
