@@ -1,5 +1,6 @@
 /**
- * Brings the schema of a database to the version of this library: numbered migrations once each, functions and grants anew.
+ * Brings the schema of a database to the version of this library: numbered migrations once each, functions,
+ * their settings and grants anew.
  *
  * Everything that is due goes as one simple query that begins and commits itself, so that a failure, a lost connection or a
  * second migrator leave either all of it or nothing.
@@ -18,9 +19,10 @@ import { SCHEMA_VERSION } from "./version.ts"
 export const sqlFolder = fileURLToPath(new URL("../../sql/", import.meta.url))
 
 export interface MigrateOptions {
-  /** Where `migrations/`, `functions/` and `grants.sql` are. Default `sqlFolder`. */
+  /** Where `migrations/`, `functions/`, `settings.sql` and `grants.sql` are. Default `sqlFolder`. */
   readonly folder?: string
-  /** Do nothing when every file is as it was applied; default false: functions and grants are made again in any case. */
+  /** Do nothing when every file is as it was applied; default false: functions, settings and grants are made again
+   * in any case. */
   readonly onlyIfNeeded?: boolean
   /** How long the migration may take in all, waiting for another one included. Default 600. */
   readonly timeoutSeconds?: number
@@ -87,7 +89,7 @@ const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: 
   const changed = files.migrations.find((file) => (applied.get(file.path) ?? checksum(file)) !== checksum(file))
   if (changed !== undefined) return yield* Effect.die(new Error(`${changed.path} was applied with another text`))
   const due = files.migrations.filter((file) => !applied.has(file.path))
-  const remade = [...files.functions, files.grants]
+  const remade = [...files.functions, files.settings, files.grants]
   const current = due.length === 0 && applied.get("functions and grants") === checksumOfAll(remade)
   if (!(current && onlyIfNeeded)) {
     const script = assemble(files, due, applied)
@@ -105,6 +107,7 @@ const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: 
 interface SqlFiles {
   readonly migrations: ReadonlyArray<SqlFile>
   readonly functions: ReadonlyArray<SqlFile>
+  readonly settings: SqlFile
   readonly grants: SqlFile
 }
 
@@ -121,12 +124,13 @@ const readFiles = async (folder: string): Promise<SqlFiles> => {
     path,
     text: await readFile(`${folder}/${path}`, "utf8"),
   })
-  const [migrations, functions, grants] = await Promise.all([
+  const [migrations, functions, settings, grants] = await Promise.all([
     readFolder("migrations"),
     readFolder("functions"),
+    readOne("settings.sql"),
     readOne("grants.sql"),
   ])
-  return { migrations, functions: inOrderOfUse(functions), grants }
+  return { migrations, functions: inOrderOfUse(functions), settings, grants }
 }
 
 /** Each function after those that its text names, since SQL bodies are resolved when they are created. Cycles stay as they come. */
@@ -164,13 +168,14 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     .map(([file, sum]) => `${file} ${sum}`)
     .toSorted()
     .join("\n")
-  const remade = [...files.functions, files.grants]
+  const remade = [...files.functions, files.settings, files.grants]
   const pieces: ReadonlyArray<SqlFile> = [
     { path: "begin", text: preamble(createHash("sha256").update(seen).digest("hex")) },
     ...due.flatMap((file) => [file, { path: file.path, text: record(file.path, checksum(file)) }]),
     { path: "functions", text: "set local check_function_bodies = off" },
     ...files.functions.map(withComment),
     { path: "functions", text: dropStale },
+    files.settings,
     files.grants,
     { path: "end", text: `${record("functions and grants", checksumOfAll(remade))};\ncommit` },
   ]

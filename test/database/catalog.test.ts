@@ -24,13 +24,70 @@ test("sql/schema.sql is fresh: after a change of sql/, run `npm run schema`", as
   expect(await readFile(`${sqlFolder}schema.sql`, "utf8")).toBe(before)
 })
 
+interface SqlFunction {
+  readonly name: string
+  readonly source: string
+  readonly settings: ReadonlyArray<string>
+  readonly volatile: boolean
+  readonly fromOutside: boolean
+  readonly hasText: boolean
+  readonly isPlpgsql: boolean
+}
+
+const readFunctions = async (): Promise<ReadonlyArray<SqlFunction>> => {
+  const rows = await owner.rows(`
+    select
+      p.proname as name, p.prosrc as source, coalesce(array_to_json(p.proconfig), '[]') as settings, p.provolatile = 'v' as volatile,
+      p.prosecdef as outside, p.prosqlbody is null as text, l.lanname = 'plpgsql' as plpgsql
+    from pg_proc p join pg_language l on l.oid = p.prolang
+    where p.pronamespace = 'ipam'::regnamespace and l.lanname in ('sql', 'plpgsql')`)
+  return rows.map((row) => ({
+    name: String(row["name"]),
+    source: String(row["source"]),
+    settings: Array.isArray(row["settings"]) ? row["settings"].map(String) : [],
+    volatile: row["volatile"] === true,
+    fromOutside: row["outside"] === true,
+    hasText: row["text"] === true,
+    isPlpgsql: row["plpgsql"] === true,
+  }))
+}
+const names = (functions: ReadonlyArray<SqlFunction>) => functions.map(({ name }) => name)
+const calls = (caller: SqlFunction, called: SqlFunction) =>
+  new RegExp(`\\bipam\\.${called.name}\\(`).test(caller.source)
+const usesTables = ({ source }: SqlFunction) =>
+  /\bipam\.(allocation|free_extent|pool_counter|operation|operation_target|saga_run|saga_step)\b(?!\()/.test(source)
+const sets = (option: RegExp) => (one: SqlFunction) => one.settings.some((setting) => option.test(setting))
+
 test("a function that sets a planner option keeps its queries from being compiled: the costs that it adds would have it done each call", async () => {
-  const compiling = await owner.rows(`
-    select p.oid::regprocedure::text as name
-    from pg_proc p
-    where p.pronamespace = 'ipam'::regnamespace and array_to_string(p.proconfig, ' ') ~ '(enable_\\w+|plan_cache_mode)='
-      and not 'jit=off' = any (p.proconfig)`)
-  expect(compiling).toEqual([])
+  const functions = await readFunctions()
+  const compiled = functions.filter(sets(/^(enable_\w+|plan_cache_mode)=/)).filter((one) => !sets(/^jit=off$/)(one))
+  expect(names(compiled)).toEqual([])
+})
+
+test("no statement on a large table is left to the planner alone: its function sets options, or all of that one's callers do", async () => {
+  const functions = await readFunctions()
+  const isPlanned = (one: SqlFunction): boolean => {
+    const callers = functions.filter((other) => other !== one && calls(other, one))
+    return sets(/^jit=off$/)(one) || (!one.fromOutside && callers.length > 0 && callers.every(isPlanned))
+  }
+  const checked = functions.filter((one) => one.isPlpgsql && usesTables(one))
+  expect(checked.length).toBeGreaterThan(40)
+  expect(names(checked.filter((one) => !isPlanned(one)))).toEqual([])
+})
+
+test("every call that writes bounds the time that it waits for a lock", async () => {
+  const functions = await readFunctions()
+  const isBounded = sets(/^lock_timeout=/)
+  const isWrapper = (one: SqlFunction) =>
+    !usesTables(one) && functions.some((other) => isBounded(other) && calls(one, other))
+  const unbounded = functions.filter((one) => one.fromOutside && one.volatile && !isBounded(one) && !isWrapper(one))
+  expect(names(unbounded)).toEqual([])
+})
+
+test("names in the text of a function mean what they do in pg_catalog, whatever the caller's search_path says", async () => {
+  const exposed = (await readFunctions()).filter((one) => one.hasText || one.fromOutside)
+  expect(exposed.length).toBeGreaterThan(80)
+  expect(names(exposed.filter((one) => !sets(/^search_path=pg_catalog, pg_temp$/)(one)))).toEqual([])
 })
 
 test("no duration is one of the calendar, which is longer or shorter where summer time changes", async () => {

@@ -28,6 +28,7 @@ beforeEach(async () => {
   await put("migrations/0001_first.sql", first)
   await put("functions/b.sql", "create or replace function ipam.b() returns int language sql return 1;")
   await put("functions/a.sql", "create or replace function ipam.a() returns int language sql return ipam.b();")
+  await put("settings.sql", "select 1")
   await put("grants.sql", "grant usage on schema ipam to public;")
   database = await createDatabase("empty")
   owner = database.session()
@@ -127,6 +128,12 @@ describe("a migration that fails", () => {
       "functions/d.sql",
       "create function ipam.d() returns int language sql return nope;",
       /functions\/d\.sql: column "nope" does not exist/,
+    ],
+    [
+      "in the settings",
+      "settings.sql",
+      "alter function ipam.nobodys set jit = off",
+      /could not find a function named "ipam.nobodys"/,
     ],
     [
       "in the grants",

@@ -6,10 +6,6 @@
 create or replace function ipam.count_expired(vrf text default null) returns bigint
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -5,10 +5,6 @@
 create or replace function ipam.release_requests(request_ids uuid[], reason text, at timestamptz) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -6,11 +6,6 @@
 create or replace function ipam.count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

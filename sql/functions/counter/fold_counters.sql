@@ -5,8 +5,6 @@
 create or replace function ipam.fold_counters(vrf text, pool_id bigint) returns int
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -2,11 +2,6 @@
 create or replace function ipam.available_units(vrf text, pool_id bigint, at timestamptz, needed int) returns int
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -12,9 +12,6 @@ create or replace function ipam.merge_extents(
 )
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

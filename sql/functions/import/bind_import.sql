@@ -6,7 +6,6 @@ create or replace function ipam.bind_import(source text, kinds text[], ids text[
 returns table (kind text, id text, vrf text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '10s'
 as $function$
 #variable_conflict use_column
 begin

@@ -19,11 +19,6 @@ create or replace function ipam.import_addresses(
 ) returns table (slot text, outcome text, owner_kind text, owner_id text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

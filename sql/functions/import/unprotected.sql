@@ -6,8 +6,6 @@ create or replace function ipam.unprotected(vrf text, pool text, firsts inet[], 
 returns table (first inet, last inet, outcome text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 begin

@@ -4,8 +4,6 @@ create or replace function ipam.list_all(
 ) returns setof ipam.answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 begin

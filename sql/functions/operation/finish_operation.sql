@@ -21,12 +21,6 @@ create or replace function ipam.finish_operation(
 ) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

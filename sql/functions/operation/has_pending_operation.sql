@@ -9,10 +9,6 @@
 create or replace function ipam.has_pending_operation(vrf text, kind text, id text, except_operation_id uuid default null) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 begin

@@ -8,11 +8,6 @@
 create or replace function ipam.reclaim_operations(max_operations int, vrf text, at timestamptz) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -7,7 +7,6 @@ create or replace function ipam.add_range(
 ) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '10s'
 as $function$
 #variable_conflict use_column
 declare

@@ -3,9 +3,6 @@
 create or replace function ipam.pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb default null) returns ipam.pool_answer
 language sql stable
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
 as $function$
   select row(
     pool_answer_for.outcome, pool_answer_for.vrf, p.pool_id, coalesce(p.name, pool_answer_for.name), p.family, p.size, c.held, c.reserved,

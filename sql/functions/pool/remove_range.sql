@@ -8,7 +8,6 @@
 create or replace function ipam.remove_range(vrf text, pool text, range text) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '10s'
 as $function$
 #variable_conflict use_column
 declare

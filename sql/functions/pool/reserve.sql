@@ -6,7 +6,6 @@
 create or replace function ipam.reserve(vrf text, pool text, range text, reason text default null) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '10s'
 as $function$
 #variable_conflict use_column
 declare

@@ -19,8 +19,6 @@
 create or replace function ipam.settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -2,7 +2,6 @@
 create or replace function ipam.clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

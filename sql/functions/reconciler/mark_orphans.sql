@@ -6,7 +6,6 @@
 create or replace function ipam.mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

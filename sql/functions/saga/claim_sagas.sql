@@ -9,10 +9,6 @@
 create or replace function ipam.claim_sagas(worker_id uuid, names text[], versions int[], max_runs int) returns setof ipam.claimed_saga
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

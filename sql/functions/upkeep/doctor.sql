@@ -7,11 +7,6 @@
 create or replace function ipam.doctor() returns table (check_name text, vrf text, pool text, detail text, repair text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
-set work_mem = '64MB'
--- Whatever the planner knows of the tables: hash joins alone are linear here.
-set enable_nestloop = off
-set enable_mergejoin = off
-set jit = off
 begin atomic
   -- Everything that has a place: ranges first, then extents, what is held, and the largest generation of what was released.
   with place as (

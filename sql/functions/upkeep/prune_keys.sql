@@ -7,9 +7,6 @@
 create or replace function ipam.prune_keys(horizon_seconds double precision, max_rows int default 1000) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

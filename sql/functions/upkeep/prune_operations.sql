@@ -7,9 +7,6 @@
 create or replace function ipam.prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-set lock_timeout = '2s'
 as $function$
 #variable_conflict use_column
 declare

@@ -13,8 +13,6 @@ create or replace function ipam.repair(vrf text, pool text)
 returns table (check_name text, detail text, done text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '10s'
-set jit = off
 as $function$
 #variable_conflict use_column
 declare

@@ -9,7 +9,6 @@
 create or replace function ipam.repair_gaps(vrf text, pool_id bigint) returns numeric
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set jit = off
 as $function$
 #variable_conflict use_column
 declare
