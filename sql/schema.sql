@@ -600,7 +600,7 @@ grant usage on schema ipam to ipam_reader;
 -- Comments
 comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 21514741e9de512c
 comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 60155127f3384948
-comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 3072a0c17f9f8970
+comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- b06871d5d9f46057
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- e3bb87d996d380f5
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- 229330b67b5d059f
 comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- e84a49af9818d0b3

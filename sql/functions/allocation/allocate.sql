@@ -3,7 +3,7 @@
 -- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id: both or
 -- neither. ttl_seconds: null to be confirmed at once, else provisional for so long. allow_reserved, allow_cooling,
 -- allow_draining: only of an address asked for; null is false. max_wait_seconds: as in ipam.allocate_many.
--- Comes back: one row; its outcome is one of the table in README.md ("What a call answers").
+-- Comes back: one row; its outcome is one of the table in docs/sql.md ("Outcomes").
 -- Repeatable: the same key gets its first answer as long as it is held, and is refused once it was released.
 -- Safe: a look is one statement with one snapshot and one clock reading. What decides, the head of the extent, is read from the
 -- row that is locked. This function only ever answers `allocated` and `replayed`; every other verdict needs proof, and
