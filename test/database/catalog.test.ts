@@ -6,6 +6,7 @@ import { basename } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
+import { raisedStates } from "../../src/database/outcome.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
@@ -88,6 +89,23 @@ test("names in the text of a function mean what they do in pg_catalog, whatever 
   const exposed = (await readFunctions()).filter((one) => one.hasText || one.fromOutside)
   expect(exposed.length).toBeGreaterThan(80)
   expect(names(exposed.filter((one) => !sets(/^search_path=pg_catalog, pg_temp$/)(one)))).toEqual([])
+})
+
+test("the SQLSTATEs that functions raise are those of the table in outcome.ts", async () => {
+  const raised = new Map<string, Array<string>>()
+  for (const { name, source } of await readFunctions())
+    for (const condition of new Set(
+      [...source.matchAll(/errcode = '(\w+)'|raise sqlstate '(\w+)'|raise (\w+);/g)].map((match) =>
+        match.slice(1).join(""),
+      ),
+    ))
+      raised.set(condition, [...(raised.get(condition) ?? []), name].toSorted())
+  const states = Object.values(raisedStates)
+  expect([...raised.keys()].toSorted()).toEqual(states.map(({ condition }) => condition).toSorted())
+  for (const { condition, by } of states) if (by !== undefined) expect(raised.get(condition), condition).toEqual(by)
+  // A state of our own that left its call would be a bug.
+  for (const [state, { becomes }] of Object.entries(raisedStates))
+    expect(becomes === undefined).toBe(state.startsWith("IP"))
 })
 
 test("no duration is one of the calendar, which is longer or shorter where summer time changes", async () => {

@@ -29,10 +29,10 @@ begin
     get diagnostics v_changed = row_count;
     -- The rows are there already, each with its reason; this checks that the pool holds them, and settles their covers.
     if ipam.insert_reservations(import_reservations.vrf, v_pool_id, ranges) is null then
-      raise sqlstate 'IP005';
+      raise sqlstate 'IP004';
     end if;
   exception
-    when sqlstate 'IP005' then
+    when sqlstate 'IP004' then
       return ipam.pool_answer_for('address_outside', import_reservations.vrf, v_pool_id, import_reservations.pool);
   end;
   update ipam.pool p

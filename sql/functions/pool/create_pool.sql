@@ -53,7 +53,7 @@ begin
         insert into ipam.pool_counter (vrf, pool_id, shard) select create_pool.vrf, v_pool.pool_id, n from generate_series(0, 63) n;
         v_in_way := ipam.insert_ranges(create_pool.vrf, v_pool.pool_id, ranges, create_pool.gateway, v_network_addresses);
         if v_in_way is not null then
-          raise sqlstate 'IP005';
+          raise sqlstate 'IP004';
         end if;
         if reserve <> '{}' and ipam.insert_reservations(create_pool.vrf, v_pool.pool_id, reserve) is null then
           raise exception using errcode = 'invalid_parameter_value', message = 'reserve: lies in no range of the pool';
@@ -63,7 +63,7 @@ begin
         return ipam.pool_answer_for('created', create_pool.vrf, v_pool.pool_id, v_pool.name);
       end if;
     exception
-      when sqlstate 'IP005' then
+      when sqlstate 'IP004' then
         return ipam.pool_answer_for('range_overlaps', create_pool.vrf, null, create_pool.name, v_in_way);
     end;
 

@@ -24,10 +24,10 @@ begin
     delete from ipam.range r where r.vrf = delete_pool.vrf and r.pool_id = v_pool_id;
     v_in_way := ipam.settle_covers(delete_pool.vrf, v_pool_id, v_firsts, v_lasts);
     if v_in_way is not null then
-      raise sqlstate 'IP005';
+      raise sqlstate 'IP004';
     end if;
   exception
-    when sqlstate 'IP005' then
+    when sqlstate 'IP004' then
       return ipam.pool_answer_for('pool_in_use', delete_pool.vrf, v_pool_id, delete_pool.pool, v_in_way);
   end;
   update ipam.pool p

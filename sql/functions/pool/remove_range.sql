@@ -49,11 +49,11 @@ begin
     end if;
     v_in_way := ipam.settle_covers(remove_range.vrf, v_pool_id, array[v_span.first], array[v_range.last]);
     if v_in_way is not null then
-      raise sqlstate 'IP005';
+      raise sqlstate 'IP004';
     end if;
     perform ipam.pool_changed(remove_range.vrf, v_pool_id);
   exception
-    when sqlstate 'IP005' then
+    when sqlstate 'IP004' then
       return ipam.pool_answer_for('range_in_use', remove_range.vrf, v_pool_id, remove_range.pool, v_in_way);
   end;
   return ipam.pool_answer_for('removed', remove_range.vrf, v_pool_id, remove_range.pool);

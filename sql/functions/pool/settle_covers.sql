@@ -94,7 +94,7 @@ begin
           ) as in_way
         into v_look;
         if v_look.in_way is not null then
-          raise sqlstate 'IP005';
+          raise sqlstate 'IP004';
         end if;
         exit when cardinality(v_look.extent_ids) = 0 and cardinality(v_look.request_ids) = 0;
         if clock_timestamp() > v_deadline then
@@ -201,7 +201,7 @@ begin
       end if;
       return null;
     exception
-      when sqlstate 'IP005' then
+      when sqlstate 'IP004' then
         return v_look.in_way;
       when lock_not_available then
         null;
