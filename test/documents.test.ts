@@ -265,6 +265,16 @@ test("the operator's table of findings names what the doctor looks for", () => {
   expect(named.filter((check) => !doctor.includes(`'${check}'`))).toEqual([])
 })
 
+test("the invariants are the same sentences to the engineer and to the tests", () => {
+  const told = [...pageOf("docs/concepts.md").text.matchAll(/^\| (I\d+) \| (.*) \|$/gm)].map(([, number, is]) => [
+    number,
+    is,
+  ])
+  const held = readFileSync(join(root, "test/INVARIANTS.md"), "utf8")
+  expect(told.length).toBeGreaterThan(10)
+  expect([...held.matchAll(/^## (I\d+)\n\n(.*)$/gm)].map(([, number, is]) => [number, is])).toEqual(told)
+})
+
 test("the engineer's page names every call of a client, and no other", async () => {
   await useNewDatabase()
   const ipam = await connect({ url: database().url() })
