@@ -300,8 +300,8 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 -- Functions, each with the hash of its body
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- e6bbe037f60d7b9c
 create function advance_saga(operation_id uuid, epoch integer, settled jsonb, next text DEFAULT NULL::text, next_undo boolean DEFAULT false, next_seconds double precision DEFAULT NULL::double precision) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d49cf27401fa8f39
-create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 371c896601188fab
-create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 9de13940c516c022
+create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 8b8d035a178badc2
+create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- befd22f1ee5a22c0
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 7cf8efda7972744d
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 7fd559828734a7a7
 create function available_units(vrf text, pool_id bigint, at timestamp with time zone, needed integer) returns integer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2b88c80528f01195
@@ -324,7 +324,7 @@ create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c4f3bad56d650a72
 create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql immutable parallel unsafe cost 100; -- 139ced7231f2c9a6
 create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f76542a01d361189
-create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 0778dbff61483269
+create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 86828d35457ef4af
 create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 787ba84c2c0dfb6c
 create function cut_free(vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces integer, available_at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3c84fdebc3d570a6
 create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f82dcd2ba4950263
@@ -386,12 +386,11 @@ create function operation_fingerprint(vrf text, kind text, payload jsonb, target
 create function operation_refusal(operation_id uuid, known ipam.operation) returns ipam.operation_answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8ebddbce162fe4ab
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
 create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 3387c5e78159d8eb
-create function own_place() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function park_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, retry_seconds double precision DEFAULT NULL::double precision, stuck_step text DEFAULT NULL::text, stuck_error text DEFAULT NULL::text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ef20f497eb553edc
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56d5a845e2cd7441
 create function pending_operations(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 45e46002b95c1ce6
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- bcce45d27beb9c04
-create function pool_changed(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b51039052eb73e49
+create function pool_changed(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b1c44982bf778bfb
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 21da50563f4cb77e
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 1c46e68c28308053
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- b82184c39874d0db
@@ -399,25 +398,27 @@ create function ranges_of(vrf text, pool_id bigint, first inet, last inet) retur
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ba7035298a9b3d83
 create function reclaim_operations(max_operations integer, vrf text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4e93fca45711ce52
 create function refuse_step(operation_id uuid, epoch integer, settled jsonb, name text, error jsonb, slot_vrf text, slots text[]) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7c2971f3db437c4b
-create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ccbfc99861f639ff
-create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 283ac1e8c3359fa6
+create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 33b8f409ce43bbef
+create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 782a59580a39cddd
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 813daef9466b4d13
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3b70646869adc22
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 23b5d0897e41b081
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 29b4c4b1745d50bd
 create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 179aefbc48d6513a
-create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 2fa267aef49866f5
+create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- cd40c82dbbc0e1e5
 create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 364f661f1f080e28
 create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- dd3be296c8eebae8
 create function report_attempt(operation_id uuid, epoch integer, name text, error text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e502616d6d5d3eb1
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 261d0752ebaf150d
+create function resolve_outcomes(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- b5330c2f5a9b0eee
 create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5122975a205aaef6
 create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 42519c1842df0bf6
 create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 59186566bd117833
 create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56dacbcddc67d205
-create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b56866137fa2080f
+create function session_offset() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
+create function set_contention_offsets(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 66d77fc304761e6b
+create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- f545b7e0b7fc11fc
 create function set_expiry(vrf text, request_id uuid, slots text[], expires_at timestamp with time zone) returns SETOF ipam.answer language plpgsql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- ede6466c9c1a54ac
-create function set_spread(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 17b5ad81c40f4474
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 39a481dc7d55c4d0
 create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
 create function settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3183fb1f03d13ec9
@@ -441,7 +442,6 @@ create function unwind_saga(operation_id uuid, vrf text, epoch integer, settled 
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 53ee912386981aad
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- da0cb35d03a91000
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
-create function verdict(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 36c3d9cfb153e9dd
 create function vrf_known(vrf text) returns boolean language sql stable security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 32adbbdedeff3ba5
 create function vrfs_with_pool(pool text) returns text[] language sql stable parallel unsafe cost 100; -- 670666980445ccc0
 create function wake_run(operation_id uuid) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3bcdde9121ded413
@@ -598,155 +598,155 @@ grant usage on schema ipam to ipam_operator;
 grant usage on schema ipam to ipam_reader;
 
 -- Comments
-comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 21514741e9de512c
+comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 5f4d3ab18e5663b6
 comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 60155127f3384948
-comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- b06871d5d9f46057
-comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- e3bb87d996d380f5
-comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- 229330b67b5d059f
-comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- e84a49af9818d0b3
+comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- f438058aa5653546
+comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- abf6cfdeb08cf7c2
+comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- c0ebb8251a9693e1
+comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- ae9eb66303184ced
 comment on function ipam.available_units(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- c6896df1a802ac0c
-comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- 4be4cf3c9661b2d7
-comment on function ipam.bind_import(pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 4f44624cca6242bc
-comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 7aa94385f0ce7a6b
-comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- 3da55d1ef7b5cf4d
-comment on function ipam.check_horizon(double precision,timestamp with time zone) is ...; -- 63d408ac6dab547a
-comment on function ipam.check_isolation() is ...; -- e457534fad685291
-comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],double precision) is ...; -- caec5ff9e2390aec
-comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- a35037571dbc4f61
-comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- 4d0540687ff5a6e3
-comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- 796629b9a3c57886
+comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- 3b6818ff25f70ab4
+comment on function ipam.bind_import(pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 1fc12fef2dac08f8
+comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 94efc86b3b7a9063
+comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- d506a00f33bb289b
+comment on function ipam.check_horizon(double precision,timestamp with time zone) is ...; -- 3146186015c58c88
+comment on function ipam.check_isolation() is ...; -- 037d65da45285290
+comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],double precision) is ...; -- 56e8b3cf48f35796
+comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- f61a2a194c70ee5a
+comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- 59512315c8ad15af
+comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- a48ff5e5b09c0af2
 comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer) is ...; -- 92fc062414f718bc
-comment on function ipam.claim_shard(bigint,smallint) is ...; -- 58ff95f1a5de6c92
+comment on function ipam.claim_shard(bigint,smallint) is ...; -- 99b0e807952f852c
 comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- a99fc23e386e8bd9
-comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 1b75beb9b9e0a5c7
+comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- b5d0a9071b1daad9
 comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- e4c935b8def10e1c
-comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 8d138afef74a7939
+comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 936103cc400b74c7
 comment on function ipam.confirm_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 840d21cf40db6f27
-comment on function ipam.cooling_until(boolean,interval,timestamp with time zone) is ...; -- 1d44eca186f27101
-comment on function ipam.count_expired(pg_catalog.text) is ...; -- 898aaafa8f31ec84
-comment on function ipam.count_units(pg_catalog.text,bigint,bigint,numeric) is ...; -- d693c42dc4f9f0a2
-comment on function ipam.create_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text,double precision,boolean,pg_catalog.text) is ...; -- 8315256fc41ab79a
-comment on function ipam.cut_free(pg_catalog.text,bigint,bigint,pg_catalog.inet,pg_catalog.inet,bigint,integer,timestamp with time zone) is ...; -- c43a631b65db3b03
-comment on function ipam.cut_reservations(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet,pg_catalog.text[]) is ...; -- 07efb10359fe78a3
-comment on function ipam.delete_pool(pg_catalog.text,pg_catalog.text) is ...; -- 5fd27d700eab6699
-comment on function ipam.describe_address(pg_catalog.text,pg_catalog.inet) is ...; -- 5bb55e3eb5e68ae3
+comment on function ipam.cooling_until(boolean,interval,timestamp with time zone) is ...; -- 35ce5353aec9efc8
+comment on function ipam.count_expired(pg_catalog.text) is ...; -- 3d34db4857e3c95e
+comment on function ipam.count_units(pg_catalog.text,bigint,bigint,numeric) is ...; -- e66fc22ce35f5a55
+comment on function ipam.create_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text,double precision,boolean,pg_catalog.text) is ...; -- c0ce98aa16026d1a
+comment on function ipam.cut_free(pg_catalog.text,bigint,bigint,pg_catalog.inet,pg_catalog.inet,bigint,integer,timestamp with time zone) is ...; -- 0e57d845214e3d90
+comment on function ipam.cut_reservations(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet,pg_catalog.text[]) is ...; -- 256a2d5a55f43226
+comment on function ipam.delete_pool(pg_catalog.text,pg_catalog.text) is ...; -- 0e74ce460963320c
+comment on function ipam.describe_address(pg_catalog.text,pg_catalog.inet) is ...; -- 593345e9d3f98051
 comment on function ipam.differing_arguments(ipam.allocation,bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- fa6d834c0dc4cbe8
-comment on function ipam.doctor() is ...; -- a7db5f742ce042f4
-comment on function ipam.doctor_operations() is ...; -- 5c7810adef368ca2
-comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- bacf5eb8721859dd
-comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 7fa02597ce57e45c
-comment on function ipam.extend(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,double precision) is ...; -- 00e7d0401decd7cc
+comment on function ipam.doctor() is ...; -- 07c296a7181975da
+comment on function ipam.doctor_operations() is ...; -- 4645126f3e862834
+comment on function ipam.enter_operation(pg_catalog.uuid) is ...; -- 81eaf66ceae47fa8
+comment on function ipam.exhaustion(pg_catalog.text,bigint,timestamp with time zone,integer) is ...; -- 31d0122ed1dfa970
+comment on function ipam.extend(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,double precision) is ...; -- 54bb787779c6445b
 comment on function ipam.extend_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],double precision) is ...; -- 112db712087b879f
-comment on function ipam.extend_operation(pg_catalog.uuid) is ...; -- 060e5c743a5e1326
-comment on function ipam.extent_runs(ipam.free_extent[],timestamp with time zone) is ...; -- f6df732404a50305
-comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- 8ef2a0292f0a5331
-comment on function ipam.find_pool(pg_catalog.text,pg_catalog.text) is ...; -- ef9fdec8ddb2b42f
-comment on function ipam.fingerprint(bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- 8cbc2b7d16988436
-comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text,integer) is ...; -- 2dc32544aa65c347
+comment on function ipam.extend_operation(pg_catalog.uuid) is ...; -- 86d8974885899a88
+comment on function ipam.extent_runs(ipam.free_extent[],timestamp with time zone) is ...; -- 7259698f5c25a4b7
+comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- e38d7e715828005d
+comment on function ipam.find_pool(pg_catalog.text,pg_catalog.text) is ...; -- e847f9279dafed6e
+comment on function ipam.fingerprint(bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- 65ffd8f79d2b8429
+comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text,integer) is ...; -- ed420589a751658d
 comment on function ipam.finish_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- b599d459dbcd6a16
-comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 8869a77cc59de7d1
-comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 8b2e6f1cb4e97338
-comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 89d7a65f7cd727cf
-comment on function ipam.gateway_of(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer,boolean) is ...; -- 59c4d30732f8adf6
-comment on function ipam.get(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- e52b8b5873e70d88
-comment on function ipam.get_operation(pg_catalog.uuid) is ...; -- 1490e42d0ce4972c
-comment on function ipam.get_pool(pg_catalog.text,pg_catalog.text) is ...; -- f75a913605e807f8
-comment on function ipam.has_pending_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- 1f06c07cb5d8edb9
+comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 4d76a15e4f6c8453
+comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 5a9375c99e0386d1
+comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 36ca6064b463d518
+comment on function ipam.gateway_of(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer,boolean) is ...; -- 8c620d76bdc471ef
+comment on function ipam.get(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 802a20f0384ec319
+comment on function ipam.get_operation(pg_catalog.uuid) is ...; -- bf7cdc712d7859cf
+comment on function ipam.get_pool(pg_catalog.text,pg_catalog.text) is ...; -- c3573d41f2401e9b
+comment on function ipam.has_pending_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- b3da545a8e1e820e
 comment on function ipam.holds_anything(pg_catalog.uuid) is ...; -- 1ced3e27c5b70bd8
-comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- dff75307f68fe754
-comment on function ipam.import_addresses(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.inet[],pg_catalog.text[],pg_catalog.text[],boolean) is ...; -- 3bd41e8ac6f31ab6
-comment on function ipam.import_bindings(pg_catalog.text) is ...; -- 0a029fd05ebbfa36
-comment on function ipam.import_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text) is ...; -- af07938a5e90bb60
-comment on function ipam.insert_ranges(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text,boolean) is ...; -- 00b2f1687c651b8d
-comment on function ipam.insert_reservations(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text) is ...; -- 9a2be8006f3ba92e
-comment on function ipam.is_bounded(pg_catalog.inet,integer) is ...; -- a8d40f5a4637b94e
-comment on function ipam.key_expired(pg_catalog.uuid,timestamp with time zone) is ...; -- 39523cf44ae62d6d
-comment on function ipam.latest_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 4e5c6b2ba0f5093d
-comment on function ipam.lift_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[],pg_catalog.text[]) is ...; -- 772ca8f459c386f2
-comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a81761590bafb6c0
-comment on function ipam.list_by_address(pg_catalog.text,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 1b2edfe2ea3193c9
-comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- 88bca80555582f58
-comment on function ipam.list_by_pool(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a66f88227ff5b0cc
-comment on function ipam.list_by_prefix(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer) is ...; -- 15ac34f107f12bf3
+comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- 4dff7483c25f9638
+comment on function ipam.import_addresses(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.inet[],pg_catalog.text[],pg_catalog.text[],boolean) is ...; -- f159afe045cb403d
+comment on function ipam.import_bindings(pg_catalog.text) is ...; -- 3cff3e4fb1e47d02
+comment on function ipam.import_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text) is ...; -- 4fda0f6381cac46a
+comment on function ipam.insert_ranges(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text,boolean) is ...; -- ee6fabad70509b72
+comment on function ipam.insert_reservations(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text) is ...; -- 749ba76cbb103739
+comment on function ipam.is_bounded(pg_catalog.inet,integer) is ...; -- dd95fadee82663b9
+comment on function ipam.key_expired(pg_catalog.uuid,timestamp with time zone) is ...; -- c6d920910bd9c025
+comment on function ipam.latest_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 604a52a4d494766b
+comment on function ipam.lift_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[],pg_catalog.text[]) is ...; -- bdf71cb10828419b
+comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- 18db7f0d3935e311
+comment on function ipam.list_by_address(pg_catalog.text,pg_catalog.inet,pg_catalog.text,integer) is ...; -- eb11e902ca2da029
+comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- cfa07642a2463eb4
+comment on function ipam.list_by_pool(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a4a5a98bbc126966
+comment on function ipam.list_by_prefix(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer) is ...; -- 058d273f3726a62d
 comment on function ipam.list_by_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,integer) is ...; -- 77fb4f1dc75448a5
-comment on function ipam.list_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,bigint,integer) is ...; -- 75ff01f8ef1458b6
-comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer) is ...; -- ceda9cee71802e87
-comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- f794266ceb4bad73
-comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 41247d2caaf51b85
-comment on function ipam.listed(ipam.allocation) is ...; -- 3d1c8bd2e6d82804
-comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 43ca5b55580ddd39
-comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 8c99ca28ae10671f
+comment on function ipam.list_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,bigint,integer) is ...; -- 9858adc61aad9eac
+comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer) is ...; -- 37a993eea1e8c3c8
+comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- f20542627528f76d
+comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 1d2860a575fb5448
+comment on function ipam.listed(ipam.allocation) is ...; -- 8a7e7542b20ce862
+comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- bed806ee48d40b47
+comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 9b8872283c24fc29
 comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 6f2bde438f3e0661
-comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 3f12e3a456447645
+comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 29d72cf2c357ce38
 comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 140420717d575828
-comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- e7338bf02b471346
-comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- 327ce345f1443c73
-comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- 3062ffaa0cd7fefd
+comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- 07daf40fcf339e60
+comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- b515cf9ee37c2aa7
+comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- e056c727f47657be
 comment on function ipam.operation_fingerprint(pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- cf4f85f408da80cd
 comment on function ipam.operation_refusal(pg_catalog.uuid,ipam.operation) is ...; -- ea3827f7b852f4a9
-comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 7e55379a4d1e1a66
-comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 4fcd908a27b6f0fe
-comment on function ipam.own_place() is ...; -- 3bed28cd24693f38
+comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 9a029a3b14f76fb8
+comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 7d4175f6f5e5eaee
 comment on function ipam.park_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,double precision,pg_catalog.text,pg_catalog.text) is ...; -- 98f526772afe9484
-comment on function ipam.parse_range(pg_catalog.text) is ...; -- 53521ec10cca3578
-comment on function ipam.pending_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- c67a030d0e342c8b
-comment on function ipam.pool_answer_for(pg_catalog.text,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.jsonb) is ...; -- a6317a39331b41db
-comment on function ipam.pool_changed(pg_catalog.text,bigint) is ...; -- e3f4d6832c258308
-comment on function ipam.prunable_operations(double precision,bigint,integer) is ...; -- 5e6ccf484e4d227d
-comment on function ipam.prune_keys(double precision,integer) is ...; -- 440a54ad24a7bd70
-comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- d457de9f76a11d02
-comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- f3149a11b72c9068
-comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 9c582480e08b0bb4
-comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- f98b1f3f787f8d5d
+comment on function ipam.parse_range(pg_catalog.text) is ...; -- 7c7ed8ccba4030e8
+comment on function ipam.pending_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- 43214d619e481c98
+comment on function ipam.pool_answer_for(pg_catalog.text,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.jsonb) is ...; -- 89d66bf8e929ddee
+comment on function ipam.pool_changed(pg_catalog.text,bigint) is ...; -- 362c4fd029c77f56
+comment on function ipam.prunable_operations(double precision,bigint,integer) is ...; -- 005a03f783bf75c7
+comment on function ipam.prune_keys(double precision,integer) is ...; -- a80de6875fcbd66c
+comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- 3d014fd5a667556f
+comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- ec5bdd9da6064b18
+comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 32c57bfb42472e94
+comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- 7a850bed3a9fef4f
 comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- 44e1582596afaea5
-comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- cde8acb50f16c65a
-comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- c16f8b7ab005e8c4
-comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- de045d27f2162aeb
-comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 381946e69d0f4c21
-comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- 5652660ce536efea
-comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- feac47f698439015
+comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 01b855852edc8a4e
+comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- 1adccd593bdb0826
+comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 591301bc11e3c14d
+comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 05abd435d93166c9
+comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a13b05b5fb98115f
+comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 6559ff4d5fc1e974
 comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 51c744ddd5636ff5
-comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 54759688a34d7470
-comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 35b14d6ae7068bba
-comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 4516e6bf84e5d212
+comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 9e042be4959f5023
+comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 4cf674829a3d4179
+comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 948233c583e94afc
 comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,pg_catalog.text) is ...; -- a22540c2834cada0
-comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bd96244d4ebd3922
+comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 9160d384e6b71be1
+comment on function ipam.resolve_outcomes(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- efb23f93a5ffc523
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 7df58f92967aa6eb
 comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- 32b526fb8dcf7858
 comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- be4035aff4561884
 comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- b133e73abd5d8c7a
-comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 9f84cf69fe716bd6
+comment on function ipam.session_offset() is ...; -- 9ad24e2946cec65b
+comment on function ipam.set_contention_offsets(pg_catalog.text,bigint) is ...; -- 87d8ed995aa2b8ea
+comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 35ca18c6b1f4d593
 comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- ca94597ba955b82d
-comment on function ipam.set_spread(pg_catalog.text,bigint) is ...; -- 0a910777c8538c71
-comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- e24a96984eb6d384
-comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 1c0be4336f049d64
+comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ea867cd1e25299d4
+comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 526518d4b14a4575
 comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 7eee1f49bf5a8b6b
 comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 8d5f8f1ef9909ee4
-comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- fe8ab58f7b9a7ebc
-comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- b8fbce81db729e4f
-comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- ed2ba8beffc934ae
-comment on function ipam.tombstone(ipam.allocation) is ...; -- 9b625c53d9aa5b23
-comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- a0c42cbe09466127
-comment on function ipam.unit_count(pg_catalog.inet,pg_catalog.inet) is ...; -- 995b3f48857bf40c
-comment on function ipam.unit_next(pg_catalog.inet) is ...; -- d8b7480d0f3b4372
-comment on function ipam.unit_number(pg_catalog.inet) is ...; -- c9bfef66d647a3d2
-comment on function ipam.unit_of_number(numeric) is ...; -- 52767c650deda049
-comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- cada065a63cdfa5f
-comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- e3e31db087a7a19c
-comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 08f0c9004b558303
-comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- b80a8dd6113cb820
-comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 2804abd92dadea51
+comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- 5a6ae230039dd8f6
+comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- abcd7db78e3bd1f7
+comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- 579acb24dd61fa34
+comment on function ipam.tombstone(ipam.allocation) is ...; -- 31da32433df84395
+comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- ea96d4967c7cc21b
+comment on function ipam.unit_count(pg_catalog.inet,pg_catalog.inet) is ...; -- 04d31a0df27429d2
+comment on function ipam.unit_next(pg_catalog.inet) is ...; -- 74316cbff8df5ef9
+comment on function ipam.unit_number(pg_catalog.inet) is ...; -- fc96bfe723e80b54
+comment on function ipam.unit_of_number(numeric) is ...; -- 2cac3a984abf88a1
+comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- d7f6e16e402572ba
+comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- 98a11171c0383885
+comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 14f8a7c92218754d
+comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ce1bb55bdf322411
+comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 004b2532960c915c
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- e7c3377d6b609b32
 comment on function ipam.unwind_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- 383fe7298c229333
-comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- bd8e8ed199f0b60a
-comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- eb09eaa5be2b8eed
-comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- a22093937638699f
-comment on function ipam.verdict(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- d5aab822b9712d0c
-comment on function ipam.vrf_known(pg_catalog.text) is ...; -- e66368013967a826
-comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- c5219faf9c3615fd
+comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- f2e9288f96bac993
+comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 543feda498776e3c
+comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- aacef223a5b91891
+comment on function ipam.vrf_known(pg_catalog.text) is ...; -- 7356ebb2062b814f
+comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- 5909b0da345c07d9
 comment on function ipam.wake_run(pg_catalog.uuid) is ...; -- 26a2a1d9589238b0
-comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- b4e3cb78ca5e2baf
-comment on function ipam.wrong_holders(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- 0088adf0f52cd4ec
+comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- be64a763de39db8b
+comment on function ipam.wrong_holders(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- 844045117dbd5bb7
 comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional ones past their ttl.';
 comment on index ipam.allocation_owner is 'list_by_owner, with or without a VRF.';
 comment on index ipam.allocation_prunable is 'prune_keys: tombstones of UUIDv7 keys, the oldest first.';

@@ -1,16 +1,18 @@
--- One address of a pool for a key: the lowest free one, or the address asked for.
+-- Allocates one address of a pool to a key: the lowest free one if no other caller contends for the pool, or the
+-- address asked for.
 --
--- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id: both or
--- neither. ttl_seconds: null to be confirmed at once, else provisional for so long. allow_reserved, allow_cooling,
--- allow_draining: only of an address asked for; null is false. max_wait_seconds: as in ipam.allocate_many.
--- Comes back: one row; its outcome is one of the table in docs/sql.md ("Outcomes").
--- Repeatable: the same key gets its first answer as long as it is held, and is refused once it was released.
--- Safe: a look is one statement with one snapshot and one clock reading. What decides, the head of the extent, is read from the
--- row that is locked. This function only ever answers `allocated` and `replayed`; every other verdict needs proof, and
--- ipam.allocate_many gives it. The pool is resolved first and alone: extents carry its id and go with it, so a pool that is
--- deleted meanwhile has nothing left to take. An operation is begun before anything is allocated under its id, so whether the
--- request is one is known then, too.
--- Cost: the same at any fill and size of the pool (bench/exhaustion.ts, bench/floor.ts).
+-- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id:
+-- both or neither. ttl_seconds: null confirms at once, else the allocation is provisional for that long.
+-- allow_reserved, allow_cooling, allow_draining: only for an address asked for; null is false. max_wait_seconds: as in
+-- ipam.allocate_many.
+-- Returns one row, with an outcome of the table in docs/sql.md.
+-- Repeatable: while it is held, the same key returns its first answer; after its release it is refused.
+-- Safe: an attempt is one statement, with one snapshot and one clock reading. What decides, the head of the extent, is
+-- read from the locked row. This function itself only answers `allocated` and `replayed`; every other outcome needs
+-- proof, which ipam.allocate_many gives. The pool is resolved before, by a statement of its own: extents carry its id
+-- and are removed with it, so a pool that is deleted meanwhile has nothing left to allocate. An operation begins before
+-- anything is allocated under its id, so whether the request belongs to one is known by then, too.
+-- Cost: independent of the size and fill of the pool (bench/exhaustion.ts, bench/floor.ts).
 create or replace function ipam.allocate(
   vrf text, pool text, request_id uuid, slot text default 'default', address inet default null,
   owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
@@ -23,7 +25,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz;
-  v_place smallint := ipam.own_place();
+  v_offset smallint := ipam.session_offset();
   v_pool_id bigint;
   v_fingerprint bytea;
   v_from inet;
@@ -47,7 +49,7 @@ begin
       p.pool_id, ipam.fingerprint(p.pool_id, null, allocate.owner_kind, allocate.owner_id),
       case
         when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
-        else coalesce(p.spread[1 + v_place], '0.0.0.0')
+        else coalesce(p.spread[1 + v_offset], '0.0.0.0')
       end
     into v_pool_id, v_fingerprint, v_from
     from ipam.pool p
@@ -121,7 +123,7 @@ begin
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
-        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = v_place
+        where c.vrf = (select inserted.vrf from inserted) and c.pool_id = v_pool_id and c.shard = v_offset
           and ipam.claim_shard(c.pool_id, c.shard)
         returning true as done
       )

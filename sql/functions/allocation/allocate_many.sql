@@ -1,18 +1,21 @@
--- One address for each of several slots of a request, all or none; several pools and both families at once.
+-- Allocates one address for each of several slots of a request, all or none, from one or several pools of either
+-- family.
 --
--- slots, pools, addresses: alike long, 1 to 256; a null address asks for any of the pool. The rest as in ipam.allocate.
--- Comes back: one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused nothing is taken:
--- it carries its outcome, absent siblings are `withheld`.
+-- slots, pools, addresses: of equal length, 1 to 256; a null address asks for any of the pool. The other parameters are
+-- those of ipam.allocate.
+-- Returns one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused, nothing is
+-- allocated: it carries its outcome, and absent slots are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.
--- Under an operation: if a slot has no row yet, the operation's is locked from before the first attempt until the end, so that it
--- can neither turn to unwinding nor end meanwhile. Once it unwinds or has ended, absent slots are `operation_ended`, with its
--- state. Held slots replay without that lock.
--- Safe: an attempt proves what it refuses (ipam.verdict), else allocates everything in one subtransaction without waiting for an
--- extent (ipam.take_slots). If that falls short it is rolled back whole. Only then one of the extents that it was short of is waited
--- for, 50 ms at most, and another attempt made, so that whatever comes free meanwhile is seen. The lock waited for is shared and
--- given back at once: no waiter keeps another one, or a caller who could allocate, from it.
--- Bounded: 2 s a key or an operation that another transaction has (lock_timeout), max_wait_seconds (0 to 3600) for extents; past
--- them lock_not_available (55P03) with nothing written.
+-- Under an operation: unless every slot has a row already, the row of the operation is locked before the first attempt
+-- until the end of the transaction, so that it can neither start unwinding nor end meanwhile. Once it unwinds or has
+-- ended, absent slots are `operation_ended`, with its state. Held slots replay without that lock.
+-- Safe: an attempt proves what it refuses (ipam.resolve_outcomes), else allocates everything in one subtransaction
+-- without waiting for an extent (ipam.take_slots). If it falls short, that subtransaction is rolled back. Only then it
+-- waits, at most 50 ms, for one of the extents that it was short of, and makes another attempt, so that it sees
+-- whatever has become free. That lock is shared and given back at once, so a waiter keeps neither other waiters nor a
+-- caller that could allocate from the extent.
+-- Bounded: 2 s for a key or an operation that another transaction holds (lock_timeout), max_wait_seconds (0 to 3600)
+-- for extents; after that it raises lock_not_available (55P03), with nothing written.
 -- Cost: a proof and a subtransaction for the whole request, then two statements a slot.
 create or replace function ipam.allocate_many(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[] default null,
@@ -31,7 +34,7 @@ declare
   v_state text;
   v_may_take boolean;
   v_refused boolean;
-  v_place int;
+  v_index int;
   v_outcomes text[];
   v_details jsonb[];
   v_held ipam.allocation[];
@@ -94,7 +97,7 @@ begin
       array_agg(v.available_at order by v.ordinal) filter (where v.outcome is null),
       bool_or(v.outcome <> 'replayed')
     into v_outcomes, v_details, v_held, v_slots, v_pool_ids, v_addresses, v_fingerprints, v_available_ats, v_refused
-    from ipam.verdict(
+    from ipam.resolve_outcomes(
       allocate_many.vrf, allocate_many.request_id, slots, pools, addresses,
       allocate_many.owner_kind, allocate_many.owner_id, allow_reserved, allow_cooling, allow_draining, v_now
     ) v;
@@ -116,9 +119,9 @@ begin
 
     if v_drifted is not null then
       v_refused := true;
-      v_place := array_position(slots, v_drifted::jsonb ->> 'slot');
-      v_outcomes[v_place] := 'drifted';
-      v_details[v_place] := v_drifted::jsonb;
+      v_index := array_position(slots, v_drifted::jsonb ->> 'slot');
+      v_outcomes[v_index] := 'drifted';
+      v_details[v_index] := v_drifted::jsonb;
       exit attempts;
     end if;
     if clock_timestamp() > v_deadline then
@@ -137,16 +140,16 @@ begin
     end if;
   end loop;
 
-  for v_place in 1 .. cardinality(slots) loop
-    if v_outcomes[v_place] is null and v_refused then
-      v_outcomes[v_place] := 'withheld';
-    elsif v_outcomes[v_place] is null then
-      v_outcomes[v_place] := 'allocated';
-      v_held[v_place] := v_taken[1];
+  for v_index in 1 .. cardinality(slots) loop
+    if v_outcomes[v_index] is null and v_refused then
+      v_outcomes[v_index] := 'withheld';
+    elsif v_outcomes[v_index] is null then
+      v_outcomes[v_index] := 'allocated';
+      v_held[v_index] := v_taken[1];
       v_taken := v_taken[2:];
     end if;
     return next ipam.answer_for(
-      v_outcomes[v_place], allocate_many.vrf, pools[v_place], allocate_many.request_id, slots[v_place], v_held[v_place], v_details[v_place]
+      v_outcomes[v_index], allocate_many.vrf, pools[v_index], allocate_many.request_id, slots[v_index], v_held[v_index], v_details[v_index]
     );
   end loop;
 end

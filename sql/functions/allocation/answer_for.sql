@@ -1,5 +1,5 @@
--- One answer, from the key, what is known of its allocation (null for a refusal) and the outcome.
--- The pool is named as it is called now; where there is no allocation, as the caller called it.
+-- The answer of a call on a key, made of the key, the allocation (null for a refusal) and the outcome. The pool appears
+-- under its present name; without an allocation, as the caller named it.
 create or replace function ipam.answer_for(
   outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb default null, freed boolean default null
 ) returns ipam.answer

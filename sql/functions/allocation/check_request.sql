@@ -1,7 +1,8 @@
--- Refuses what no call on keys can mean, before anything is read or written: raises invalid_parameter_value (22023).
+-- Refuses arguments that no call on keys accepts, before anything is read or written.
 --
--- slots: 1 to 256, none twice, each of 1 to 200 characters. owner: both parts or neither. ttl_seconds: null, or above 0 and at
--- most a hundred years. Isolation: ipam.check_isolation.
+-- slots: 1 to 256 different ones, each of 1 to 200 characters. owner_kind, owner_id: both or neither. ttl_seconds:
+-- null, or above 0 and at most a hundred years. Isolation: ipam.check_isolation.
+-- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_request(
   vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null, ttl_seconds double precision default null
 ) returns void

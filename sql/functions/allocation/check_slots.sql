@@ -1,4 +1,4 @@
--- Refuses lists of slots, pools and addresses that do not fit each other, or that no pool can hold: raises
+-- Refuses lists of slots, pools and addresses that do not match each other, or that no pool can contain. Raises
 -- invalid_parameter_value (22023).
 create or replace function ipam.check_slots(slots text[], pools text[], addresses inet[]) returns void
 language plpgsql immutable

@@ -1,9 +1,10 @@
--- Confirms a provisional allocation, so that its ttl no longer ends it: the fenced last step of whoever has no operation, which
--- confirms by its end.
+-- Confirms a provisional allocation, so that its ttl no longer ends it. This is the last step of a caller without an
+-- operation; an operation confirms when it succeeds.
 --
--- Comes back: `confirmed`; `not_found` for a key never seen; `expired` or `key_released` for a tombstone.
+-- Returns `confirmed`; `not_found` for a key never seen; `expired` or `key_released` for a tombstone.
 -- Repeatable: a confirmed allocation is confirmed again, and nothing is written.
--- Safe: one row lock decides between this and ipam.reclaim_expired; past its ttl it still wins until it is reclaimed.
+-- Safe: one row lock decides between this and ipam.reclaim_expired; past its ttl it still wins until the key is
+-- reclaimed.
 create or replace function ipam.confirm(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

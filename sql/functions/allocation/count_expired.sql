@@ -1,8 +1,9 @@
--- How many allocations reclaim_expired would release now, of one VRF or (vrf null) of all: those that operations hold whose own
--- time has passed, and provisional ones past their ttl, but those of operations that have not ended. Reads only.
+-- How many allocations ipam.reclaim_expired would release now, in one VRF, or (vrf null) in all: everything held by
+-- operations that have expired, and provisional allocations past their ttl, except under operations that have not
+-- ended. Reads only.
 --
--- Exact, so without a limit: whoever has it released next reads more for each. Cost: an index probe a VRF, and the index entries
--- of what has expired; a million of them take less than a second.
+-- The count is exact and unbounded: reclaiming what it counts reads more for each of them. Cost: an index probe for
+-- each VRF, and the index entries of what has expired; a million of those take less than a second.
 create or replace function ipam.count_expired(vrf text default null) returns bigint
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

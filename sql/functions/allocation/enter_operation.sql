@@ -1,8 +1,10 @@
--- The state of the operation that a request is of, null when it is of none. The operation is held until the end of the transaction,
--- so that it can neither turn to unwinding nor end meanwhile; for ipam.allocate_many, before it takes anything for an absent key.
+-- Returns the state of the operation that a request belongs to, null if it belongs to none, and holds that operation
+-- until the end of the transaction, so that it can neither start unwinding nor end meanwhile. For ipam.allocate_many,
+-- before it allocates to an absent key.
 --
--- Safe: one with a time of its own is updated, one without is held FOR SHARE, so that its allocates do not wait for each other.
--- Which of the two never changes, so it may be read before: whoever holds a share lock never waits for a stronger one.
+-- Safe: an operation with an expiry is updated; one without is held FOR SHARE, so that concurrent allocations under it
+-- do not wait for each other. Which of the two applies never changes, so it may be read before: no holder of a share
+-- lock ever waits for a stronger one.
 create or replace function ipam.enter_operation(operation_id uuid) returns text
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

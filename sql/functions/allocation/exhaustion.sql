@@ -1,8 +1,10 @@
--- Why a pool has nothing to give: its counts, the clock reading they hold for, and when the next unit comes free (null: by
--- release only). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can tell.
--- expired: how many of the held are past their ttl and would be freed by reclaim_expired, of the hundred longest in the VRF.
--- available: what it does have, fewer than were asked of it at once; these are not told as cooling. draining: what only a request
--- that names its address gets.
+-- Why a pool has nothing to allocate: its counts, the clock reading for which they hold, and when the next unit becomes
+-- free (null: only by a release). Counts are decimal strings, since an IPv6 pool has more units than a JSON number can
+-- represent.
+--
+-- available: what it does have, fewer than were asked of it at once; these do not count as cooling. `expired`: how many
+-- of the held units are past their ttl, so that ipam.reclaim_expired would free them, among the hundred that expired
+-- first in the VRF. `draining`: what only a request that names the address gets.
 create or replace function ipam.exhaustion(vrf text, pool_id bigint, at timestamptz, available int) returns jsonb
 language sql stable
 begin atomic

@@ -1,6 +1,6 @@
--- Gives a provisional allocation a new ttl, counted from the server's now; shorter than before is allowed.
+-- Gives a provisional allocation a new ttl, counted from the server's clock; it may be shorter than before.
 --
--- Comes back: `extended`, also for a confirmed allocation, which stays as it is; else as ipam.confirm.
+-- Returns `extended`, also for a confirmed allocation, which stays as it is; else as ipam.confirm.
 create or replace function ipam.extend(vrf text, request_id uuid, slot text default 'default', ttl_seconds double precision default null) returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

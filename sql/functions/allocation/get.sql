@@ -1,4 +1,5 @@
--- What a key is: its allocation (`held`), its tombstone (`released`), or no row. No row is not final: an allocate may be under way.
+-- What a key is: its allocation (`held`) or its tombstone (`released`). No row is not final: an allocation of the key
+-- may be in flight.
 create or replace function ipam.get(vrf text, request_id uuid, slot text default 'default') returns setof ipam.answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,8 @@
--- Whether a key is a UUIDv7 so old that its tombstone may have been pruned: then nobody can tell whether it was used.
--- The horizon is at least a day, so that younger keys need no look at the settings. Stable: reads in the snapshot of its caller,
--- which sees a tombstone gone only together with the `pruned_before` of the prune that deleted it.
+-- Whether a key is a UUIDv7 so old that its tombstone may have been pruned, so that nobody can tell whether it was
+-- used.
+--
+-- The horizon is at least a day, so younger keys need no look at the settings. Stable: it reads in the snapshot of its
+-- caller, which sees a tombstone gone only together with the `pruned_before` of the prune that deleted it.
 create or replace function ipam.key_expired(request_id uuid, at timestamptz) returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,14 +1,17 @@
--- Releases what nobody will: all that operations hold whose own time has passed, which unwind by that, and provisional allocations
--- whose ttl has passed, VRF by VRF, the longest past first, at most max_rows of them.
+-- Releases what nobody else will: everything held by operations that have expired, which unwinds them, and provisional
+-- allocations past their ttl, VRF by VRF, the longest expired first, at most max_rows of them.
 --
--- vrf: only what is in it, or of an operation that is at home there; null: all. One that is not there has none.
--- Comes back: one row for each key that was released, with reason expired. An operation goes whole, at most max_rows operations a
--- call; fewer rows than max_rows: nothing past its ttl is left.
--- Keys of an operation that has not ended are passed over, however long past their ttl: they end with it (ipam.finish_operation).
--- Repeatable, and safe beside itself: rows that another caller has in flight are passed over. A key is younger than its operation,
--- and an operation confirms or releases its keys as it ends, so whoever sees a provisional key sees whether it is of one.
--- Cost: an index probe a VRF, the rows released, and those passed over. The index on expiry begins with the vrf, so one VRF costs
--- nothing of the others.
+-- vrf: only what is in it, or what an operation holds whose home it is; null for all. A VRF that does not exist has
+-- nothing.
+-- Returns one row for each key that was released, with reason expired. An operation is reclaimed whole, at most
+-- max_rows operations a call; fewer rows than max_rows: nothing past its ttl is left.
+-- Keys of an operation that has not ended are skipped, however long past their ttl they are: they end with it
+-- (ipam.finish_operation).
+-- Repeatable, and safe beside itself: rows that another transaction holds are skipped. A key is younger than its
+-- operation, and an operation confirms or releases its keys when it ends, so whoever sees a provisional key sees
+-- whether it belongs to one.
+-- Cost: an index probe for each VRF, the rows released, and those skipped. The index on expiry begins with the VRF, so
+-- one VRF costs nothing of the others.
 create or replace function ipam.reclaim_expired(max_rows int default 100, vrf text default null) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,11 +1,12 @@
--- Releases a key: the compensation. Frees its unit if it holds one, and leaves a tombstone either way, so that an allocate of
--- this key that comes later, or is still under way, holds nothing.
+-- Releases a key: the compensation of an allocation. Frees its unit if it holds one, and leaves a tombstone either way,
+-- which permanently fences the key: an allocation with this key that comes later, or is still in flight, holds nothing.
 --
--- Comes back: `released` (freed tells whether a unit came free) or `already_released`.
--- Repeatable: for ever, both are successes.
--- Safe: it is an upsert on the key, so it waits for an allocate of that key that has not committed and turns the row it left. It
--- succeeds whatever became of the pool, the range or the counters of its unit (ipam.free_units).
--- Cost: one extent inserted, one counter updated, at any size of the pool.
+-- Returns `released` (freed: whether a unit became free) or `already_released`.
+-- Repeatable: forever; both outcomes are successes.
+-- Safe: it is an upsert on the key, so it waits for an allocation of that key that has not committed, and releases the
+-- row that it left. It succeeds whatever has become of the pool, the range or the counters of the unit
+-- (ipam.free_units).
+-- Cost: one extent inserted and one counter updated, independent of the size of the pool.
 create or replace function ipam.release(vrf text, request_id uuid, slot text default 'default') returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -13,7 +14,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
-  v_place smallint := ipam.own_place();
+  v_offset smallint := ipam.session_offset();
   v_released record;
   v_known ipam.allocation;
 begin
@@ -57,7 +58,7 @@ begin
   counted as (
     update ipam.pool_counter c
     set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
-    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard = v_place
+    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard = v_offset
       and ipam.claim_shard(c.pool_id, c.shard)
     returning true as done
   )

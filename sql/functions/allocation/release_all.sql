@@ -1,7 +1,7 @@
--- Releases every slot of a request that exists. It fences no slot it has not seen: one that is allocated later is held, so a
--- compensation names its slots and calls ipam.release_many.
+-- Releases every slot that a request has. It does not fence slots that it has not seen: one that is allocated later is
+-- held, so a compensation names its slots and calls ipam.release_many.
 --
--- Comes back: one row a slot, in the order of slots; none for a request never seen.
+-- Returns one row a slot, in the order of slots; no row for a request never seen.
 create or replace function ipam.release_all(vrf text, request_id uuid) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -16,10 +16,10 @@ begin
     where a.vrf = release_all.vrf and a.request_id = release_all.request_id
     order by a.slot
   );
-  for v_place in 0 .. (cardinality(v_slots) - 1) / 256 loop
+  for v_chunk in 0 .. (cardinality(v_slots) - 1) / 256 loop
     exit when cardinality(v_slots) = 0;
     return query
-    select * from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_place * 256 + 1 : v_place * 256 + 256]);
+    select * from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 256 + 1 : v_chunk * 256 + 256]);
   end loop;
 end
 $function$;

@@ -1,7 +1,9 @@
--- Releases several slots of a request in one call, each as ipam.release does: a tombstone for every slot named, seen or not.
+-- Releases several slots of a request in one call, each as ipam.release does: every slot named gets a tombstone, seen
+-- or not.
 --
--- slots: 1 to 256. Comes back: one row a slot, in the order asked.
--- Repeatable, safe: as ipam.release. Keys are turned in the order of slots, counters in the order of pools, as by every function.
+-- slots: 1 to 256. Returns one row a slot, in the order asked.
+-- Repeatable and safe: as ipam.release. Keys are released in the order of slots, and counters updated in the order of
+-- pools, as in every function.
 create or replace function ipam.release_many(vrf text, request_id uuid, slots text[]) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

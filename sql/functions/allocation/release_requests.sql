@@ -1,7 +1,8 @@
--- Turns everything that requests hold, in all VRFs, to tombstones, and answers what that was; null when it was nothing.
+-- Turns everything that requests hold, in all VRFs, into tombstones.
 --
--- request_ids: their keys are locked by the caller, in the order of keys. reason: of the tombstones.
--- The caller gives the units back (ipam.free_everywhere), after everything else that it locks.
+-- request_ids: the caller has locked their keys, in the order of keys. reason: that of the tombstones.
+-- Returns what they held; null if that was nothing. The caller returns the units to their pools (ipam.free_everywhere)
+-- after it has locked everything else.
 create or replace function ipam.release_requests(request_ids uuid[], reason text, at timestamptz) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,11 +1,14 @@
--- Allocates a unit for each slot, or raises and so undoes all of it: for ipam.allocate_many alone, inside its subtransaction.
+-- Allocates a unit for each slot, or raises, which undoes all of it. For ipam.allocate_many alone, inside its
+-- subtransaction.
 --
--- slots, pool_ids, addresses, fingerprints, available_ats: alike long, absent slots as ipam.verdict saw them; available_at is that of
--- the extent that holds the address asked for. at: the clock reading of that attempt.
--- Comes back: their allocations, in the order of `slots`.
--- Raises: IP001, short of an extent (its id in the detail) or of a key (detail empty) that another transaction has: try again.
--- IP002, a free unit has a live holder (slot and address in the detail): the extents do not agree with the allocations.
--- Safe: waits for no extent. Order of locks: extents by pool (an address asked for before any), keys by slot, counters by pool.
+-- slots, pool_ids, addresses, fingerprints, available_ats: of equal length, the absent slots as ipam.resolve_outcomes
+-- saw them; available_at is that of the extent that contains the address asked for. at: the clock reading of the
+-- attempt.
+-- Returns the allocations, in the order of `slots`.
+-- Raises IP001 if it is short of an extent (its id in the detail) or of a key (empty detail) that another transaction
+-- holds, and IP002 if a free unit has a live holder (slot and address in the detail).
+-- Safe: it waits for no extent. Locks are taken in this order: extents by pool, within a pool those with an address
+-- asked for first; keys by slot; counters by pool.
 create or replace function ipam.take_slots(
   vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamptz[],
   owner_kind text, owner_id text, expires_at timestamptz, allow_draining boolean, at timestamptz

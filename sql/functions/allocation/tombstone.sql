@@ -1,4 +1,4 @@
--- Why and when a key was released, and by whom where that was a reconciler; null while it is held.
+-- Why and when a key was released, and by whom if that was a reconciler; null while it is held.
 create or replace function ipam.tombstone(known ipam.allocation) returns jsonb
 language sql stable
 return case

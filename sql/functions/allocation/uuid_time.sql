@@ -1,4 +1,4 @@
--- When a UUIDv7 was made, by the clock of whoever made it; null for a UUID of any other version.
+-- When a UUIDv7 was created, by the clock of its creator; null for a UUID of any other version.
 create or replace function ipam.uuid_time(id uuid) returns timestamptz
 language sql immutable parallel safe
 return case

@@ -1,25 +1,26 @@
--- Adds to what a pool holds and has reserved, in whichever of its counter shards is at hand. Of a deleted pool nothing is counted.
+-- Adds to the held and reserved counts of a pool, in whichever of its counter shards is available. A deleted pool has
+-- no counts.
 --
--- Safe: it waits for nobody. A shard that another transaction has is passed over (ipam.claim_shard), from the session's own on and
--- then from the first; if all are, a further one is inserted, which ipam.fold_counters puts away. Which shards there are means
--- nothing: only their sums do.
+-- Safe: it waits for nobody. A shard that another transaction has is skipped (ipam.claim_shard), starting at the
+-- session's own and wrapping around; if all are in use, a further one is inserted, which ipam.fold_counters removes
+-- later. Which shards there are means nothing: only their sums do.
 create or replace function ipam.count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
 #variable_conflict use_column
 declare
-  v_place smallint := ipam.own_place();
+  v_offset smallint := ipam.session_offset();
   v_shard smallint;
 begin
   for v_shard in
     select c.shard
     from ipam.pool_counter c
-    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_place
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_offset
     union all
     select c.shard
     from ipam.pool_counter c
-    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard < v_place
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard < v_offset
   loop
     continue when not ipam.claim_shard(count_units.pool_id, v_shard);
     update ipam.pool_counter c

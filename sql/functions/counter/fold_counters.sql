@@ -1,7 +1,8 @@
--- Puts the counter shards away that were inserted while all 64 of the pool's were locked, those that nobody holds now.
+-- Removes the counter shards that were inserted while all 64 of the pool were in use, except those in use now. For
+-- upkeep; never needed for correctness.
 --
--- Comes back: how many there are fewer. Safe: a shard is claimed before it is read, and its sums go to another in the same
--- transaction. For upkeep; never needed for correctness.
+-- Returns how many it removed. Safe: a shard is claimed before it is read, and its counts move to another one in the
+-- same transaction.
 create or replace function ipam.fold_counters(vrf text, pool_id bigint) returns int
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,8 @@
--- Makes first..last of a range free space, available from that time on, cut into at most `pieces` extents: as many callers can
--- allocate at once.
+-- Makes first..last of a range free space, cut into at most `pieces` extents of equal size, so that as many callers can
+-- allocate from it at the same time.
+--
+-- first, last: within the range, both inclusive. available_at: when it may be allocated. The extents drain if the range
+-- does.
 create or replace function ipam.cut_free(
   vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int, available_at timestamptz
 ) returns void

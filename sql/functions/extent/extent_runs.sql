@@ -1,7 +1,9 @@
--- Which of these extents can become one: runs of at least two that touch, in one sixty-fourth of their range, all of them free or all
--- reserved, all draining or none. What is cooling stays by itself; past its cooldown it counts as free.
+-- Finds which of the given extents can be merged: runs of at least two adjacent extents within one sixty-fourth of
+-- their range that are all free or all reserved, and all draining or none. An extent in cooldown stays by itself; once
+-- its cooldown has passed it counts as free.
 --
--- at: the clock. Comes back: for each run its extents and what they become, with the largest generation of them.
+-- at: the clock reading that tells which extents are in cooldown.
+-- Returns one row a run: its extents, and the extent that replaces them, which has the largest generation of the run.
 create or replace function ipam.extent_runs(extents ipam.free_extent[], at timestamptz)
 returns table (extent_ids bigint[], merged ipam.free_extent)
 language sql stable

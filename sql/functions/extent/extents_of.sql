@@ -1,5 +1,5 @@
--- The extents of a pool that reach into first..last, both inclusive. They have the order of their last, and only one of them can
--- reach over the end.
+-- The extents of a pool that overlap first..last, both inclusive. Extents are disjoint and ordered by their last unit,
+-- so only one of them can reach beyond the end.
 create or replace function ipam.extents_of(vrf text, pool_id bigint, first inet, last inet) returns setof ipam.free_extent
 language sql stable
 begin atomic

@@ -1,5 +1,5 @@
--- Gives the units of allocations that were just released back to their pools, whatever VRFs they are of: VRF by VRF, and in each
--- pool by pool, so that counters are locked in one order by every function.
+-- Returns the units of allocations that were just released to their pools, in whatever VRFs those are: VRF by VRF, and
+-- pool by pool within each, so that every function locks counters in the same order.
 create or replace function ipam.free_everywhere(released ipam.allocation[], at timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

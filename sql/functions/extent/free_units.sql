@@ -1,8 +1,12 @@
--- Gives the units of allocations that were just released back to their pools, and counts them, pool by pool in order.
+-- Returns the units of allocations that were just released to their pools, and counts them, pool by pool in the order
+-- of pool ids.
 --
--- Safe: whatever became of a unit's range or pool, it can be released. Where no range of its pool holds it any more, what is left
--- is what ipam.settle_covers leaves of an extent that goes: its cooldown, parked, and the generation, as the VRF's floor. An
--- extent that is there already, against all rules, stays as it is.
+-- released: allocations of this VRF; a tombstone without a unit is skipped. at: the time of the release, from which
+-- cooldowns count.
+-- Safe: a unit can be released whatever has become of its range or pool. If no range of its pool contains it any more,
+-- this leaves what ipam.settle_covers leaves of a removed extent: the cooldown as a parked extent, and the generation
+-- as the floor of the VRF. If a free extent already contains the unit, which only corrupted data can show, that extent
+-- stays as it is.
 create or replace function ipam.free_units(vrf text, released ipam.allocation[], at timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

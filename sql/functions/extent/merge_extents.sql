@@ -1,11 +1,13 @@
--- Merges extents of one pool that touch, as releases leave many of a single unit; never needed for correctness.
+-- Merges adjacent extents of a pool, since releases leave many extents of a single unit. Never needed for correctness.
 --
--- after: only extents above it; null for the first. max_rows: how many of them are read, at most.
--- Comes back: how many extents there are fewer, and the last unit read, to go on after; null: the pool was read to its end.
--- Safe: runs are found in one snapshot, without locks. Then their extents alone are locked, those that nobody else holds, and what
--- they are now, in the locked rows, decides what becomes one: so it waits for nobody, and whoever wants an address of such an
--- extent waits for the end of this transaction at the most. A sixty-fourth of a range is as far as merging goes, so
--- that callers still find extents of their own.
+-- after: reads only extents above this address; null starts at the first. max_rows: the largest number of extents to
+-- read.
+-- Returns how many extents fewer there are, and the last unit read, to continue after; null if the pool was read to its
+-- end.
+-- Safe: runs are found in one snapshot, without locks. Then only their extents are locked, skipping those that another
+-- transaction holds, and the locked rows decide again what is merged. So it waits for nobody, and a caller that needs
+-- an address of such an extent waits at most for the end of this transaction. Merging never crosses a sixty-fourth of a
+-- range, so that concurrent callers still find an extent each.
 -- Cost: linear in max_rows.
 create or replace function ipam.merge_extents(
   vrf text, pool_id bigint, after inet, max_rows int, out fewer int, out last inet

@@ -1,5 +1,6 @@
--- Makes the extents of ranges that have just been inserted: 64 in all or one a range, as many callers can allocate at once; what
--- was cooling there when another range was removed goes on cooling, for the owner who last held it.
+-- Creates the extents of ranges that have just been inserted: 64 in all or one a range, whichever is more, so that as
+-- many callers can allocate at the same time. Units that were in cooldown when an earlier range was removed stay in
+-- cooldown, for the owner who last held them.
 create or replace function ipam.open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,8 @@
 -- Binds address spaces of another system to VRFs, unless they are bound already: the first binding stays.
 --
--- source: which system. kinds, ids, vrfs: alike long. Comes back: every binding of the source, as ipam.import_bindings.
--- Repeatable. Safe: who comes second waits for the first, and gets the first one's bindings.
+-- source: the other system. kinds, ids, vrfs: of equal length. Returns every binding of the source, as
+-- ipam.import_bindings does.
+-- Repeatable. Safe: of two concurrent calls, the second one waits for the first and returns its bindings.
 create or replace function ipam.bind_import(source text, kinds text[], ids text[], vrfs text[])
 returns table (kind text, id text, vrf text)
 language plpgsql volatile security definer

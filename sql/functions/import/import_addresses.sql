@@ -1,18 +1,23 @@
--- Allocates addresses that another system says are in use, each for its own owner: 256 a call, confirmed at once, also where they are
--- reserved, cooling or draining.
+-- Allocates addresses that another system says are in use, each for its own owner, up to 256 a call. They are confirmed
+-- at once, even if they are reserved, draining or in cooldown.
 --
--- pool: a name, or an id (digits only). request_id: of the other system, the same for ever. slots, addresses, owner_kinds, owner_ids:
--- alike long, 1 to 256; a slot stands for one address. dry_run: only says what would become of them.
--- Comes back: one row a slot, in the order asked. outcome:
---   allocated, replayed: held by its key, for its owner; moved: held by its key, for the owner in the row;
---   address_taken: held by another key, for the owner in the row; key_released: its key is spent;
---   contended: somebody else's transaction is about to allocate or release it: nothing was done about it, ask again;
---   address_outside: the pool does not have it; unknown_pool.
--- Repeatable: by its keys. Each slot stands alone: one that is refused keeps none of the others back.
--- Safe: each address of a range has exactly one cover, its extent or the live row that holds it. What is allocated was read from
--- extents that are locked, and the outcomes of the rest are read in one later snapshot. It waits for no extent, so it holds nothing
--- while it waits for one. Order of locks: extents by last, keys by slot, the counter.
--- Cost: two index probes and an insert an address; extents are cut once a call.
+-- pool: a name, or an id (digits only). request_id: that of the other system, always the same. slots, addresses,
+-- owner_kinds, owner_ids: of equal length, 1 to 256; a slot stands for one address. dry_run: writes nothing and returns
+-- what would become of them.
+-- Returns one row a slot, in the order asked. Its outcome:
+--   allocated, replayed: held by its key, for its owner
+--   moved: held by its key, for the owner in the row
+--   address_taken: held by another key, for the owner in the row
+--   key_released: its key was released
+--   key_reused: its key holds another address
+--   contended: another transaction is about to allocate or release it; nothing was done, ask again
+--   address_outside: the pool does not have it
+--   unknown_pool
+-- Repeatable: by its keys. Each slot stands alone: a refused slot does not withhold the others.
+-- Safe: each address of a range has exactly one cover, its extent or the live allocation. What is allocated is read
+-- from locked extents, and the outcomes of the rest are read in one later snapshot. It never waits for an extent, so it
+-- holds nothing while waiting for one. Locks are taken in this order: extents by address, keys by slot, the counter.
+-- Cost: two index probes and an insert for each address; each extent is cut once a call.
 create or replace function ipam.import_addresses(
   vrf text, pool text, request_id uuid, slots text[], addresses inet[], owner_kinds text[], owner_ids text[],
   dry_run boolean default false

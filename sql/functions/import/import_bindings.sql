@@ -1,4 +1,4 @@
--- The address spaces of another system that have a VRF here, in the order of kind and id.
+-- The VRFs to which address spaces of another system are bound, in the order of kind and id.
 create or replace function ipam.import_bindings(source text) returns table (kind text, id text, vrf text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,10 @@
--- Reserves spans of a pool, each with its own reason, which tells that an import made it.
+-- Reserves spans of a pool, each with its own reason, which shows that an import made the reservation.
 --
--- pool: a name, or an id (digits only). ranges, reasons: alike long, as ipam.parse_range reads them.
--- mark: how the reasons of this import begin. A reservation of the same span whose reason begins otherwise is somebody's own, and
--- keeps its reason.
--- Comes back: `reserved`; `address_outside` and nothing reserved when the pool's ranges do not hold all of them; `unknown_pool`.
+-- pool: a name, or an id (digits only). ranges, reasons: of equal length; ranges as ipam.parse_range reads them. mark:
+-- the beginning of every reason of this import. A reservation of the same span with another beginning was made by
+-- somebody else, and keeps its reason.
+-- Returns `reserved`; `address_outside`, and nothing was reserved, if the ranges of the pool do not contain all spans;
+-- `unknown_pool`.
 -- Repeatable. Safe: ipam.settle_covers.
 create or replace function ipam.import_reservations(vrf text, pool text, ranges text[], reasons text[], mark text)
 returns ipam.pool_answer

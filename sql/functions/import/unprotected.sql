@@ -1,7 +1,8 @@
--- What of some spans of a pool may be handed out, now or when its cooldown ends: neither held nor reserved. One snapshot.
+-- Which parts of the given spans of a pool can be allocated automatically, now or after their cooldown: neither held
+-- nor reserved. One snapshot.
 --
--- firsts, lasts: the spans, both ends inclusive. Comes back: a row a piece, in the order of the spans; `unknown_pool` for each span
--- where there is no such pool.
+-- firsts, lasts: the spans, both ends inclusive. Returns one row for each part, `free` or `cooling`, in the order of
+-- the spans; `unknown_pool` for each span if there is no such pool.
 create or replace function ipam.unprotected(vrf text, pool text, firsts inet[], lasts inet[])
 returns table (first inet, last inet, outcome text)
 language plpgsql stable security definer

@@ -1,9 +1,11 @@
--- What an address is, in one VRF or (vrf null) in each where it is held or lies in a range, in the order of VRFs.
+-- What an address is, in one VRF, or (vrf null) in every VRF in which it is held or lies in a range, in the order of
+-- VRFs.
 --
--- Comes back: `held`, as reads show it; else `reserved`, `cooling`, `draining` or `free`, with pool, prefix_length and gateway of its
--- range, and in the detail until (when its cooldown ends, reserved or not), lastOwner, draining, and reservations, each with first,
--- last, kind and reason; `uncovered` where nothing covers it, which the doctor names. No row: it is outside of every range.
--- Cost: some index probes a VRF.
+-- Returns `held`, as other reads show it; else `reserved`, `cooling`, `draining` or `free`, with the pool, prefix
+-- length and gateway of its range, and in the detail `until` (the end of its cooldown, reserved or not), `lastOwner`,
+-- `draining` and `reservations`, each with first, last, kind and reason; `uncovered` if neither an extent nor an
+-- allocation has it, which the doctor reports. No row: it lies outside of every range.
+-- Cost: a few index probes for each VRF.
 create or replace function ipam.describe_address(vrf text, address inet) returns setof ipam.answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
--- The VRFs that know an object of this kind and id, as the target of an operation or as the owner of something held, in order: more
--- than one, and its name alone says nothing.
--- Cost: two index probes a VRF.
+-- The VRFs that know an object of this kind and id, as the target of an operation or as the owner of something held, in
+-- order. If there are several, its name alone is ambiguous.
+--
+-- Cost: two index probes for each VRF.
 create or replace function ipam.identity_vrfs(kind text, id text) returns setof text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- What is held in one VRF or (vrf null) in all, in the order of VRF and address, after that pair.
+-- Everything held in one VRF, or (vrf null) in all, ordered by VRF and address, after the given pair.
 create or replace function ipam.list_all(
   vrf text, after_vrf text default null, after_address inet default null, page_size int default 100
 ) returns setof ipam.answer

@@ -1,4 +1,4 @@
--- What an owner holds, in one VRF or (vrf null) in all, in the order of VRF and address, after that pair.
+-- What an owner holds, in one VRF, or (vrf null) in all, ordered by VRF and address, after the given pair.
 create or replace function ipam.list_by_owner(
   vrf text, owner_kind text, owner_id text, after_vrf text default null, after_address inet default null, page_size int default 100
 ) returns setof ipam.answer

@@ -1,5 +1,7 @@
--- What is held of a pool, in the order of addresses, after `after_address`: range by range, by the index on units.
--- A pool that is not there gives one row, `unknown_pool`: an empty answer would read as "nothing is held".
+-- What is held of a pool, in the order of addresses, after `after_address`. It reads range by range, by the index on
+-- units.
+--
+-- For an unknown pool it returns one row, `unknown_pool`: no row would read as "nothing is held".
 create or replace function ipam.list_by_pool(vrf text, pool text, after_address inet default null, page_size int default 100)
 returns setof ipam.answer
 language plpgsql stable security definer

@@ -1,4 +1,4 @@
--- An allocation as reads show it: `held`, or `released` with its reason.
+-- An allocation as reads show it: `held`, or `released` with the reason.
 create or replace function ipam.listed(known ipam.allocation) returns ipam.answer
 language sql stable
 return ipam.answer_for(

@@ -1,5 +1,5 @@
--- Whether the VRF has ever had a pool: a read that found nothing in it tells a mistyped name from an empty VRF by this. `default`
--- is there from the start.
+-- Whether the VRF has ever had a pool, so that a read that finds nothing can tell an empty VRF from a mistyped name.
+-- `default` exists from the start.
 create or replace function ipam.vrf_known(vrf text) returns boolean
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

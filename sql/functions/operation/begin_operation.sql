@@ -1,19 +1,24 @@
--- Begins an operation: writes it with everything that it works on, in one statement.
+-- Begins an operation: records it together with everything that it works on, in one statement.
 --
--- operation_id: chosen before the first try; the request id of every key allocated under it. vrf: its home. target_*: alike
--- long, 1 to 256; a target named twice is one. execution_id: what a workflow engine calls it; prune deletes the engine's
--- messages of that id with the operation. exclusive: begins only while no other operation is pending on any of its targets; later
--- ones that do not ask for that may join it. expires_in_seconds: how long after the last call under it (allocate, confirm, extend,
--- and those on the operation itself) ipam.reclaim_expired unwinds it, for engines that may die; null: it may take for ever.
--- These three are no part of what a replay is compared by.
--- Comes back: `begun`; `replayed`, with the state that it has by now: only `pending` may go forward, `unwinding` has to undo, and
--- what has ended, also by a cancel that came first, says how; `operation_reused` (detail: differs); `key_expired`, for an id that
--- is a UUIDv7 older than the horizon; `target_busy`, with the operations that are pending (detail: how many, and the first 20).
--- Repeatable: for ever, with the same arguments.
--- Safe: takes the advisory lock of each target, sorted, before it writes, and keeps it to the end of the transaction. Who gates
--- on a target holds the same lock, so either it sees this operation, or this one begins after what the gate let through; and of
--- two that ask for exclusion on one target, the second one sees the first.
--- Cost: two indexed rows and one for each target.
+-- operation_id: chosen before the first attempt; it is the request id of every key allocated under the operation. vrf:
+-- the home VRF. kind: the name of the saga. payload: its input.
+-- target_vrfs, target_kinds, target_ids: of equal length, 1 to 256; a target named twice counts once.
+-- execution_id: the name of this execution in a workflow engine; prune deletes the engine's messages under it together
+-- with the operation.
+-- exclusive: begins only if no other operation is pending on any of the targets; later operations that are not
+-- exclusive may still begin.
+-- expires_in_seconds: for engines that may die: how long after the last call under it (allocate, confirm, extend, and
+-- calls on the operation itself) ipam.reclaim_expired unwinds the operation; null: never.
+-- A replay is compared by all arguments but execution_id, exclusive and expires_in_seconds.
+-- Returns `begun`; `replayed` with the current state: only `pending` may go forward, `unwinding` has to undo, and an
+-- ended operation, also one cancelled before it began, tells its end; `operation_reused` with what differs;
+-- `key_expired` for an id that is a UUIDv7 older than the horizon; `target_busy` with the pending operations (their
+-- number and the first 20).
+-- Repeatable: forever, with the same arguments.
+-- Safe: takes the advisory lock of each target, in sorted order, before it writes, and keeps it until the end of the
+-- transaction. A gate on a target takes the same lock, so either the gate sees this operation, or this operation begins
+-- after what the gate allowed has committed. Of two exclusive operations on one target, the second one sees the first.
+-- Cost: two indexed rows, and one for each target.
 create or replace function ipam.begin_operation(
   operation_id uuid, vrf text, kind text, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[],
   execution_id text default null, exclusive boolean default false, expires_in_seconds double precision default null

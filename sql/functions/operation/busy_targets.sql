@@ -1,5 +1,7 @@
--- The other operations that are pending on any of these targets, by the whole identity: how many, and the first 20 in the order
--- of their beginnings; null when there are none. The caller holds the locks of the targets.
+-- The other operations that are pending on any of these targets, compared by VRF, kind and id: their number, and the
+-- first 20 in the order in which they began; null if there are none.
+--
+-- Safe: the caller holds the advisory locks of the targets.
 create or replace function ipam.busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,11 +1,14 @@
--- Cancels an operation: a row first, so that no cancel is lost, whether a worker has the saga or not. It undoes nothing itself.
+-- Cancels an operation. It only writes the decision, so that no cancel is lost whether or not a worker has the saga; it
+-- undoes nothing itself.
 --
--- vrf: its home. kind, error: what the ledger says of one that was never begun: what it would have done, and why it unwound.
--- Comes back: `cancelled`: it was pending and unwinds from now on, or it was never begun and is unwound, so that beginning it late
--- is answered with that end; `replayed`: it unwinds already; `operation_ended`: it has ended, in the state that comes back, and
--- nothing was done; `not_found`, when another VRF has it (detail); `key_expired`, for a UUIDv7 that is older than the horizon.
--- Repeatable: for ever.
--- Safe: the insert waits for a beginning of the same id that has not committed, and then there is one to lock.
+-- vrf: the home VRF of the operation. kind, error: recorded for an operation that was never begun: what it would have
+-- been, and why it is unwound.
+-- Returns `cancelled` if it was pending and unwinds from now on, or if it was never begun and is recorded as unwound,
+-- so that a late beginning learns that end; `replayed` if it was unwinding already; `operation_ended` with the state in
+-- which it ended, and nothing was done; `not_found` with the VRFs that have it; `key_expired` for a UUIDv7 older than
+-- the horizon.
+-- Repeatable: forever.
+-- Safe: the insert waits for a concurrent beginning of the same id, and then finds it to lock.
 create or replace function ipam.cancel_operation(
   operation_id uuid, vrf text default 'default', kind text default null, error jsonb default null
 ) returns ipam.operation_answer

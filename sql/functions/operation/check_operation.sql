@@ -1,6 +1,8 @@
--- Refuses what no beginning can mean, before anything is read or written: raises invalid_parameter_value (22023).
+-- Refuses arguments that no operation can begin with, before anything is read or written.
 --
--- expires_in_seconds: null, or above 0 and at most a hundred years. kind, and each part of a target: 1 to 200 characters. targets: 1 to 256, their parts alike long.
+-- operation_id: neither null nor nil. kind, and each part of a target: 1 to 200 characters. targets: 1 to 256, their
+-- parts of equal length. expires_in_seconds: null, or above 0 and at most a hundred years.
+-- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_operation(
   operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[],
   expires_in_seconds double precision default null

@@ -1,5 +1,5 @@
--- Gives an operation that has a time of its own that time anew, since its engine has just shown that it lives. Any other
--- operation is only looked up: no lock, nothing written.
+-- Extends the expiry of an operation, since a call under it shows that its engine is alive. An operation without an
+-- expiry is only looked up: it is neither locked nor written.
 create or replace function ipam.extend_operation(operation_id uuid) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,18 +1,18 @@
--- Ends an operation together with its addresses: state and result, or error, in one commit with what becomes of every key of it.
--- What has ended never changes again.
+-- Ends an operation together with its addresses: state and result, or error, and the fate of every key of the
+-- operation, in one commit. An ended operation never changes again.
 --
--- state: succeeded, with a result, which confirms what is provisional, past its ttl too; or unwound, with the error that led
--- there, which releases everything that it still holds, confirmed or not. A missing result or error is JSON null. vrf: its home;
--- its keys may be of any VRF. epoch: of the claim, where the saga log calls it; an operation of the log is not ended by anybody else.
--- Comes back: `finished`; `replayed`, when it had ended in that state, with the result of then; `operation_ended`, when it had
--- ended in the other; `operation_unwinding`, when it was to succeed and unwinds; `not_found`, with the VRF that has it;
--- `allocations_lost`, when it was to succeed and a slot of it had expired, was orphaned, or was released by a person (detail:
--- count, and the first 20): then nothing is written. A slot that was released by its key is no loss: a saga may give back
--- what it took.
--- Repeatable: for ever.
--- Safe: waits for allocates under it that have not committed, and those that come later see that it has ended. Locks the
--- operation, then its keys in their order, then looks at them in a new statement: nobody else can change one of them until the
--- commit. Counters come last. An allocate and a finish that are called twice at once inside transactions of callers' own can
+-- state: `succeeded` confirms every provisional allocation, also past its ttl, and takes a result; `unwound` releases
+-- everything that the operation still holds, confirmed or not, and takes the error that led to it. A missing result or
+-- error is JSON null. vrf: the home VRF; its keys may be in any VRF.
+-- Returns `finished`; `replayed` with the stored result if it had ended in that state; `operation_ended` if it had
+-- ended in the other one; `operation_unwinding` if it was to succeed but unwinds; `not_found` with the VRFs that have
+-- it; `allocations_lost` if it was to succeed but one of its slots had expired, was orphaned or was released by a
+-- person (detail: their number and the first 20), and then nothing is written. A slot that was released by its key is
+-- no loss: a saga may give back what it allocated.
+-- Repeatable: forever.
+-- Safe: waits for allocations under the operation that have not committed; later ones see that it has ended. It locks
+-- the operation, then its keys in their order, and then reads them in a new statement: nobody else can change one of
+-- them until the commit. Counters come last. If a caller's own transactions allocate and finish concurrently, they can
 -- deadlock (40P01, to be repeated).
 -- Cost: a row for each key of the operation.
 create or replace function ipam.finish_operation(

@@ -1,4 +1,4 @@
--- One operation (`found`), or no row.
+-- One operation (`found`); no row if there is none.
 create or replace function ipam.get_operation(operation_id uuid) returns setof ipam.operation_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,11 +1,13 @@
--- The gate: whether any operation that has not ended works on the target, stuck ones too; not only the latest.
+-- The gate: whether any operation that has not ended works on the target, a stuck one included, and not only the
+-- latest.
 --
--- vrf: null for a target of that kind and id in any. except_operation_id: one that does not count, so that a saga may ask about
--- its own target; null when all count.
--- Safe: waits for beginnings on this target that have not committed. Called in a transaction of the caller's, it bars new ones
--- until that ends, so that what the caller does in its next statement cannot meet one. Under another isolation than read
--- committed it would answer from before that wait, so it is refused there. Whoever cannot read this must take the answer for true.
--- Cost: one index probe, at any length of the target's history.
+-- vrf: null for a target of this kind and id in any VRF. except_operation_id: an operation that does not count, so that
+-- a saga can ask about its own target; null if all count.
+-- Safe: waits for beginnings on this target that have not committed. Inside a caller's own transaction it keeps new
+-- ones out until that transaction ends, so that the caller's next statement cannot race with one. Under any other
+-- isolation level than read committed the answer would date from before the wait, so it is refused. A caller that
+-- cannot read this gate must assume true.
+-- Cost: one index probe, however long the history of the target is.
 create or replace function ipam.has_pending_operation(vrf text, kind text, id text, except_operation_id uuid default null) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,5 @@
--- The operation that began last on the target, or no row. For display: an older one may still be pending.
+-- The operation that began last on the target; no row if there is none. For display only: an older operation may still
+-- be pending.
 create or replace function ipam.latest_operation(vrf text, kind text, id text) returns setof ipam.operation_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

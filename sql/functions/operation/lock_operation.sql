@@ -1,5 +1,7 @@
--- The operation, locked until the end of the transaction against allocating under it and against other ends; null where its
--- home has none of that id. First of all locks but those of targets.
+-- Locks an operation until the end of the transaction, against allocations under it and against other changes of it. It
+-- comes before all other locks but those of targets.
+--
+-- Returns the operation; null if its home VRF has none with that id.
 create or replace function ipam.lock_operation(operation_id uuid, vrf text) returns ipam.operation
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- One answer, from what is known of an operation (null when there is none) and the outcome.
+-- The answer of a call on an operation, made of the outcome and the operation (null if there is none).
 create or replace function ipam.operation_answer_for(outcome text, known ipam.operation, detail jsonb default null) returns ipam.operation_answer
 language sql stable
 set search_path = pg_catalog, pg_temp

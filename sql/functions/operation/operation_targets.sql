@@ -1,4 +1,4 @@
--- The targets of an operation, in one order: [{"vrf", "kind", "id"}].
+-- The targets of an operation in a canonical order: [{"vrf", "kind", "id"}].
 create or replace function ipam.operation_targets(operation_id uuid) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- Every operation that works on the target and has not ended, the oldest first.
+-- Every operation that works on the target and has not ended, oldest first.
 --
--- vrf: null for any. except_operation_id: one that is left out; null for none.
--- For looking; a decision goes by ipam.has_pending_operation, which waits for beginnings in flight: an operation that was begun
--- before that gate answered is listed after it.
+-- vrf: null for any VRF. except_operation_id: an operation to leave out; null for none.
+-- For display: a decision needs ipam.has_pending_operation, which waits for beginnings that have not committed. Every
+-- operation that had begun before that gate answered is listed after it.
 create or replace function ipam.pending_operations(vrf text, kind text, id text, except_operation_id uuid default null)
 returns setof ipam.operation_answer
 language sql stable security definer

@@ -1,10 +1,11 @@
--- Unwinds the operations whose own time has passed, the longest past first, at most max_operations of them, and turns everything
--- that they hold, in all VRFs, to tombstones with reason expired: their engine is taken for dead. For ipam.reclaim_expired, which
--- gives the units back.
+-- Unwinds the operations that have expired, the longest expired first, and turns everything that they hold, in all
+-- VRFs, into tombstones with reason expired: their engine is assumed dead. For ipam.reclaim_expired, which returns the
+-- units to their pools.
 --
--- vrf: only those whose home it is; null: all. Comes back: what they held; null when that was nothing.
--- Safe: the row of the operation decides between this and a call under it. It waits for nobody: an operation that another caller
--- has locked, or a key of which one has, is passed over until the next round.
+-- max_operations: the largest number of operations to unwind. vrf: only those whose home it is; null for all.
+-- Returns what they held; null if that was nothing.
+-- Safe: the row of the operation decides between this call and a call under the operation. It waits for nobody: an
+-- operation that another transaction holds, or one of whose keys another one holds, is left to the next round.
 create or replace function ipam.reclaim_operations(max_operations int, vrf text, at timestamptz) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

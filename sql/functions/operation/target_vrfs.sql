@@ -1,5 +1,6 @@
--- The VRFs that know a target of this kind and id, in order: more than one, and its name alone says nothing.
--- Cost: one index probe a VRF, at any length of its history.
+-- The VRFs that know a target of this kind and id, in order. If there are several, its name alone is ambiguous.
+--
+-- Cost: one index probe for each VRF, however long its history is.
 create or replace function ipam.target_vrfs(kind text, id text) returns setof text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

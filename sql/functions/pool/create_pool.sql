@@ -1,11 +1,13 @@
--- Makes a pool, and its VRF if it is the first one there.
+-- Creates a pool, and its VRF if it is the first pool there.
 --
--- ranges, reserve: texts as ipam.parse_range reads them, of one family; what is reserved must lie in the ranges.
--- gateway: `first`, `last`, `none` or an address; as in ipam.insert_ranges. cooldown_seconds: 0 for none.
--- description: up to 1000 characters; no part of the definition.
--- Comes back: `created`; `exists` for the same definition again; `pool_exists` for another one of that name, with what differs;
--- `range_overlaps` (the other one).
--- Safe: `pool_name` and `range_overlap` decide; who comes second waits for the first and is told.
+-- ranges, reserve: texts as ipam.parse_range reads them, of one family; the ranges must contain what is reserved.
+-- gateway: `first`, `last`, `none` or an address, as in ipam.insert_ranges. cooldown_seconds: 0 for none.
+-- include_network_addresses: as in ipam.insert_ranges. description: up to 1000 characters, not part of the definition.
+-- Returns `created`; `exists` if the pool has the same definition; `pool_exists` if it has another one, with what
+-- differs; `range_overlaps` with the other range.
+-- Repeatable: with the same definition.
+-- Safe: the constraints `pool_name` and `range_overlap` decide; of two concurrent calls, the second one waits for the
+-- first and is told.
 create or replace function ipam.create_pool(
   vrf text, name text, ranges text[], reserve text[] default '{}', gateway text default 'none',
   cooldown_seconds double precision default 0, include_network_addresses boolean default false, description text default null

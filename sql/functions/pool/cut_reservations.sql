@@ -1,6 +1,7 @@
--- Cuts first..last out of the reservations of a pool of these kinds; what lies outside of it stays, with its reason.
+-- Cuts first..last out of the reservations of these kinds of a pool. What lies outside of the span stays reserved, with
+-- its reason.
 --
--- Comes back: how many of them it cut or removed. The caller holds the row of the pool, and settles the covers.
+-- Returns how many reservations it cut or removed. The caller holds the row of the pool, and settles the covers.
 create or replace function ipam.cut_reservations(
   vrf text, pool_id bigint, first inet, last inet, kinds text[]
 ) returns bigint

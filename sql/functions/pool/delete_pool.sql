@@ -1,6 +1,6 @@
--- Deletes a pool and frees its name; its row stays, since tombstones refer to it. Refused while anything of it is held.
+-- Deletes a pool and frees its name. Its row stays, since tombstones refer to it. Refused while anything of it is held.
 --
--- Comes back: `deleted`; `pool_in_use` (how many are held, and the first ten of them); `unknown_pool`.
+-- Returns `deleted`; `pool_in_use` with how many units are held, and the first ten holders; `unknown_pool`.
 -- Safe: as ipam.remove_range, for all of its ranges at once.
 create or replace function ipam.delete_pool(vrf text, pool text) returns ipam.pool_answer
 language plpgsql volatile security definer

@@ -1,4 +1,5 @@
--- The id and name of a pool of a VRF, by name or by id (digits only: no name is). No row when the VRF has no such pool now.
+-- The id and name of a pool of a VRF, by its name or by its id (digits only, which no name is). No row if the VRF has
+-- no such pool now.
 create or replace function ipam.find_pool(vrf text, pool text) returns table (pool_id bigint, name text)
 language sql stable
 begin atomic

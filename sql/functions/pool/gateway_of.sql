@@ -1,5 +1,7 @@
--- The gateway of a range: its first or last usable address, or the address given if the range holds it; else null.
--- The only range of a pool may have its gateway outside of it, if it is no prefix, and so only a part of a network.
+-- The gateway of a range: its first or last usable address, or the given address if the range contains it; else null.
+-- The only range of a pool may have a gateway outside of it if it is no prefix, and so only a part of a network.
+--
+-- alone: whether it is the only range.
 create or replace function ipam.gateway_of(gateway text, first inet, last inet, prefix_length int, alone boolean) returns inet
 language sql immutable parallel safe
 return case

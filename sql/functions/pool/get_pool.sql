@@ -1,4 +1,4 @@
--- One pool with its counts and ranges: `found`, or `unknown_pool` with the VRFs that have one of that name.
+-- One pool with its counts and ranges: `found`, or `unknown_pool` with the VRFs that have a pool of that name.
 create or replace function ipam.get_pool(vrf text, pool text) returns ipam.pool_answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,12 +1,15 @@
--- Adds ranges to a pool that the caller has locked or made: the ranges, what RFCs and gateway reserve of them, and their extents.
+-- Adds ranges to a pool that the caller has locked or created: the ranges, what the RFCs and the gateway reserve of
+-- them, and their extents.
 --
--- ranges: texts as ipam.parse_range reads them. gateway: `first`, `last`, `none`, or an address, which becomes the gateway of the
--- range that holds it; it may lie outside where there is only one range and that is no prefix.
--- Comes back: null, or the range that is in the way of one of them, and then nothing was written.
--- Reserved unless include_network_addresses: network and broadcast of an IPv4 prefix down to /30, and the subnet-router anycast
--- address of an IPv6 prefix down to /126 (RFC 4291 2.6.1); both addresses of a /31 (RFC 3021) and of a /127 (RFC 6164) are usable.
--- Safe: `range_overlap` decides, and waits for whoever adds or removes a range there. Only then, with a new snapshot, are the
--- generation floor and the parked extents read: what a removal left of these units is committed by then.
+-- ranges: texts as ipam.parse_range reads them. gateway: `first`, `last`, `none`, or an address, which becomes the
+-- gateway of the range that contains it; it may lie outside if there is only one range and that is no prefix.
+-- include_network_addresses: if false, this reserves the network and broadcast addresses of an IPv4 prefix of at most
+-- 30 bits, and the subnet-router anycast address of an IPv6 prefix of at most 126 bits (RFC 4291, 2.6.1); both
+-- addresses of a /31 (RFC 3021) and of a /127 (RFC 6164) are usable.
+-- Returns null, or a range that overlaps one of them, and then nothing was written.
+-- Safe: the constraint `range_overlap` decides, and waits for concurrent changes of ranges there. The generation floor
+-- and the parked extents are read only afterwards, in a new snapshot: by then, what a removal left of these units is
+-- committed.
 create or replace function ipam.insert_ranges(
   vrf text, pool_id bigint, ranges text[], gateway text, include_network_addresses boolean
 ) returns jsonb

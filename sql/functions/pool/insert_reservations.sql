@@ -1,7 +1,7 @@
--- Reserves spans of a pool that the caller has locked or made.
+-- Reserves spans of a pool that the caller has locked or created.
 --
--- Comes back: how many reservations are new or have another reason; null, and nothing is written, if the ranges of the pool do not
--- hold all of them.
+-- Returns how many reservations are new or have another reason; null, and nothing was written, if the ranges of the
+-- pool do not contain all spans.
 create or replace function ipam.insert_reservations(vrf text, pool_id bigint, ranges text[], reason text default null) returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

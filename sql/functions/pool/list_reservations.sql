@@ -1,7 +1,7 @@
--- The reservations of a pool, in the order of addresses, after that first, last and kind.
+-- The reservations of a pool in the order of addresses, after the given first, last and kind.
 --
--- Comes back: `found` rows with first, last, kind (`network`, `gateway`, `requested`) and reason; one row `unknown_pool` where there
--- is none.
+-- Returns rows `found` with first, last, kind (`network`, `gateway` or `requested`) and reason; for an unknown pool one
+-- row, `unknown_pool`.
 create or replace function ipam.list_reservations(
   vrf text, pool text, after_first inet default null, after_last inet default null, after_kind text default null,
   page_size int default 100

@@ -1,5 +1,7 @@
--- Locks one of the pools of a VRF against other changes of it, its ranges and its reservations, and gives its id; null when there
--- is none. Nothing on the way of an allocation or a release meets this lock.
+-- Locks a pool of a VRF against other changes of it, its ranges and its reservations. No allocation or release takes
+-- this lock.
+--
+-- Returns its id; null if the VRF has no such pool.
 create or replace function ipam.lock_pool(vrf text, pool text) returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,7 @@
--- `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`, of either family, as its two ends and, for a CIDR, its prefix length.
--- Raises invalid_parameter_value (22023) for anything else, host bits in a CIDR among it.
+-- Reads `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`, of either family: both ends, and for a CIDR its prefix
+-- length.
+--
+-- Raises invalid_parameter_value (22023) for anything else, including a CIDR with host bits.
 create or replace function ipam.parse_range(range text, out first inet, out last inet, out prefix_length int)
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp

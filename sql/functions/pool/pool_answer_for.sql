@@ -1,5 +1,6 @@
--- A pool as reads show it. held, reserved: the sums of its counters. cooling: counted from its extents. free: the rest, of which
--- `draining` is what no automatic request gets. The pool's state is `draining` when all of it is.
+-- A pool as reads show it. held and reserved are the sums of its counters, cooling is counted from its extents, and
+-- free is the rest; `draining` is the part of free that no automatic request gets. The state of the pool is `draining`
+-- if all of it drains.
 create or replace function ipam.pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb default null) returns ipam.pool_answer
 language sql stable
 set search_path = pg_catalog, pg_temp

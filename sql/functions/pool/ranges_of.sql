@@ -1,4 +1,5 @@
--- The ranges of a pool that reach into first..last, both inclusive. Ranges never overlap, so only one begins before it.
+-- The ranges of a pool that overlap first..last, both inclusive. Ranges are disjoint, so only one of them can begin
+-- before the span.
 create or replace function ipam.ranges_of(vrf text, pool_id bigint, first inet, last inet) returns setof ipam.range
 language sql stable
 begin atomic

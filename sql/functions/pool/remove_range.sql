@@ -1,10 +1,12 @@
 -- Removes a range of a pool, or any part of one. Refused while anything in it is held.
 --
--- range: within one range of the pool. What is left of that, on either side, keeps its network's prefix length, its gateway, its
--- reservations and its draining.
--- Comes back: `removed`; `range_in_use` (how many are held, and the first ten of them); `not_found`; `unknown_pool`.
--- Safe: ipam.settle_covers proves that nothing of it is free or held when this commits. Its cooldowns and generations outlive it.
--- Cost: linear in the extents of the range and, where a middle part is removed, in what is held above it.
+-- range: within one range of the pool. What remains of that range on either side keeps the prefix length of the
+-- network, the gateway, the reservations and the draining.
+-- Returns `removed`; `range_in_use` with how many units are held, and the first ten holders; `not_found`;
+-- `unknown_pool`.
+-- Safe: ipam.settle_covers proves that nothing in it is free or held at the commit. Cooldowns and generations outlive
+-- the range.
+-- Cost: linear in the extents of the range and, if its middle is removed, in what is held above.
 create or replace function ipam.remove_range(vrf text, pool text, range text) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,9 @@
--- Reserves a span of a pool: never handed out automatically. What is held of it stays held, and goes to reserved when released.
+-- Reserves a span of a pool, so that it is never allocated automatically. What is held of it stays held, and returns to
+-- the reservation when it is released.
 --
--- reason: in the caller's words, up to 1000 characters; null for none. The same span again takes a new reason, if one is given.
--- Comes back: `reserved`; `address_outside` when the ranges of the pool do not hold it whole; `unknown_pool`.
--- Repeatable. Safe: ipam.settle_covers. What is cooling goes on cooling under the reservation.
+-- reason: in the caller's words, up to 1000 characters; null for none. A repetition with a reason replaces the reason.
+-- Returns `reserved`; `address_outside` if the ranges of the pool do not contain the whole span; `unknown_pool`.
+-- Repeatable. Safe: ipam.settle_covers. A cooldown continues under the reservation.
 create or replace function ipam.reserve(vrf text, pool text, range text, reason text default null) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,9 @@
--- Drains a pool or one of its ranges, or ends that: from a draining one nothing is allocated automatically, while what is held stays.
+-- Drains a pool or one of its ranges, or ends the draining. Nothing is allocated automatically from a draining one;
+-- what is held stays held.
 --
--- range: named by both of its ends; null for the pool, with the ranges that it has and those added later.
--- Comes back: `draining`, `active` (draining false); `not_found` for a range that the pool does not have; `unknown_pool`.
+-- draining: null is false. range: named by both of its ends; null for the whole pool, with the ranges that it has and
+-- those added later.
+-- Returns `draining` or `active`; `not_found` if the pool does not have that range; `unknown_pool`.
 -- Repeatable. Safe: ipam.settle_covers. Cost: linear in the extents and the live allocations.
 create or replace function ipam.set_draining(vrf text, pool text, draining boolean, range text default null) returns ipam.pool_answer
 language plpgsql volatile security definer
@@ -47,7 +49,7 @@ begin
     and (v_firsts is not null or set_draining.range is null and p.draining <> v_draining);
   if v_firsts is not null then
     perform ipam.settle_covers(set_draining.vrf, v_pool_id, v_firsts, v_lasts);
-    perform ipam.set_spread(set_draining.vrf, v_pool_id);
+    perform ipam.set_contention_offsets(set_draining.vrf, v_pool_id);
   end if;
   return ipam.pool_answer_for(v_outcome, set_draining.vrf, v_pool_id, set_draining.pool);
 end

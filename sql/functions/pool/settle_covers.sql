@@ -1,20 +1,23 @@
--- Brings the covers of some spans of a pool, its extents and live allocations, to agree with its ranges and reservations, which the
--- caller has just changed in the same transaction: extents are cut where their state differs, get their range and its flag, become
--- reserved or free again, and go where no range is left; live allocations get the same flags for the time of their release.
+-- Makes the covers of some spans of a pool, its extents and live allocations, agree with its ranges and reservations,
+-- which the caller has just changed in the same transaction. Extents are cut where their state differs, take the id and
+-- the draining of their range, become reserved or free again, and are removed outside of every range; live allocations
+-- take the same flags for their release.
 --
--- firsts, lasts: the spans, both ends inclusive. The caller holds the row of the pool, so that nobody else changes its ranges and
--- reservations meanwhile.
--- Comes back: null when all agree; else what stands against it, live allocations where no range is left, and then nothing was
--- changed: {"held": "3", "holders": [{"address", "requestId", "slot", "owner"}, ...]}, the first ten of them.
+-- firsts, lasts: the spans, both ends inclusive. The caller holds the row of the pool, so that nobody else changes its
+-- ranges and reservations.
+-- Returns null once all agree; if live allocations lie outside of every range, what refuses the change, and then
+-- nothing was changed: {"held": "3", "holders": [{"address", "requestId", "slot", "owner"}, ...]} with the first ten of
+-- them.
 -- Raises lock_not_available (55P03) after 10 seconds.
--- Safe: each unit of a range has exactly one cover, the extent or the live allocation that holds it. Whoever allocates or
--- releases it locks that cover, gives the next one the flags that it reads in the locked row, and until it commits everybody else
--- sees the old one. So a cover that is right stays right whatever happens to its unit, and one that is wrong is changed here, under
--- its lock, or is seen: when one statement with one snapshot finds no wrong cover, there is none, and there will be none until the
--- commit. The first such look refuses at once, having locked nothing.
--- A lock is waited for 50 ms at the most. Then all of them are given back, so that nobody waits long for a change that itself waits
--- for an idle transaction, and the change begins anew. No order of locks is needed for the same reason.
--- Kept (I6, I13): what goes raises the VRF's generation floor, and what was cooling is parked until a range comes there again.
+-- Safe: each unit of a range has exactly one cover, an extent or a live allocation. Whoever allocates or releases the
+-- unit locks its cover, gives the next cover the flags that it reads in the locked row, and until it commits everybody
+-- else sees the old cover. So a correct cover stays correct whatever happens to its unit, and a wrong one is either
+-- changed here, under its lock, or still seen. Hence if one statement with one snapshot finds no wrong cover, there is
+-- none until the commit. The first such statement refuses before anything is locked.
+-- It waits for one lock at most 50 ms. Then it gives all locks back, so that nobody waits long for a change that itself
+-- waits for an idle transaction, and starts again. For the same reason it needs no order of locks.
+-- Kept (I6, I13): a removed extent raises the generation floor of the VRF, and its cooldown is parked until a range
+-- contains it again.
 -- Cost: linear in the covers of the spans.
 create or replace function ipam.settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb
 language plpgsql volatile

@@ -1,4 +1,4 @@
--- ipam.settle_covers for every range of a pool.
+-- Settles the covers of every range of a pool (ipam.settle_covers).
 create or replace function ipam.settle_pool(vrf text, pool_id bigint) returns jsonb
 language sql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- Lifts the reservations of a span, whole or in part: what of them lies outside of it stays. Addresses of networks and gateways
--- stay reserved; they go with their range.
+-- Lifts the requested reservations within a span, in whole or in part; what lies outside of the span stays reserved.
+-- Network addresses and gateways stay reserved as long as their range exists.
 --
--- Comes back: `unreserved`; `not_found` when nobody had reserved anything there; `unknown_pool`.
--- Safe: ipam.settle_covers. What was cooling when it was reserved, or released under the reservation, cools on.
+-- Returns `unreserved`; `not_found` if nothing in the span had been reserved by request; `unknown_pool`.
+-- Safe: ipam.settle_covers. A cooldown that began before or under the reservation continues.
 create or replace function ipam.unreserve(vrf text, pool text, range text) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

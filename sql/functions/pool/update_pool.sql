@@ -1,9 +1,10 @@
--- Changes a pool: its name, its cooldown, its gateway or its description; null leaves that as it is.
+-- Changes the name, cooldown, gateway or description of a pool; null leaves it as it is.
 --
--- name: free in its VRF. cooldown_seconds: for what is released from now on; what is cooling keeps its time. gateway: as in
--- ipam.create_pool; the reservation of the old one goes, unless somebody asked for it. description: empty for none.
--- Comes back: `updated`, also when nothing changed; `pool_exists` for a name that is taken; `unknown_pool`.
--- Repeatable by the pool's id. Safe: ipam.settle_covers.
+-- name: free in its VRF. cooldown_seconds: for releases from now on; a running cooldown keeps its end. gateway: as in
+-- ipam.create_pool; the reservation of the old one is removed unless somebody requested it. description: empty for
+-- none.
+-- Returns `updated`, also if nothing changed; `pool_exists` if the name is in use; `unknown_pool`.
+-- Repeatable by the id of the pool. Safe: ipam.settle_covers.
 create or replace function ipam.update_pool(
   vrf text, pool text, name text default null, cooldown_seconds double precision default null, gateway text default null,
   description text default null

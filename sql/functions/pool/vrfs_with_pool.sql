@@ -1,4 +1,4 @@
--- The VRFs that have a pool of that name or id, at most 20 of them: what an unknown pool was perhaps meant to be.
+-- The VRFs that have a pool of this name or id, at most 20: those that the caller of an unknown pool may have meant.
 create or replace function ipam.vrfs_with_pool(pool text) returns text[]
 language sql stable
 begin atomic

@@ -1,8 +1,8 @@
--- The extents of the spans given that do not agree with the ranges and reservations of their pool: outside of a range, across
--- two, draining or reserved where they should not be, or the reverse.
+-- The extents in the given spans that disagree with the ranges and reservations of their pool: outside of a range,
+-- across two, or draining or reserved where they should not be, or the reverse.
 --
--- firsts, lasts: the spans, both ends inclusive. reserved: what is reserved of the pool there.
--- Cost: an index probe an extent of the spans.
+-- firsts, lasts: the spans, both ends inclusive. reserved: everything that is reserved of the pool there.
+-- Cost: an index probe for each extent of the spans.
 create or replace function ipam.wrong_extents(
   vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange
 ) returns setof bigint

@@ -1,7 +1,7 @@
--- The live allocations of the spans given that do not agree with the ranges and reservations of their pool; outside: no range of
--- the pool holds their unit.
+-- The live allocations in the given spans that disagree with the ranges and reservations of their pool. `outside` tells
+-- that no range of the pool contains the unit.
 --
--- Parameters as of ipam.wrong_extents. Cost: an index probe a live allocation of the spans.
+-- The parameters are those of ipam.wrong_extents. Cost: an index probe for each live allocation of the spans.
 create or replace function ipam.wrong_holders(
   vrf text, pool_id bigint, firsts inet[], lasts inet[], reserved ipam.inet_multirange
 ) returns table (request_id uuid, slot text, unit inet, owner_kind text, owner_id text, outside boolean)

@@ -1,4 +1,4 @@
--- Takes the marks away of what looks orphaned no more. Comes back: how many there were.
+-- Removes the orphan marks of allocations that no longer look orphaned. Returns how many it removed.
 create or replace function ipam.clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,10 @@
--- The first pass of a reconciler: these look orphaned. A mark goes with the generation, so one of an earlier holder counts for nothing.
+-- The first pass of a reconciler: marks allocations that look orphaned. A mark belongs to a generation, so the mark of
+-- an earlier holder counts for nothing.
 --
--- request_ids, slots, generations: alike long, at most 1000. marked_by: who says so.
--- Comes back: how many are marked for the first time. What is not held under this generation any more is passed over, and the marks
--- of what was released meanwhile go. Repeatable: a mark keeps its time.
+-- request_ids, slots, generations: of equal length, 1 to 1000. marked_by: who marks them.
+-- Returns how many are newly marked. An allocation that is no longer held under this generation is skipped, and marks
+-- of released allocations are removed.
+-- Repeatable: a mark keeps its time.
 create or replace function ipam.mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

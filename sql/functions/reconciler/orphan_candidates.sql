@@ -1,9 +1,10 @@
--- What a pool holds for an owner since longer ago than the grace period, in address order: what may be an orphan, if its owner is gone.
--- What an operation that has not ended holds, or whose owner one works on, is left out, and what ran past its ttl: that is
--- reclaim_expired's, whoever its owner is.
+-- The allocations of a pool that may be orphans if their owner no longer exists: held for an owner for longer than the
+-- grace period. Left out are allocations under an operation that has not ended or whose owner is the target of one, and
+-- provisional ones past their ttl, which ipam.reclaim_expired releases whoever their owner is.
 --
--- pool: a name or an id. after_address: null to begin with. Comes back: `held`, no more rows than page_size, with detail markedSeconds:
--- how long ago this generation was marked as an orphan, null when it is not; of an unknown pool none.
+-- pool: a name or an id. after_address: null starts at the first.
+-- Returns at most page_size rows `held`, in the order of addresses; detail.markedSeconds tells how long ago this
+-- generation was marked, null if it is not. No row for an unknown pool.
 -- Cost: two index probes a row.
 create or replace function ipam.orphan_candidates(
   vrf text, pool text, grace_seconds double precision, after_address inet default null, page_size int default 1000

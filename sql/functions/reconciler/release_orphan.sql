@@ -1,12 +1,13 @@
--- The second pass of a reconciler: releases one allocation that was marked as an orphan, unless anything speaks for it.
+-- The second pass of a reconciler: releases one allocation that was marked as an orphan, unless there is evidence
+-- against it.
 --
--- generation: of the mark, the fencing token. marked_before_seconds: how long ago the mark must have been set, at least.
--- released_by, note: who does it and why; they stay in the tombstone.
--- Comes back: `released`, reason orphaned; `already_released`; `operation_pending`, by its owner or its request;
--- `not_marked`, when nobody marked this generation, or later than that; `not_found`.
--- Repeatable. Of two at once, one releases.
--- Safe: takes the lock of its owner, where beginnings on that target meet it, and looks in the next statement: an operation on the
--- owner either is seen as pending, or begins when the address is free.
+-- generation: that of the mark, as a fencing token. marked_before_seconds: the least age of the mark. released_by,
+-- note: who releases it and why, for the tombstone.
+-- Returns `released` with reason orphaned; `already_released`; `operation_pending` if its owner or its request has a
+-- pending operation; `not_marked` if this generation was not marked, or too recently; `not_found`.
+-- Repeatable. Of two concurrent calls, one releases.
+-- Safe: takes the advisory lock of the owner, which beginnings of operations on that target take too, and looks in the
+-- next statement: an operation on the owner is either seen as pending, or begins when the address is free.
 create or replace function ipam.release_orphan(
   vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision default 0
 ) returns ipam.answer

@@ -1,5 +1,8 @@
--- Refuses any isolation but read committed, for every call that decides something: a decision needs a fresh snapshot after each
--- wait. Raises invalid_parameter_value (22023). Also sees to it that what the call writes survives a crash.
+-- Refuses every isolation level but read committed, for all calls that decide something: a decision needs a fresh
+-- snapshot after each wait. Also makes sure that what the call writes survives a crash, by turning synchronous_commit
+-- on where it is off or local.
+--
+-- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_isolation() returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

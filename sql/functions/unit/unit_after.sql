@@ -1,4 +1,5 @@
--- The unit that is `distance` units on; null past the end of its family. `inet + bigint` alone ends at 2^63.
+-- The unit that lies `distance` units after another one; null past the end of the family. `inet + bigint` alone ends at
+-- 2^63.
 create or replace function ipam.unit_after(unit inet, distance numeric) returns inet
 language sql immutable parallel safe
 return case

@@ -1,4 +1,5 @@
--- How many units of its family are below one, exact for both: its bytes as a number. Inlined, as ipam.unit_next.
+-- The number of units of the same family below a unit, exact in both families: its bytes read as a number. Inlined,
+-- like ipam.unit_next.
 create or replace function ipam.unit_number(unit inet) returns numeric
 language sql immutable parallel safe
 return case family(unit)

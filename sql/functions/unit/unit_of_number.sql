@@ -1,4 +1,4 @@
--- The IPv6 unit with so many below it: the inverse of ipam.unit_number.
+-- The IPv6 unit that has this many units below it: the inverse of ipam.unit_number.
 create or replace function ipam.unit_of_number(number numeric) returns inet
 language sql immutable parallel safe
 return (

@@ -1,4 +1,5 @@
--- Refuses a horizon under which something that is pending would be forgotten: raises invalid_parameter_value (22023).
+-- Refuses a horizon at which something that is still pending would be forgotten. Raises invalid_parameter_value
+-- (22023).
 create or replace function ipam.check_horizon(horizon_seconds double precision, at timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,10 @@
--- Checks every invariant that SQL can see, of all pools, in one snapshot. No row: all hold.
+-- Checks every invariant that SQL can see, of all pools, in one snapshot.
 --
--- Comes back: one row for each check that fails and each pool: the check, where, what is wrong (how many, and the first three), and
--- what ipam.repair does about it, or which decision a person must take and the command for the first of them.
--- Exact beside writers too: every call changes allocations, extents and counters in one transaction.
--- Cost: linear in allocations, extents and ranges, which are put in the order of addresses once.
+-- Returns one row for each failed check and pool: the check, where it failed, what is wrong (how many, and the first
+-- three), and what ipam.repair does about it, or which decision a person must make, with the command for the first
+-- case. No row: all invariants hold.
+-- Exact under concurrent writes too: every call changes allocations, extents and counters in one transaction.
+-- Cost: linear in allocations, extents and ranges, which are sorted by address once.
 create or replace function ipam.doctor() returns table (check_name text, vrf text, pool text, detail text, repair text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- What the doctor says of operations: each finding needs a person, since the ledger alone cannot know what an engine still means
--- to do. A part of ipam.doctor.
+-- The findings of the doctor on operations. Each needs a person, since the ledger alone cannot know what an engine
+-- still intends. Part of ipam.doctor.
 --
--- Comes back: one row a finding: the check, where, what is wrong, and what to do about it.
--- Cost: the operations that are pending, and of those that have ended the unwound ones, with their keys.
+-- Returns one row for each finding: the check, where, what is wrong, and what to do about it.
+-- Cost: linear in the pending operations, and in the unwound ones with their keys.
 create or replace function ipam.doctor_operations() returns table (check_name text, vrf text, pool text, detail text, repair text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,9 @@
--- Operations that prune_operations may take: ended before the horizon, with nothing held under them. The oldest first.
+-- The operations that ipam.prune_operations may forget: ended before the horizon, with nothing held under them. Oldest
+-- first.
 --
--- horizon_seconds: as for prune_operations. after_sequence: those that began later; null to begin with. page_size: how many
--- ended operations are looked at. Comes back: at most so many rows, `found`, or `held` for one that may not go yet; none at the end.
+-- horizon_seconds: as for ipam.prune_operations. after_sequence: only operations that began later; null starts at the
+-- first. page_size: how many ended operations to look at.
+-- Returns at most that many rows, `found`, or `held` for one that must stay for now; no row at the end.
 create or replace function ipam.prunable_operations(horizon_seconds double precision, after_sequence bigint default null, page_size int default 100)
 returns setof ipam.operation_answer
 language plpgsql stable security definer

@@ -1,9 +1,10 @@
--- Deletes tombstones that are older than the horizon, at most max_rows: those of UUIDv7 keys alone, since only of these ipam.allocate
--- can tell that they are old, and refuse them as `key_expired`. Any other tombstone stays, or its key would be open again.
+-- Deletes tombstones older than the horizon, at most max_rows. Only those of UUIDv7 keys: ipam.allocate can tell that
+-- such a key is old, and refuses it as `key_expired`. Any other tombstone stays, or its key could be allocated again.
 --
 -- horizon_seconds: at least a day, and longer than any operation has been pending.
--- Comes back: how many went; fewer than max_rows: none are left.
--- Safe: the time before which keys are refused is written with the deletion, so no snapshot sees the one without the other.
+-- Returns how many it deleted; fewer than max_rows: none are left.
+-- Safe: the time before which keys are refused is written together with the deletion, so no snapshot sees one without
+-- the other.
 create or replace function ipam.prune_keys(horizon_seconds double precision, max_rows int default 1000) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,10 @@
--- Forgets what operations did that ended before the horizon: payload, targets, result and error go. That they ended stays, so that
--- a rerun is refused for ever; one whose id is a UUIDv7 goes whole, since `key_expired` refuses that.
+-- Forgets the details of operations that ended before the horizon: payload, targets, result and error. That they ended
+-- is kept, so that a rerun is refused forever; an operation whose id is a UUIDv7 is deleted whole, since `key_expired`
+-- refuses its rerun.
 --
--- horizon_seconds: at least a day, and longer than any operation has been pending. operation_ids: 1 to 1000. What may not go,
--- or went before, is passed over, and what holds an address.
--- Comes back: how many went. Repeatable: the second time they are gone.
+-- horizon_seconds: at least a day, and longer than any operation has been pending. operation_ids: 1 to 1000. An
+-- operation that must stay, was pruned before or still holds an address is skipped.
+-- Returns how many it pruned. Repeatable: the second call finds them pruned.
 create or replace function ipam.prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,13 +1,15 @@
--- Repairs what ipam.doctor finds of one pool and names as corrected by this: its extents, the flags of its extents and allocations, its
--- counters and its size, from what is true: ranges, reservations and allocations. What is held never changes.
+-- Repairs what ipam.doctor finds in one pool and says this repairs: extents, flags of extents and allocations, counters
+-- and size, derived from the ranges, reservations and allocations. What is held never changes.
 --
--- pool: by name, or by id where that is all the doctor has, as of a deleted pool.
--- Comes back: one row for each thing that was done: the check, how much was wrong, and what was done. No row: nothing was.
--- Raises lock_not_available (55P03) when allocations or releases in flight stood in its way for 10 seconds; then nothing was done.
--- Repeatable. Safe beside any call: it locks the row of the pool, the covers that it changes and no table; each part of it argues
--- why it holds when it commits (ipam.repair_extents, repair_gaps, settle_covers). A difference between counters and counts is the
--- same in every snapshot, since each call moves both, so one statement tells what has to be added.
--- Kept: cooldowns, and generations (I6, I13).
+-- pool: a name, or an id if the doctor has no name for it, as of a deleted pool.
+-- Returns one row for each repair: the check, how much was wrong, and what was done. No row: nothing was wrong.
+-- Raises lock_not_available (55P03) if concurrent allocations or releases kept it waiting for 10 seconds; then nothing
+-- was changed.
+-- Repeatable. Safe beside any call: it locks the row of the pool and the covers that it changes, and no table; each of
+-- its parts argues why its result holds at the commit (ipam.repair_extents, repair_gaps and settle_covers). The
+-- difference between counters and counts is the same in every snapshot, since each call changes both, so one statement
+-- finds what must be added.
+-- Kept: cooldowns and generations (I6, I13).
 -- Cost: linear in the covers of the pool and in the allocations of its VRF.
 create or replace function ipam.repair(vrf text, pool text)
 returns table (check_name text, detail text, done text)
@@ -127,6 +129,6 @@ begin
   where p.vrf = repair.vrf and p.pool_id = v_pool_id and old.vrf = p.vrf and old.pool_id = p.pool_id and p.size <> v_size
   returning 'size', 'was ' || old.size, 'set to ' || v_size;
 
-  perform ipam.set_spread(repair.vrf, v_pool_id);
+  perform ipam.set_contention_offsets(repair.vrf, v_pool_id);
 end
 $function$;

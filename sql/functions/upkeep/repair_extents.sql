@@ -1,15 +1,15 @@
--- Brings the extents of one pool to be disjoint, in its ranges, and clear of what is held; for ipam.repair alone, which holds the
--- row of the pool.
+-- Makes the extents of a pool disjoint, inside its ranges, and clear of what is held. For ipam.repair alone, which
+-- holds the row of the pool.
 --
--- Comes back: how many extents were out of order, outside of their range, in more than one, and across something held.
+-- Returns how many extents were out of order, outside of their range, overlapping, and containing something held.
 -- Raises lock_not_available (55P03) after 10 seconds.
--- Safe: by the rule of ipam.settle_covers. However often a unit is covered, whoever allocates or releases it locks one of these covers
--- and leaves another in its place, and until it commits the old one is seen. So where one statement with one snapshot finds no unit
--- covered twice there will be none until the commit. What it finds is locked, what is held across an extent too, so that no release
--- finds an extent in its place that goes.
--- Kept (I6, I13): a unit keeps the longest cooldown and the largest generation of its extents; of what goes with no range, the
--- cooldown is parked and the generation is the VRF's floor.
--- Cost: an index probe an extent; and what is wrong.
+-- Safe: by the argument of ipam.settle_covers. However many covers a unit has, whoever allocates or releases it locks
+-- one of them and leaves another in its place, and until the commit the old one is seen. So if one statement with one
+-- snapshot finds no unit with two covers, there is none until the commit. It locks what it finds, including the
+-- allocations inside of an extent, so that no release is about to create an extent where one is removed.
+-- Kept (I6, I13): a unit keeps the longest cooldown and the largest generation of its extents; outside of every range,
+-- the cooldown is parked and the generation raises the floor of the VRF.
+-- Cost: an index probe for each extent, and the repairs.
 create or replace function ipam.repair_extents(
   vrf text, pool_id bigint, out disordered bigint, out outside bigint, out overlapping bigint, out held bigint
 )

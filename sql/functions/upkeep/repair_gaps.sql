@@ -1,11 +1,12 @@
--- Makes extents for those units of a pool that are neither free nor held; for ipam.repair alone, which holds the row of the pool and
--- has made its extents disjoint.
+-- Creates extents for the units of a pool that are neither free nor held. For ipam.repair alone, which holds the row of
+-- the pool and has made its extents disjoint.
 --
--- Comes back: how many units they were.
--- Safe: a unit without any cover can be neither allocated nor released, so one that one snapshot shows stays so.
--- Kept: I6, they get the largest generation that there ever was in the VRF. I13, a unit goes on cooling by its last tombstone, else
--- by what is parked of it; and where its tombstone may have been pruned, until that one's cooldown has passed for certain.
--- Cost: linear in the covers of the pool; where there are such units, in the allocations of the VRF.
+-- Returns how many units that were.
+-- Safe: a unit without a cover can be neither allocated nor released, so a gap that one snapshot shows stays a gap.
+-- Kept: I6, since they take the largest generation there ever was in the VRF. I13, since a unit stays in cooldown by
+-- its last tombstone, else by its parked extent; if its tombstone may have been pruned, until the cooldown of any such
+-- tombstone must have passed.
+-- Cost: linear in the covers of the pool; if there are gaps, also in the allocations of the VRF.
 create or replace function ipam.repair_gaps(vrf text, pool_id bigint) returns numeric
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

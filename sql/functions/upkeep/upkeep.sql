@@ -1,11 +1,13 @@
--- One step of a round over all pools that keeps small what grows with use: merges the extents and folds the counters of one pool, and
--- at the beginning of a round forgets what was parked until its cooldown had passed. A background task, never needed for correctness.
+-- One step of a round over all pools that keeps small what grows with use: it merges the extents and folds the counters
+-- of one pool, and at the beginning of a round removes parked extents whose cooldown has passed. A background task,
+-- never needed for correctness.
 --
--- after_vrf, after_pool_id, after: where the step before it ended; all null begins a round. max_rows: how many extents of the pool it
--- reads, at most. min_extents: pools with fewer are passed over.
--- Comes back: how many rows there are fewer, and where to go on; a null vrf: the round is complete.
--- Repeatable. Safe: locks rows of one pool at most, of these only what it merges, and waits for nobody (ipam.merge_extents).
--- Cost: linear in max_rows; or, where the next pools have few extents, in min_extents for each of up to a thousand of them.
+-- after_vrf, after_pool_id, after: where the step before it ended; all null begins a round. max_rows: the largest
+-- number of extents of the pool to read. min_extents: pools with fewer are skipped.
+-- Returns how many rows fewer there are, and where to continue; a null vrf: the round is complete.
+-- Repeatable. Safe: it locks rows of at most one pool, only those that it merges, and waits for nobody
+-- (ipam.merge_extents).
+-- Cost: linear in max_rows, or, if the next pools have few extents, in min_extents for each of up to a thousand pools.
 create or replace function ipam.upkeep(
   after_vrf text default null, after_pool_id bigint default null, after inet default null, max_rows int default 2000,
   min_extents int default 129, out fewer int, out vrf text, out pool_id bigint, out last inet

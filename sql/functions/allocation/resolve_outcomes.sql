@@ -1,11 +1,13 @@
--- What one snapshot proves of each slot asked: replayed, a refusal with its evidence, or nothing (null: it may be taken, or its
--- evidence is still in flight in another transaction). One statement, one snapshot, one clock reading, no lock.
+-- Resolves what one snapshot proves of each slot asked: a replay, a refusal with its evidence, or nothing (null: it may
+-- be allocated, or the evidence is still in flight in another transaction). One statement, one snapshot, one clock
+-- reading, no lock.
 --
--- slots, pools, addresses: alike long; a null address asks for any. at: the clock reading.
--- The order of the `when`s is the precedence of outcomes, read downwards.
--- Exhausted is proven: a take that has not committed still shows its extent, so a pool that shows fewer available units than are
--- asked of it had fewer at that moment.
-create or replace function ipam.verdict(
+-- slots, pools, addresses: of equal length; a null address asks for any. at: the clock reading. The other parameters
+-- are those of ipam.allocate.
+-- The order of the `when`s is the precedence of the outcomes.
+-- Exhaustion is proven: an allocation that has not committed still shows its extent, so a pool that shows fewer
+-- available units than are asked of it did have fewer at that moment.
+create or replace function ipam.resolve_outcomes(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text,
   allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamptz
 ) returns table (
@@ -20,21 +22,21 @@ begin
   -- Request, pool, what this key did before: by left joins, so that each slot asked gives one row.
   with request as materialized (
     select
-      ipam.key_expired(verdict.request_id, verdict.at) as expired,
-      (select o.state from ipam.operation o where o.operation_id = verdict.request_id and o.state <> 'pending') as ended
+      ipam.key_expired(resolve_outcomes.request_id, resolve_outcomes.at) as expired,
+      (select o.state from ipam.operation o where o.operation_id = resolve_outcomes.request_id and o.state <> 'pending') as ended
   ),
 
   asked as materialized (
     select
       t.ordinal::int as ordinal, t.slot, t.pool, t.address, wanted.pool_id, previous.a as previous,
-      ipam.fingerprint(wanted.pool_id, t.address, verdict.owner_kind, verdict.owner_id) as fingerprint,
+      ipam.fingerprint(wanted.pool_id, t.address, resolve_outcomes.owner_kind, resolve_outcomes.owner_id) as fingerprint,
       coalesce(previous.known, false) as known
-    from unnest(verdict.slots, verdict.pools, verdict.addresses) with ordinality t (slot, pool, address, ordinal)
-      left join lateral ipam.find_pool(verdict.vrf, t.pool) wanted on true
+    from unnest(resolve_outcomes.slots, resolve_outcomes.pools, resolve_outcomes.addresses) with ordinality t (slot, pool, address, ordinal)
+      left join lateral ipam.find_pool(resolve_outcomes.vrf, t.pool) wanted on true
       left join lateral (
         select a, true as known
         from ipam.allocation a
-        where a.vrf = verdict.vrf and a.request_id = verdict.request_id and a.slot = t.slot
+        where a.vrf = resolve_outcomes.vrf and a.request_id = resolve_outcomes.request_id and a.slot = t.slot
         limit 1
       ) previous on true
   ),
@@ -44,27 +46,27 @@ begin
     select
       asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id, extent.draining,
       case when extent.available_at = 'infinity' then extent.cooling_until else extent.available_at end as cooling_until,
-      extent.last_owner_kind = verdict.owner_kind and extent.last_owner_id = verdict.owner_id as was_ours,
+      extent.last_owner_kind = resolve_outcomes.owner_kind and extent.last_owner_id = resolve_outcomes.owner_id as was_ours,
       first_value(asked.ordinal) over (partition by asked.pool_id, asked.address, asked.known order by asked.ordinal) as first_to_ask
     from asked
       left join lateral (
         select r.range_id, r.last
         from ipam.range r
-        where r.vrf = verdict.vrf and r.pool_id = asked.pool_id and r.first <= asked.address and not asked.known
+        where r.vrf = resolve_outcomes.vrf and r.pool_id = asked.pool_id and r.first <= asked.address and not asked.known
         order by r.first desc
         limit 1
       ) range on range.last >= asked.address
       left join lateral (
         select a
         from ipam.allocation a
-        where a.vrf = verdict.vrf and a.unit >= asked.address and a.released_at is null and not asked.known
+        where a.vrf = resolve_outcomes.vrf and a.unit >= asked.address and a.released_at is null and not asked.known
         order by a.unit
         limit 1
       ) holder on (holder.a).unit = asked.address
       left join lateral (
         select e.extent_id, e.next, e.available_at, e.draining, e.cooling_until, e.last_owner_kind, e.last_owner_id
         from ipam.free_extent e
-        where e.vrf = verdict.vrf and e.pool_id = asked.pool_id and e.last >= asked.address and not asked.known
+        where e.vrf = resolve_outcomes.vrf and e.pool_id = asked.pool_id and e.last >= asked.address and not asked.known
         order by e.last
         limit 1
       ) extent on extent.next <= asked.address
@@ -72,11 +74,11 @@ begin
 
   -- For each pool, how many available units the absent slots ask of it, and whether it shows as many.
   demand as materialized (
-    select d.pool_id, d.needed, ipam.available_units(verdict.vrf, d.pool_id, verdict.at, d.needed) as shown
+    select d.pool_id, d.needed, ipam.available_units(resolve_outcomes.vrf, d.pool_id, resolve_outcomes.at, d.needed) as shown
     from (
       select p.pool_id, count(*)::int as needed
       from placed p
-      where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= verdict.at)
+      where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= resolve_outcomes.at)
       group by p.pool_id
       having bool_or(p.address is null)
     ) d
@@ -97,9 +99,9 @@ begin
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
         when p.extent_id is null then 'drifted'
-        when p.cooling_until > verdict.at and verdict.allow_cooling is not true and p.was_ours is not true then 'address_cooling'
-        when p.available_at = 'infinity' and verdict.allow_reserved is not true then 'address_reserved'
-        when p.draining and verdict.allow_draining is not true then 'address_draining'
+        when p.cooling_until > resolve_outcomes.at and resolve_outcomes.allow_cooling is not true and p.was_ours is not true then 'address_cooling'
+        when p.available_at = 'infinity' and resolve_outcomes.allow_reserved is not true then 'address_reserved'
+        when p.draining and resolve_outcomes.allow_draining is not true then 'address_draining'
       end as outcome
     from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )
@@ -108,7 +110,7 @@ begin
     j.ordinal, j.outcome,
     case j.outcome
       when 'key_released' then ipam.tombstone(j.previous)
-      when 'key_reused' then jsonb_build_object('differs', ipam.differing_arguments(j.previous, j.pool_id, j.address, verdict.owner_kind, verdict.owner_id))
+      when 'key_reused' then jsonb_build_object('differs', ipam.differing_arguments(j.previous, j.pool_id, j.address, resolve_outcomes.owner_kind, resolve_outcomes.owner_id))
       when 'operation_ended' then jsonb_build_object('status', j.ended)
       when 'unknown_pool' then jsonb_build_object('vrfs', ipam.vrfs_with_pool(j.pool))
       when 'address_taken' then jsonb_build_object(
@@ -118,7 +120,7 @@ begin
       )
       when 'address_cooling' then jsonb_build_object('until', j.cooling_until)
       when 'drifted' then jsonb_build_object('address', host(j.address))
-      when 'exhausted' then ipam.exhaustion(verdict.vrf, j.pool_id, verdict.at, j.shown)
+      when 'exhausted' then ipam.exhaustion(resolve_outcomes.vrf, j.pool_id, resolve_outcomes.at, j.shown)
     end,
     case when j.outcome = 'replayed' then j.previous end,
     j.pool_id, j.fingerprint, j.available_at
