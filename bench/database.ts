@@ -4,7 +4,7 @@
  */
 import * as Result from "effect/Result"
 import postgres from "postgres"
-import { openScratchDatabase, type ScratchDatabase } from "../src/database/scratch.ts"
+import { openScratchDatabase, type ScratchDatabase } from "../src/database/scratchDatabase.ts"
 import { resolveSettings } from "../src/database/settings.ts"
 import { connect, type Ipam } from "../src/promise.ts"
 import type { Section } from "./report.ts"

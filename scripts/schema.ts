@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { writeFile } from "node:fs/promises"
 import { Database } from "../src/database/Database.ts"
 import { sqlFolder } from "../src/database/migrate.ts"
-import { openScratchDatabase } from "../src/database/scratch.ts"
+import { openScratchDatabase } from "../src/database/scratchDatabase.ts"
 import { readCatalog } from "./catalog.ts"
 
 const scratch = await openScratchDatabase({

@@ -12,7 +12,7 @@ export type { AllocateRefusal, HoldRefusal } from "./services/allocationRefusals
 export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts"
 export type { ConnectOptions } from "./database/locate.ts"
 export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts"
-export { SCHEMA_VERSION } from "./database/version.ts"
+export { SCHEMA_VERSION } from "./database/schemaVersion.ts"
 export * from "./contract/allocation.ts"
 export {
   errorFacts,

@@ -125,11 +125,11 @@ const onServer = <A>(call: string, run: (server: Server, folder: string) => Prom
   Effect.gen(function* () {
     const folder = yield* folderMeant
     const server = yield* load
-    const { ofEmbedded } = yield* Effect.promise(() => import("../database/outcome.ts"))
+    const { embeddedServerError } = yield* Effect.promise(() => import("../database/failure.ts"))
     const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../embedded/failure.ts"))
     return yield* Effect.tryPromise({ try: () => run(server, folder), catch: (cause) => cause }).pipe(
       Effect.catch((cause) =>
-        cause instanceof EmbeddedServerFailed ? Effect.fail(ofEmbedded(cause, call)) : Effect.die(cause),
+        cause instanceof EmbeddedServerFailed ? Effect.fail(embeddedServerError(cause, call)) : Effect.die(cause),
       ),
     )
   })

@@ -1,9 +1,9 @@
 /**
- * The one way to the database: a call is one statement in a transaction of its own, ended within a deadline, repeated where
- * that is safe, and answered with rows or with an error of the domain.
+ * The only way to the database. A call is one statement in a transaction of its own: it ends within a deadline, is retried where
+ * that is safe, and returns rows or an error of the library.
  *
- * Knows no statement but the ones that read the schema's version. Statements of several steps belong into functions of the
- * database; nothing here opens a transaction.
+ * Knows no statements of its own except those that read the schema version and the roles. Opens no transactions: what takes several
+ * steps belongs in a function of the database.
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,32 +18,32 @@ import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import { inline, type Parameter, type Row } from "./connection.ts"
 import {
   failWith,
-  isOpen,
+  mayHaveExecuted,
   mayRepeat,
   toFailure,
   type CallContext,
   type DatabaseError,
   type Failure,
-} from "./outcome.ts"
-import { makePool } from "./pool.ts"
+} from "./failure.ts"
+import { makePool } from "./connectionPool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
-import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./version.ts"
+import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./schemaVersion.ts"
 
 export type { Parameter, Row } from "./connection.ts"
-export type { CallContext, DatabaseError } from "./outcome.ts"
+export type { CallContext, DatabaseError } from "./failure.ts"
 export type { DatabaseOptions } from "./settings.ts"
 
-/** A statement that the library sends. */
+/** A statement of the library. */
 export interface Statement {
-  /** A constant: the server prepares each text once a connection. */
+  /** A constant: each connection prepares each text once. */
   readonly text: string
-  /** Whether it may be sent again when nobody knows what became of it: it carries its key, or it writes nothing. */
+  /** Whether it is idempotent, by its request key or because it only reads: then it is sent again if its outcome is unknown. */
   readonly repeatable: boolean
-  /** How long it may take, where that is longer than other calls may: what reads everything. */
+  /** The least time limit, in milliseconds, of a statement that reads much; the limit of other calls applies if it is longer. */
   readonly atLeastMs?: number
 }
 
-/** The schema does not fit this library; nothing was written. */
+/** The database schema and this library do not fit each other; nothing was written. */
 export type SchemaError = SchemaTooOld | SchemaTooNew
 
 type Rows = ReadonlyArray<Row>
@@ -52,45 +52,45 @@ export class Database extends Context.Service<
   Database,
   {
     /**
-     * The rows of one statement. Repeats it, with exponential pauses and jitter, as long as that is safe and the deadline
-     * allows. The first call of a pool checks the schema's version, before anything else is sent. When the caller is
-     * interrupted, the statement is cancelled and has ended on the server when this returns.
+     * The rows of one statement. Retries with exponential, jittered pauses as long as that is safe and the deadline allows. The
+     * first call checks the schema version before it sends anything else. If the caller is interrupted, the statement is
+     * cancelled, and it has ended on the server when this returns.
      */
     readonly query: (
       statement: Statement,
       parameters: ReadonlyArray<Parameter>,
       context: CallContext,
     ) => Effect.Effect<Rows, DatabaseError | SchemaError>
-    /** The same, whatever the schema is. */
+    /** As `query`, but without checking the schema version. */
     readonly queryAnySchema: (
       statement: Statement,
       parameters: ReadonlyArray<Parameter>,
       context: CallContext,
     ) => Effect.Effect<Rows, DatabaseError>
-    /** Several statements as one simple query, sent once; fails with what the server said. The text brings its own BEGIN and COMMIT. */
+    /** Sends several statements once, as one simple query; the text has its own BEGIN and COMMIT. `timeoutMs` in milliseconds. */
     readonly script: (text: string, timeoutMs: number) => Effect.Effect<void, Failure>
-    /** The version of the schema; `undefined` when there is none. Fits or not. */
+    /** The schema version, whether it fits this library or not; `undefined` if there is no schema. */
     readonly schemaVersion: Effect.Effect<SchemaVersion | undefined, DatabaseError>
-    /** Checks the schema's version, once for all calls of this pool. */
+    /** Checks the schema version, unless a call has found it to fit before. */
     readonly checkSchema: Effect.Effect<void, DatabaseError | SchemaError>
-    /** Asks the database for its schema's version now, and checks it. */
+    /** Reads and checks the schema version now: proves that the database answers. */
     readonly ping: Effect.Effect<void, DatabaseError | SchemaError>
-    /** Whether calls may be part of a caller's transaction, which is broken by one that fails, so that nothing can be tried again. */
+    /** Whether calls may be part of a caller's transaction: there, a failed statement aborts the transaction, and a retry is useless. */
     readonly inTransactions: boolean
   }
 >()("saga-ipam/database/Database") {
-  /** A pool for the scope of the layer. Opens no connection until the first call; fails on settings that cannot be used. */
+  /** A connection pool for the scope of the layer. Connects at the first call; fails if the settings cannot be used. */
   static readonly layer = (options: DatabaseOptions): Layer.Layer<Database, InvalidInput> =>
     Layer.effect(Database, make(options))
 }
 
-/** 25, 50, 100, ... ms, at most a second each and eight in all, each between 0.8 and 1.2 of that. */
+/** Eight pauses of 25, 50, 100, ... ms, each at most a second, each varied by up to 20 %. */
 const pauses = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("1 second")]).pipe(
   Schedule.jittered,
   Schedule.upTo({ times: 8 }),
 )
 
-/** The least role that may make the call $1, where it is the call itself that the current role may not make. */
+/** The least privileged role that may execute the function $1; no row if the current role may execute it, too. */
 const findRole: Statement = {
   text: `select r.rolname as role
 from unnest(array['ipam_reader', 'ipam_allocator', 'ipam_operator']) with ordinality wanted (name, n)
@@ -122,13 +122,13 @@ const make = Effect.fnUntraced(function* (
       return Effect.promise(stop)
     })
 
-  /** What may take longer than the server lets a statement of this connection brings its own limit, as one simple query. */
+  /** A limit longer than that of the connection is sent along, which takes a simple query. */
   const sendOnce = (statement: Statement, parameters: ReadonlyArray<Parameter>, limitMs: number) =>
     limitMs > settings.timeoutMs
       ? send(`set local statement_timeout = ${limitMs}; ${inline(statement.text, parameters)}`, undefined, limitMs)
       : send(statement.text, parameters, limitMs)
 
-  const sendAgain = (
+  const sendRepeatedly = (
     first: Failure,
     statement: Statement,
     parameters: ReadonlyArray<Parameter>,
@@ -136,39 +136,39 @@ const make = Effect.fnUntraced(function* (
     deadline: number,
   ) => {
     const leftMs = () => deadline - millisOf(clock)
-    // A pause that does not fit in is not begun: what comes out then is the failure, not that time ran out.
+    // No pause is begun that would end after the deadline: the failure is reported rather than a timeout.
     const schedule = pauses.pipe(
       Schedule.setInputType<Failure>(),
       Schedule.while(
         ({ input, duration }) => mayRepeat(input, statement.repeatable) && Duration.toMillis(duration) < leftMs(),
       ),
     )
-    let maybeDone = isOpen(first)
+    let earlierMayHaveExecuted = mayHaveExecuted(first)
     return Effect.suspend(() => sendOnce(statement, parameters, Math.max(1, leftMs()))).pipe(
       Effect.mapError((failure): Failure => {
-        const told = maybeDone ? ({ ...failure, maybeDone } as const) : failure
-        maybeDone ||= isOpen(failure)
-        return told
+        const reported = earlierMayHaveExecuted ? ({ ...failure, earlierMayHaveExecuted } as const) : failure
+        earlierMayHaveExecuted ||= mayHaveExecuted(failure)
+        return reported
       }),
       Effect.retry(schedule),
     )
   }
 
-  /** The first repetition comes at once: most often a connection was lost that had been idle. */
+  /** The first retry comes without a pause: most often, an idle connection had been lost. */
   const sendUntilAnswered = (statement: Statement, parameters: ReadonlyArray<Parameter>) =>
     Effect.clockWith((clock) => {
       const limitMs = Math.max(settings.timeoutMs, statement.atLeastMs ?? 0)
       const deadline = millisOf(clock) + limitMs
       return Effect.catch(sendOnce(statement, parameters, limitMs), (failure) =>
         mayRepeat(failure, statement.repeatable)
-          ? sendAgain(failure, statement, parameters, clock, deadline)
+          ? sendRepeatedly(failure, statement, parameters, clock, deadline)
           : Effect.fail(failure),
       )
     })
 
-  /** A call that was refused for lack of a grant names the role that helps, which the catalog tells everybody. */
+  /** If a grant is missing, the error names the role to grant, which every role can read from the catalog. */
   const fail = (failure: Failure, context: CallContext) =>
-    failure.kind === "forbidden"
+    failure.kind === "not_permitted"
       ? sendUntilAnswered(findRole, [context.call]).pipe(
           Effect.orElseSucceed((): Rows => []),
           Effect.flatMap(([row]) =>
@@ -183,29 +183,29 @@ const make = Effect.fnUntraced(function* (
   const schemaVersion = (context: CallContext) =>
     versionIn(sendUntilAnswered(readVersion, []), (failure) => fail(failure, context))
 
-  let fits = false
+  let schemaFits = false
   const checkNow = (context: CallContext) =>
     Effect.flatMap(schemaVersion(context), (found) =>
       Result.match(checkVersion(found), {
         onFailure: (error) => Effect.fail(error),
         onSuccess: () =>
           Effect.sync(() => {
-            fits = true
+            schemaFits = true
           }),
       }),
     )
 
   const query = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
-    fits
+    schemaFits
       ? checked(statement, parameters, context)
       : Effect.andThen(checkNow(context), checked(statement, parameters, context))
 
-  /** A function that is gone means that the schema was changed under us: the version says in which direction. */
+  /** A missing function means that the schema has changed since it was checked: the version says whether it is older or newer. */
   const checked = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     Effect.catch(
       sendUntilAnswered(statement, parameters),
       (failure): Effect.Effect<never, DatabaseError | SchemaError> =>
-        failure.kind === "schema"
+        failure.kind === "schema_mismatch"
           ? Effect.andThen(checkNow(context), failWith(failure, context))
           : fail(failure, context),
     )
@@ -215,7 +215,7 @@ const make = Effect.fnUntraced(function* (
     queryAnySchema,
     script: (text, timeoutMs) => Effect.asVoid(send(text, undefined, timeoutMs)),
     schemaVersion: schemaVersion({ call: "migrate" }),
-    checkSchema: Effect.suspend(() => (fits ? Effect.void : checkNow({ call: "connect" }))),
+    checkSchema: Effect.suspend(() => (schemaFits ? Effect.void : checkNow({ call: "connect" }))),
     ping: Effect.withSpan(checkNow({ call: "ping" }), "Database.ping"),
     inTransactions: false,
   })

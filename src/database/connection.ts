@@ -1,49 +1,49 @@
 /**
- * One connection to the server: a client of postgres.js that is limited to a single connection, whose socket is ours.
+ * One connection to the server: a postgres.js client limited to a single connection, over a socket that this module opens.
  *
- * The driver's own pool is not used, for four reasons, each seen in its source and kept by a test. It pipelines, and when a
- * pipelined statement is cancelled the answers of those behind it reach the wrong callers. A statement cancelled while its
- * connection opens takes that connection out of the pool for good. A cancel request that fails rejects a promise nobody can
- * catch, which ends the process. And it can neither drop one connection nor say which is free to be cancelled upon.
+ * The driver's own pool is not used, for four reasons, each visible in its source and held by a test. It pipelines, and if a
+ * pipelined statement is cancelled, the answers of those behind it reach the wrong callers. A statement cancelled while its
+ * connection opens removes that connection from the pool for good. A cancel request that fails rejects a promise that nobody can
+ * catch, which ends the process. And it can neither drop one connection nor tell on which one a statement runs.
  *
- * Nor are its lists of rows: after a statement that failed, or was cancelled, between its first row and its end, the driver
- * counts on from there, and puts as many holes before the rows of the next statement.
+ * Its arrays of rows are not used either: if a statement fails or is cancelled after its first row, the driver does not reset its
+ * row count, and the rows of the next statement begin with as many holes.
  */
 import { connect as connectSocket, Socket } from "node:net"
 import { checkServerIdentity as checkIdentity } from "node:tls"
 import postgres from "postgres"
 import type { DatabaseSettings, Endpoint } from "./settings.ts"
 
-/** A parameter of a statement. Lists go as `arrayLiteral`; bigint, numeric, inet, uuid and times as text. */
+/** A parameter of a statement. Arrays are passed by `arrayLiteral`; bigint, numeric, inet, uuid and times as text. */
 export type Parameter = string | number | boolean | null
 
-/** A row as the driver gives it: int8, numeric, inet, uuid and times as text, json parsed. */
+/** A row as the driver returns it: int8, numeric, inet, uuid and times as text, json parsed. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** A statement that was handed to the server. */
+/** A statement that was handed to the driver. */
 export interface Running {
   readonly rows: Promise<ReadonlyArray<Row>>
-  /** Asks the server to stop it; resolves when the request was delivered, false when it could not be. May be repeated. */
+  /** Asks the server to cancel it. Resolves to whether the request was delivered; may be called again. */
   readonly cancel: () => Promise<boolean>
 }
 
 export interface Connection {
-  /** Parameters left out: one simple query, which may hold several statements. One call at a time. */
+  /** Runs a statement; one call at a time. Without `parameters` it is a simple query, which may hold several statements. */
   readonly run: (text: string, parameters?: ReadonlyArray<Parameter>) => Running
-  /** Says goodbye to the server, waiting at most a second. Nothing is left open after it. */
+  /** Closes the connection, waiting at most a second for the server. Leaves nothing open. */
   readonly close: () => Promise<void>
-  /** Cuts the connection at once; what runs on it is rejected. */
+  /** Cuts the connection at once; a statement that runs on it is rejected. */
   readonly destroy: () => void
 }
 
-/** What the driver's types leave out of a query; held against its source by the exact version in package.json. */
+/** Members of a query that the driver's types leave out. The exact version of the driver in package.json keeps them valid. */
 interface DriverQuery {
   readonly active: boolean
   readonly state: unknown
   readonly canceller: ((query: unknown) => Promise<void>) | null
 }
 
-/** Opens nothing yet: the driver connects with the first statement, and anew with the next one after a loss. */
+/** Opens nothing yet: the driver connects at the first statement, and again at the next one after the connection was lost. */
 export const makeConnection = (settings: DatabaseSettings): Connection => {
   const sockets = openSockets(settings)
   const sql = postgres({
@@ -64,13 +64,13 @@ export const makeConnection = (settings: DatabaseSettings): Connection => {
               simple: false,
             } as postgres.UnsafeQueryOptions)
       const rows: Array<Row> = []
-      const ended = query.forEach((row: Row) => rows.push(row))
-      return { rows: ended.then(() => rows), cancel: () => requestCancel(query as unknown as DriverQuery) }
+      const completed = query.forEach((row: Row) => rows.push(row))
+      return { rows: completed.then(() => rows), cancel: () => requestCancel(query as unknown as DriverQuery) }
     },
     close: async () => {
       let timer: NodeJS.Timeout | undefined
-      const bound = new Promise<void>((resolve) => (timer = setTimeout(resolve, 1000)))
-      await Promise.race([sql.end(), bound])
+      const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, 1000)))
+      await Promise.race([sql.end(), timeout])
       clearTimeout(timer)
       sockets.destroy()
     },
@@ -78,7 +78,7 @@ export const makeConnection = (settings: DatabaseSettings): Connection => {
   }
 }
 
-/** The sockets of one connection and of its cancel requests. After `destroy` there are none, and every new one fails. */
+/** The sockets of one connection and of its cancel requests. `destroy` closes them all, and new ones fail from then on. */
 const openSockets = (settings: DatabaseSettings) => {
   const sockets = new Set<Socket>()
   let closed = false
@@ -91,17 +91,17 @@ const openSockets = (settings: DatabaseSettings) => {
       sockets.add(socket)
       socket.once("close", () => {
         sockets.delete(socket)
-        reject(new Error("the connection was closed while it was opened"))
+        reject(new Error("the connection was closed while it was being opened"))
       })
       socket.once("error", reject)
       socket.once("connect", () => {
         socket.off("error", reject)
-        // The driver asks for the certificate of the name that it reads from here.
+        // The driver reads from `host` for which name it requests the certificate.
         resolve("host" in endpoint ? Object.assign(socket, { host: endpoint.host }) : socket)
       })
     })
 
-  /** Never rejects: a driver that is given no socket waits for ever, one that is given a failing socket reports it. */
+  /** Never rejects: without a socket the driver would wait for ever, while it reports the error of a socket that fails. */
   const open = async (): Promise<Socket> => {
     let failure: unknown = new Error("the connection is closed")
     for (let tried = 0; tried < settings.endpoints.length && !closed; tried++) {
@@ -109,7 +109,7 @@ const openSockets = (settings: DatabaseSettings) => {
       try {
         const socket = await connectTo(endpoint)
         host = "host" in endpoint ? endpoint.host : ""
-        // The driver comes back for another socket when this server is not the kind that was asked for.
+        // If this server is not of the session type asked for, the driver opens another socket.
         next = settings.targetSession === undefined ? 0 : next + 1
         return socket
       } catch (error) {
@@ -126,14 +126,14 @@ const openSockets = (settings: DatabaseSettings) => {
     closed = true
     for (const socket of sockets) socket.destroy()
   }
-  /** The driver hands on no address, and Node would compare the certificate with `localhost` then. */
+  /** The driver passes no host name on, and Node would compare the certificate with `localhost`. */
   const checkServerIdentity: typeof checkIdentity = (_, certificate) => checkIdentity(host, certificate)
 
   return { open, destroy, checkServerIdentity }
 }
 
 const requestCancel = async (query: DriverQuery): Promise<boolean> => {
-  // Not sent yet: the caller of `cancel` tries again.
+  // The statement has not been sent yet; the caller may try again.
   if (!query.active || query.state === null || query.canceller === null) return false
   try {
     await query.canceller(query)
@@ -154,38 +154,38 @@ const driverOptions = (settings: DatabaseSettings) => ({
   sslnegotiation: null,
   prepare: settings.prepare,
   ...(settings.targetSession === undefined ? {} : { target_session_attrs: settings.targetSession }),
-  // Lists are sent as literals, so that the driver need not ask for the types at every connect.
+  // Arrays are sent as literals, so that the driver need not fetch the array types on every connection.
   fetch_types: false,
   idle_timeout: 0,
-  // Between the tries of the driver itself, which it makes only when a server hangs up during the handshake.
+  // The pause, in seconds, before the driver connects again, which it does only if a server hangs up during the handshake.
   backoff: () => 0.05,
   no_subscribe: true,
   types: { date: asText },
   onnotice: () => undefined,
   connection: {
     application_name: settings.applicationName,
-    // These pgbouncer knows; times must read the same whatever the server's defaults are.
+    // Times must read the same whatever the server's defaults are. pgbouncer accepts these two parameters.
     DateStyle: "ISO",
     TimeZone: "UTC",
     ...(settings.serverOptions === undefined ? {} : { options: settings.serverOptions }),
-    // These it refuses, so a connection that may go through it does without; deadlines are kept on this side anyway.
+    // pgbouncer refuses these, so a connection that may go through it does without. The pool keeps deadlines in any case.
     ...(settings.prepare
       ? { statement_timeout: settings.timeoutMs, default_transaction_isolation: "read committed" }
       : {}),
   },
 })
 
-/** A list as PostgreSQL's text form of an array, `{"a","b",NULL}`. */
+/** An array in PostgreSQL's text form: `{"a","b",NULL}`. */
 export const arrayLiteral = (values: ReadonlyArray<string | null>): string =>
   `{${values.map((value) => (value === null ? "NULL" : `"${value.replace(/["\\]/g, "\\$&")}"`)).join(",")}}`
 
-/** The text with its parameters in it, as literals. */
+/** The statement with its parameters as literals in the text. */
 export const inline = (text: string, parameters: ReadonlyArray<Parameter>): string =>
   text.replace(/\$(\d+)/g, (_, number: string) => {
     const parameter = parameters[Number(number) - 1] ?? null
     return parameter === null ? "null" : `E'${String(parameter).replace(/[\\']/g, "$&$&")}'`
   })
 
-/** The SQLSTATE of an error that the server sent; nothing for what the driver or the network met with. */
+/** The SQLSTATE of an error that the server sent; `undefined` for errors of the driver and the network. */
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof postgres.PostgresError ? error.code : undefined

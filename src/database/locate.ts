@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type { DatabaseMisconfigured, DatabaseUnreachable, DiskFull, InvalidInput } from "../errors/errors.ts"
 import { decodeInput } from "../contract/input.ts"
 import type { EmbeddedServerFailed } from "../embedded/failure.ts"
-import { ofEmbedded } from "./outcome.ts"
+import { embeddedServerError } from "./failure.ts"
 import type { DatabaseOptions } from "./settings.ts"
 
 /** What a program may say about its database. All of it may be left out. */
@@ -48,7 +48,9 @@ export const locate = Effect.fn("locate")(function* (
     try: () => startEmbedded(data ?? (env["SAGA_IPAM_DATA"] || undefined)),
     catch: (cause) => cause,
   }).pipe(
-    Effect.catch((cause) => (isEmbeddedFailure(cause) ? Effect.fail(ofEmbedded(cause, "connect")) : Effect.die(cause))),
+    Effect.catch((cause) =>
+      isEmbeddedFailure(cause) ? Effect.fail(embeddedServerError(cause, "connect")) : Effect.die(cause),
+    ),
   )
   const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
   return { database: { ...database, ...place, ssl: false }, embedded: true }

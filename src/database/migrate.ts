@@ -1,9 +1,9 @@
 /**
- * Brings the schema of a database to the version of this library: numbered migrations once each, functions,
- * their settings and grants anew.
+ * Migrates the schema of a database to the version of this library: applies each numbered migration once, and creates all functions,
+ * their settings and the grants anew.
  *
- * Everything that is due goes as one simple query that begins and commits itself, so that a failure, a lost connection or a
- * second migrator leave either all of it or nothing.
+ * Everything is sent as one simple query with its own BEGIN and COMMIT, so that an error, a lost connection or a second migrator
+ * leave either all of it or nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -12,25 +12,24 @@ import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { Contended, SchemaTooNew } from "../errors/errors.ts"
 import { Database, type DatabaseError, type Statement } from "./Database.ts"
-import { toDomainError, type Failure } from "./outcome.ts"
-import { SCHEMA_VERSION } from "./version.ts"
+import { toDomainError, type Failure } from "./failure.ts"
+import { SCHEMA_VERSION } from "./schemaVersion.ts"
 
 /** The folder `sql` of this package: two levels above both `src/database` and `dist/database`. */
 export const sqlFolder = fileURLToPath(new URL("../../sql/", import.meta.url))
 
 export interface MigrateOptions {
-  /** Where `migrations/`, `functions/`, `settings.sql` and `grants.sql` are. Default `sqlFolder`. */
+  /** The folder of `migrations/`, `functions/`, `settings.sql` and `grants.sql`. Default `sqlFolder`. */
   readonly folder?: string
-  /** Do nothing when every file is as it was applied; default false: functions, settings and grants are made again
-   * in any case. */
+  /** Do nothing if every file is as it was applied. Default `false`: functions, settings and grants are created again anyway. */
   readonly onlyIfNeeded?: boolean
-  /** How long the migration may take in all, waiting for another one included. Default 600. */
+  /** How long the migration may take in all, including the wait for another one. Default 600 s. */
   readonly timeoutSeconds?: number
 }
 
 /**
- * `applied`: the migrations that were due, in order. `version` is what the schema has now. `missingRoles`: the roles of saga-ipam
- * that are not there, since the migrating role may not make any; nothing is granted to them before the next migration.
+ * What a migration did. `applied`: the migrations it applied, in order. `version`: the schema version now. `missingRoles`: the
+ * saga-ipam roles that do not exist, because the migrating role may not create any; the next migration grants to those that then do.
  */
 export interface MigrateReport {
   readonly applied: ReadonlyArray<string>
@@ -38,15 +37,15 @@ export interface MigrateReport {
   readonly missingRoles: ReadonlyArray<string>
 }
 
-/** One file of SQL, by its path below the folder, e.g. `migrations/0001_allocator.sql`. */
+/** An SQL file; `path` is relative to the folder, e.g. `migrations/0001_allocator.sql`. */
 interface SqlFile {
   readonly path: string
   readonly text: string
 }
 
 /**
- * Migrates; safe to run at any time and from several processes at once. Needs the owner of the database, or of the schema
- * and its extensions. Dies when a migration itself fails, or when one that was applied has another text now.
+ * Migrates the database; safe to run at any time and from several processes at once. The role must own the database, or the schema
+ * and its extensions. Dies if a migration fails, or if the file of an applied migration has changed.
  */
 export const migrate = Effect.fn("migrate")(function* (
   options: MigrateOptions = {},
@@ -54,18 +53,18 @@ export const migrate = Effect.fn("migrate")(function* (
   const files = yield* Effect.promise(() => readFiles(options.folder ?? sqlFolder))
   const timeoutMs = (options.timeoutSeconds ?? 600) * 1000
   return yield* Effect.retry(migrateOnce(files, options.onlyIfNeeded ?? false, timeoutMs), {
-    // Another migrator was first: look again at what is still due.
-    while: (problem) => problem instanceof Outrun,
+    // Another migrator was first: find out again what is still due.
+    while: (problem) => problem instanceof OvertakenByAnother,
     schedule: Schedule.recurs(20),
   }).pipe(
     Effect.catchIf(
-      (problem) => problem instanceof Outrun,
+      (problem) => problem instanceof OvertakenByAnother,
       () => Effect.fail(new Contended(context)),
     ),
   )
 })
 
-class Outrun {}
+class OvertakenByAnother {}
 
 const readApplied: Statement = { text: "select file, checksum from ipam.migration order by file", repeatable: true }
 const hasMigrations: Statement = { text: "select to_regclass('ipam.migration') is not null as found", repeatable: true }
@@ -87,13 +86,13 @@ const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: 
   const applied = new Map(rows.map((row) => [String(row["file"]), String(row["checksum"])]))
 
   const changed = files.migrations.find((file) => (applied.get(file.path) ?? checksum(file)) !== checksum(file))
-  if (changed !== undefined) return yield* Effect.die(new Error(`${changed.path} was applied with another text`))
+  if (changed !== undefined) return yield* Effect.die(new Error(`${changed.path} has changed since it was applied`))
   const due = files.migrations.filter((file) => !applied.has(file.path))
-  const remade = [...files.functions, files.settings, files.grants]
-  const current = due.length === 0 && applied.get("functions and grants") === checksumOfAll(remade)
-  if (!(current && onlyIfNeeded)) {
+  const recreated = [...files.functions, files.settings, files.grants]
+  const isCurrent = due.length === 0 && applied.get("functions and grants") === checksumOfAll(recreated)
+  if (!(isCurrent && onlyIfNeeded)) {
     const script = assemble(files, due, applied)
-    yield* Effect.catch(database.script(script.text, timeoutMs), (failure) => explain(failure, script))
+    yield* Effect.catch(database.script(script.text, timeoutMs), (failure) => failNamingFile(failure, script))
   }
   const after = yield* database.schemaVersion
   const missing = yield* database.queryAnySchema(readMissingRoles, [], context)
@@ -130,11 +129,11 @@ const readFiles = async (folder: string): Promise<SqlFiles> => {
     readOne("settings.sql"),
     readOne("grants.sql"),
   ])
-  return { migrations, functions: inOrderOfUse(functions), settings, grants }
+  return { migrations, functions: inDependencyOrder(functions), settings, grants }
 }
 
-/** Each function after those that its text names, since SQL bodies are resolved when they are created. Cycles stay as they come. */
-const inOrderOfUse = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => {
+/** Each function after those that its text names, since the bodies of SQL functions are checked when they are created. */
+const inDependencyOrder = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => {
   const ordered = new Set<SqlFile>()
   const seen = new Set<SqlFile>()
   const visit = (file: SqlFile) => {
@@ -148,7 +147,7 @@ const inOrderOfUse = (files: ReadonlyArray<SqlFile>): ReadonlyArray<SqlFile> => 
   return [...ordered]
 }
 
-/** A file is named for its function, and lies in the folder of its family. */
+/** A file has the name of its function, and lies in the folder of a family of functions. */
 const functionOf = ({ path }: SqlFile): string | undefined => /(\w+)\.sql$/.exec(path)?.[1]
 
 const checksum = (file: SqlFile): string => createHash("sha256").update(file.text).digest("hex")
@@ -157,7 +156,7 @@ const checksumOfAll = (files: ReadonlyArray<SqlFile>): string =>
     .update(files.map((file) => `${file.path} ${checksum(file)}`).join("\n"))
     .digest("hex")
 
-/** The whole migration, and where each part of it begins, so that an error's position names its file. */
+/** The text of the whole migration, and where each part begins, so that the position of an error tells its file. */
 interface Script {
   readonly text: string
   readonly parts: ReadonlyArray<{ readonly path: string; readonly start: number }>
@@ -168,7 +167,7 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     .map(([file, sum]) => `${file} ${sum}`)
     .toSorted()
     .join("\n")
-  const remade = [...files.functions, files.settings, files.grants]
+  const recreated = [...files.functions, files.settings, files.grants]
   const pieces: ReadonlyArray<SqlFile> = [
     { path: "begin", text: preamble(createHash("sha256").update(seen).digest("hex")) },
     ...due.flatMap((file) => [file, { path: file.path, text: record(file.path, checksum(file)) }]),
@@ -177,7 +176,7 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
     { path: "functions", text: dropStale },
     files.settings,
     files.grants,
-    { path: "end", text: `${record("functions and grants", checksumOfAll(remade))};\ncommit` },
+    { path: "end", text: `${record("functions and grants", checksumOfAll(recreated))};\ncommit` },
   ]
   let text = ""
   const parts = pieces.map((piece) => {
@@ -188,7 +187,7 @@ const assemble = (files: SqlFiles, due: ReadonlyArray<SqlFile>, applied: Readonl
   return { text, parts }
 }
 
-/** A function with the header of its file as its comment, so that psql shows it. */
+/** Adds the header of the file as the function's comment, which psql shows. */
 const withComment = (file: SqlFile): SqlFile => {
   const { path, text } = file
   const header = /^(?:--.*\n)+/.exec(text)?.[0].replaceAll(/^-- ?/gm, "").trim()
@@ -198,10 +197,10 @@ const withComment = (file: SqlFile): SqlFile => {
 }
 
 /**
- * One migrator at a time; then only if nothing was applied since `seen` was read: 40001 sends us back to look again.
+ * Begins the migration. Lets one migrator in at a time, and fails with 40001 if another has applied anything since this one read
+ * what was applied; `seen` is the checksum of what it read.
  *
- * Names mean what they do in `pg_catalog`, whatever a role's or a database's search_path puts before it; so the extension is told
- * its schema.
+ * The search path is `pg_catalog` alone, so that no object of a role's or a database's search path is used by mistake.
  */
 const preamble = (seen: string): string => `begin;
 set local statement_timeout = 0;
@@ -233,14 +232,14 @@ begin
 end
 $$`
 
-/** Any number, the same for every release: what migrators of one database wait for each other on. */
+/** The advisory lock of migrators: an arbitrary number that must be the same in every release. */
 const lockKey = 4_725_346_127
 
 const record = (file: string, sum: string): string =>
   `insert into ipam.migration (file, checksum) values ('${file}', '${sum}')
 on conflict (file) do update set checksum = excluded.checksum, applied_at = excluded.applied_at`
 
-/** Functions that this transaction did not make again and that nothing hangs on: those of earlier releases. */
+/** Drops functions that this transaction did not create again and that nothing depends on: those of earlier releases. */
 const dropStale = `do $$
 declare
   stale record;
@@ -268,12 +267,13 @@ begin
 end
 $$`
 
-const explain = (failure: Failure, script: Script): Effect.Effect<never, DatabaseError | Outrun> => {
-  if (failure.kind === "raced") return Effect.fail(new Outrun())
+/** Fails with the error of the migration, naming the file in which it occurred. */
+const failNamingFile = (failure: Failure, script: Script): Effect.Effect<never, DatabaseError | OvertakenByAnother> => {
+  if (failure.kind === "conflict") return Effect.fail(new OvertakenByAnother())
   const cause = failure.cause
   const position = cause instanceof Error && "position" in cause ? Number(cause.position) : undefined
   const part = position === undefined ? undefined : script.parts.findLast((one) => one.start < position)
-  const needs = failure.kind === "forbidden" ? "; migrating needs the owner of the database" : ""
+  const needs = failure.kind === "not_permitted" ? "; a migration needs the owner of the database" : ""
   const reason = `${part === undefined ? "" : `${part.path}: `}${failure.reason}${needs}`
   const error = failure.kind === "invalid" ? undefined : toDomainError({ ...failure, reason }, context)
   return error === undefined

@@ -1,8 +1,8 @@
 /**
- * How to reach a server: a URL or its parts, checked and completed into one value.
+ * Connection settings: a URL or its parts, validated, with every default filled in.
  *
- * Problems are returned as sentences that never repeat the URL, because it may hold a password. Reads the environment
- * (the `PG*` variables of libpq) and certificate files; opens no connection.
+ * Errors are sentences that never repeat the URL, because it may contain a password. Reads the environment (the `PG*` variables of
+ * libpq) and certificate files; opens no connection.
  */
 import * as Result from "effect/Result"
 import { readFileSync } from "node:fs"
@@ -10,12 +10,12 @@ import { userInfo } from "node:os"
 import { createSecureContext, type ConnectionOptions } from "node:tls"
 
 /**
- * `verify` checks the certificate and that it is the host's, `verify-ca` only the certificate, `require` nothing, `prefer` encrypts
- * where the server can.
+ * `verify` checks the certificate and the host name in it, `verify-ca` only the certificate; `require` encrypts without checking;
+ * `prefer` encrypts if the server can; `disable` never encrypts.
  */
 export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify"
 
-/** What a caller may say about a connection; everything has a default. */
+/** Options of a connection; each has a default. */
 export interface DatabaseOptions {
   /** `postgres://user:password@host:5432/database?sslmode=verify-full`; several hosts are separated by commas. */
   readonly url?: string | undefined
@@ -27,20 +27,20 @@ export interface DatabaseOptions {
   readonly database?: string | undefined
   /** `true` is `verify`. Default: what the URL's `sslmode` says, else `prefer`; never used on a unix socket. */
   readonly ssl?: boolean | SslMode | ConnectionOptions | undefined
-  /** Connections at most, 1 to 1000. Default 10. */
+  /** The largest number of connections, 1 to 1000. Default 10. */
   readonly max?: number | undefined
-  /** `false` for a pooler in transaction mode, such as pgbouncer: no prepared statements, no settings at startup. */
+  /** `false` for a pooler in transaction mode, such as pgbouncer: no prepared statements, no startup parameters. Default `true`. */
   readonly prepare?: boolean | undefined
-  /** How long one call may take in all, retries included: more than 0, at most 86400. Default 30. */
+  /** How long one call may take in all, with its retries: more than 0, at most 86400 seconds. Default 30. */
   readonly timeoutSeconds?: number | undefined
-  /** Shown in `pg_stat_activity`. Default `saga-ipam`. */
+  /** The name shown in `pg_stat_activity`. Default `saga-ipam`. */
   readonly applicationName?: string | undefined
 }
 
-/** One place a server may listen at. */
+/** Where a server listens: a unix socket, or a TCP port. */
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number }
 
-/** Options with every default filled in. Holds the password: never printed, never part of an error. */
+/** Options with every default filled in. Contains the password: must never be printed, nor be part of an error. */
 export interface DatabaseSettings {
   readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
   readonly user: string
@@ -64,8 +64,8 @@ const sslModes: Readonly<Record<string, SslMode>> = {
   "verify-full": "verify",
 }
 const sessionTargets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
-/** Understood by libpq or by other clients, and without meaning here. */
-const ignored = new Set([
+/** URL parameters that libpq or other clients know, and that have no meaning here. */
+const ignoredParameters = new Set([
   "connect_timeout",
   "channel_binding",
   "gssencmode",
@@ -73,7 +73,7 @@ const ignored = new Set([
   "schema",
   "connection_limit",
 ])
-const read = new Set([
+const knownParameters = new Set([
   "sslmode",
   "sslrootcert",
   "sslcert",
@@ -89,7 +89,7 @@ const read = new Set([
   "pgbouncer",
 ])
 
-/** Completes options, with `env` for what they leave out; a failure is one sentence without secrets. */
+/** Completes options, with `env` for what they leave out. Fails with one sentence without secrets. */
 export const resolveSettings = (
   options: DatabaseOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -98,8 +98,8 @@ export const resolveSettings = (
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const { hosts, user, password, database, query } = parsed.success
 
-  const unknown = [...query.keys()].find((key) => !read.has(key) && !ignored.has(key))
-  if (unknown !== undefined) return Result.fail(`the URL has a parameter that is not known: ${unknown}`)
+  const unknown = [...query.keys()].find((key) => !knownParameters.has(key) && !ignoredParameters.has(key))
+  if (unknown !== undefined) return Result.fail(`the URL has an unknown parameter: ${unknown}`)
 
   const endpoints = resolveEndpoints(
     options.host ?? query.get("host") ?? (hosts === "" ? (env["PGHOST"] ?? "localhost") : hosts),
@@ -145,12 +145,12 @@ interface UrlParts {
 }
 const emptyUrl: UrlParts = { hosts: "", user: "", password: "", database: "", query: new URLSearchParams() }
 
-/** By hand, since `URL` takes no list of hosts and repeats its input, password included, in what it throws. */
+/** Not by `URL`, which accepts no list of hosts and repeats its input, password included, in its errors. */
 const parseUrl = (url: string): Result.Result<UrlParts, string> => {
   const match = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^@/?#]*)(?:\/([^?#/@]*))?(?:\?([^#]*))?$/.exec(url.trim())
   if (match === null) {
     return Result.fail(
-      "the database URL must read postgres://user:password@host:port/database, with special characters percent-encoded",
+      "the database URL must have the form postgres://user:password@host:port/database, with special characters percent-encoded",
     )
   }
   const [, credentials = "", hosts = "", database = "", query = ""] = match
@@ -163,7 +163,7 @@ const parseUrl = (url: string): Result.Result<UrlParts, string> => {
   ].map(percentDecoded)
   const [host, user, password, name] = parts
   return host === undefined || user === undefined || password === undefined || name === undefined
-    ? Result.fail("the database URL has a percent sign that begins no UTF-8 character")
+    ? Result.fail("the database URL has a percent sign that does not begin an encoded UTF-8 character")
     : Result.succeed({ hosts: host, user, password, database: name, query: new URLSearchParams(query) })
 }
 
@@ -186,7 +186,7 @@ const resolveEndpoints = (hosts: string, defaultPort: string): Result.Result<Dat
   })
   const others = rest.filter((endpoint) => endpoint !== undefined)
   return first === undefined || others.length < rest.length
-    ? Result.fail("the database's host is missing, or its port is not a number from 1 to 65535")
+    ? Result.fail("the host of the database is missing, or its port is not a number from 1 to 65535")
     : Result.succeed([first, ...others])
 }
 
@@ -212,11 +212,11 @@ const resolveSsl = (
           ...anyHost,
           ...(typeof mode === "object" ? mode : {}),
         }
-        // Checked here: the driver would meet a broken certificate outside of any promise, which ends the process.
+        // Checked here, because the driver would throw outside of any promise, which ends the process.
         createSecureContext(tls)
         return tls
       },
-      catch: (cause) => `the TLS settings cannot be used: ${cause instanceof Error ? cause.message : "unknown cause"}`,
+      catch: (cause) => `the TLS settings cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
     })
   }
   return Result.fail("ssl must be true, false, disable, prefer, require, verify-ca, verify, or TLS options of Node")

@@ -1,7 +1,7 @@
 /** The database of a demo, as the demo works on it. */
 import * as Effect from "effect/Effect"
 import { layer } from "../layer.ts"
-import { openScratchDatabase } from "../database/scratch.ts"
+import { openScratchDatabase } from "../database/scratchDatabase.ts"
 import type { ImportReport } from "../import/report.ts"
 import { importFolder } from "../import/netbox/importFolder.ts"
 import { connect, type Ipam } from "../promise.ts"

@@ -1,5 +1,5 @@
 /**
- * Addresses, prefixes and ranges as schemas: text in any accepted spelling, held in the canonical one. Pure.
+ * Schemas of addresses, prefixes and ranges: they accept any spelling that the parsers accept, and decode to the canonical one. Pure.
  */
 import * as Result from "effect/Result"
 import { parseAddress } from "./address.ts"
@@ -15,7 +15,7 @@ export const Prefix = textParsedBy((text) => Result.map(parsePrefix(text), print
 /** A range: `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`. */
 export const RangeText = textParsedBy((text) => Result.map(parseRange(text), printRange))
 
-/** What one allocation takes: an address, bare, or a shorter prefix, `10.0.0.0/28`. */
+/** What one allocation holds: an address, `10.0.0.5`, or a prefix, `10.0.0.0/28`. */
 export const Unit = textParsedBy((text) =>
   text.includes("/") ? Result.map(parsePrefix(text), printRange) : parseAddress(text),
 )

@@ -1,8 +1,8 @@
 /**
- * The parts of identities and the bounds of what callers name: vrf, pool, request id, slot, owner, and durations.
+ * Schemas of what callers name: VRF, pool, request id, slot, owner, and durations, each with its bounds.
  *
- * Pure. The bounds are those of the database's checks; here they become sentences. Lengths count code points, as PostgreSQL
- * counts characters; NUL and unpaired surrogates are refused, since no UTF-8 text holds them there.
+ * Pure. The database checks the same bounds; here a violation gets a message. Lengths count code points, as PostgreSQL counts
+ * characters; NUL and unpaired surrogates are refused, since PostgreSQL cannot store them.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,21 +12,21 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Result from "effect/Result"
 import { shown } from "./address.ts"
 
-/** The vrf, and the slot, that a call means when it names none. */
+/** The VRF, and the slot, of a request that names none. */
 export const DEFAULT = "default"
 
 /** The longest name, in code points. */
 export const MAX_NAME_LENGTH = 200
 
-/** The longest ttl and cooldown in seconds: a hundred years of 365.25 days. */
+/** The longest ttl and cooldown, in seconds: a hundred years of 365.25 days. */
 export const MAX_SECONDS = 3_155_760_000
 
-/** The shortest ttl in seconds: what a PostgreSQL interval can tell from nothing. */
+/** The shortest ttl, in seconds: the resolution of a PostgreSQL interval. */
 const MIN_TTL_SECONDS = 0.000001
 
 const nameRule = (text: string): string | undefined => {
   if (text === "") return "must not be empty"
-  // Code points are at most as many as UTF-16 units and at least half as many, so huge texts need no counting.
+  // A text has at least half as many code points as UTF-16 units, so the code points of a huge text need not be counted.
   if (text.length > 2 * MAX_NAME_LENGTH || [...text].length > MAX_NAME_LENGTH) {
     return `must have at most ${MAX_NAME_LENGTH} characters`
   }
@@ -37,13 +37,13 @@ const nameRule = (text: string): string | undefined => {
 /** Text of 1 to 200 characters. */
 export const Name = Schema.String.check(Schema.makeFilter(nameRule))
 
-/** A vrf, `default` when left out. */
+/** A VRF; `default` if left out. */
 export const Vrf = Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT)))
 
-/** One of several addresses of a request, e.g. `eth0/v4`; `default` when left out. */
+/** Names one of several addresses of a request, e.g. `eth0/v4`; `default` if left out. */
 export const Slot = Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT)))
 
-/** The name of a new pool: as `Name`, but not digits alone, which would read as an id. */
+/** The name of a new pool: a `Name` that is not digits alone, which would read as a pool's id. */
 export const PoolName = Name.check(
   Schema.makeFilter((name: string) =>
     /^[0-9]+$/.test(name) ? "must not be digits alone, which would read as a pool's id" : undefined,
@@ -60,8 +60,8 @@ export const PoolRef = Name.check(
 )
 
 /**
- * A schema that reads text by a function that says why a text is refused, and prints by leaving it as it is. `parse` must
- * give back what it printed.
+ * A schema that decodes text by a parser, which returns the canonical text or the reason why the text is refused. The parser must
+ * return a canonical text unchanged.
  */
 export const textParsedBy = <T extends string>(parse: (text: string) => Result.Result<T, string>) =>
   Schema.String.pipe(
@@ -87,17 +87,17 @@ const parseUuid = (text: string): Result.Result<string, string> => {
   return /^[0-]+$/.test(uuid) ? Result.fail("must not be the nil UUID") : Result.succeed(uuid)
 }
 
-/** `0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b`: a UUID of any version but nil, read in any case, held in lower case. */
+/** A UUID, e.g. `0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b`, of any version but not nil; decoded to lower case. */
 export const RequestId = textParsedBy(parseUuid)
 
-/** Who holds an allocation, in the caller's words. `kind` has no `/`, so that `KIND/ID` reads one way. */
+/** Who holds an allocation, in terms of the caller. `kind` contains no `/`, so that `KIND/ID` is unambiguous. */
 export const Owner = Schema.Struct({
   kind: Name.check(Schema.makeFilter((kind: string) => (kind.includes("/") ? "must not contain a slash" : undefined))),
   id: Name,
 })
 export type Owner = typeof Owner.Type
 
-/** `instance/i-1/eth0` is kind `instance`, id `i-1/eth0`: split at the first slash; the parts are not checked. */
+/** Splits `KIND/ID` at the first slash: `instance/i-1/eth0` is kind `instance`, id `i-1/eth0`. Does not check the lengths. */
 export const parseOwner = (text: string): Result.Result<Owner, string> => {
   const slash = text.indexOf("/")
   return slash < 1 || slash === text.length - 1
@@ -105,7 +105,7 @@ export const parseOwner = (text: string): Result.Result<Owner, string> => {
     : Result.succeed({ kind: text.slice(0, slash), id: text.slice(slash + 1) })
 }
 
-/** `KIND/ID` of an owner. */
+/** An owner as `KIND/ID`. */
 export const printOwner = (owner: Owner): string => `${owner.kind}/${owner.id}`
 
 const seconds = (lowest: number, rule: string) =>
@@ -117,8 +117,8 @@ const seconds = (lowest: number, rule: string) =>
     ),
   )
 
-/** How long a provisional allocation lives, in seconds; fractions count. */
+/** How long a provisional allocation lives, in seconds: above 0, at most `MAX_SECONDS`; fractions count. */
 export const TtlSeconds = seconds(MIN_TTL_SECONDS, "more than 0")
 
-/** How long a released address rests, in seconds; 0 is not at all. */
+/** How long a released address is not handed out again, in seconds: 0 to `MAX_SECONDS`. */
 export const CooldownSeconds = seconds(0, "0 or more")

@@ -1,13 +1,13 @@
 /**
- * Ranges of addresses: a prefix, two ends or one address, in one family. Pure.
+ * Ranges of addresses: a prefix, a first and a last address, or a single address. Pure.
  *
- * Both ends are inclusive everywhere. Ranges that touch the IPv6 blocks that `address.ts` refuses are refused too.
+ * Both ends are inclusive everywhere. A range that touches an IPv6 block that `address.ts` refuses is refused too.
  */
 import * as Result from "effect/Result"
 import { bitsOf, familyOf, fromBigInt, parseAddress, parseNumber, refusedBlock, shown, toBigInt } from "./address.ts"
 import type { Family, IpAddress } from "./address.ts"
 
-/** `first` to `last`; `prefixLength` when it was written as a prefix, so that the network is known. */
+/** `first` to `last`; `prefixLength` is set if the range was written as a prefix. */
 export interface Range {
   readonly family: Family
   readonly first: IpAddress
@@ -15,40 +15,40 @@ export interface Range {
   readonly prefixLength: number | undefined
 }
 
-/** How many addresses the range holds, at least `1n`. */
+/** The number of addresses in the range, at least `1n`. */
 export const sizeOf = (range: Range): bigint => toBigInt(range.last) - toBigInt(range.first) + 1n
 
-/** Whether the two share an address; never across families. */
+/** Whether the two ranges share an address; false across families. */
 export const overlaps = (a: Range, b: Range): boolean =>
   a.family === b.family && toBigInt(a.first) <= toBigInt(b.last) && toBigInt(b.first) <= toBigInt(a.last)
 
-/** Whether the address lies in the range; never across families. */
+/** Whether the address lies in the range; false across families. */
 export const contains = (range: Range, address: IpAddress): boolean => {
   if (familyOf(address) !== range.family) return false
   const value = toBigInt(address)
   return toBigInt(range.first) <= value && value <= toBigInt(range.last)
 }
 
-/** `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`: the canonical text, which parses to the same range. */
+/** The canonical text of a range, `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`, which parses to the same range. */
 export const printRange = (range: Range): string => {
   if (range.prefixLength !== undefined) return `${range.first}/${range.prefixLength}`
   return range.first === range.last ? range.first : `${range.first}-${range.last}`
 }
 
 /**
- * The addresses of a prefix that no host may have, in address order: of IPv4 up to /30 the network and the broadcast address
- * (RFC 1122 3.2.1.3), of IPv6 up to /126 the subnet-router anycast address (RFC 4291 2.6.1). None of a /31 (RFC 3021), a /127
- * (RFC 6164), a /32 or a /128, and none of a range that is not a prefix.
+ * The addresses of a prefix that no host may have, in address order: for IPv4 up to /30 the network and the broadcast address
+ * (RFC 1122, section 3.2.1.3), for IPv6 up to /126 the subnet-router anycast address (RFC 4291, section 2.6.1). A /31 (RFC 3021), a
+ * /127 (RFC 6164), a /32, a /128, and a range that is not a prefix have none.
  */
 export const networkAddresses = (range: Range): ReadonlyArray<IpAddress> => {
   if (range.prefixLength === undefined || bitsOf(range.family) - range.prefixLength < 2) return []
   return range.family === 4 ? [range.first, range.last] : [range.first]
 }
 
-const touchesRefused = (text: string): string =>
+const refusedRange = (text: string): string =>
   `${shown(text)} reaches into ::/96 or ::ffff:0:0/96, where IPv6 addresses stand for IPv4 ones; leave these blocks out`
 
-/** The two blocks, first and last inclusive. */
+/** The IPv6 blocks that `address.ts` refuses, first and last address inclusive. */
 const refusedBlocks = [
   [0n, 0xffffffffn],
   [0xffff00000000n, 0xffffffffffffn],
@@ -63,13 +63,13 @@ const between = (
 ): Result.Result<Range, string> => {
   const touched = family === 6 && refusedBlocks.some(([start, end]) => low <= end && start <= high)
   const [first, last] = [fromBigInt(family, low), fromBigInt(family, high)]
-  if (touched || first === undefined || last === undefined) return Result.fail(touchesRefused(text))
+  if (touched || first === undefined || last === undefined) return Result.fail(refusedRange(text))
   return Result.succeed({ family, first, last, prefixLength })
 }
 
 /**
- * `10.0.0.0/24`: a prefix, or why the text is none. An address without a mask is none. The length is decimal without leading
- * zeros, 0 to 32 or 128; a set host bit is refused, since nobody can tell whether the prefix or the address was meant.
+ * Parses a prefix such as `10.0.0.0/24`; fails with the reason. The prefix length is required: decimal without leading zeros, 0 to 32
+ * or 128. Host bits are refused, since either the prefix or the address may be meant.
  */
 export const parsePrefix = (text: string): Result.Result<Range, string> => {
   const [head = "", mask, ...rest] = text.split("/", 3)
@@ -108,7 +108,7 @@ const parseEnds = (text: string, firstText: string, lastText: string): Result.Re
   return between(text, familyOf(first.success), toBigInt(first.success), toBigInt(last.success))
 }
 
-/** The range that `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5` spells, IPv6 alike, or why the text spells none. */
+/** Parses a range: `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`, or the same in IPv6; fails with the reason. */
 export const parseRange = (text: string): Result.Result<Range, string> => {
   if (text.includes("/")) return parsePrefix(text)
   const [first = "", last, ...rest] = text.split("-", 3)

@@ -9,7 +9,7 @@ import { textParsedBy } from "./identity.ts"
 
 const pattern = /^(\d{4,6}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)(Z|[+-]\d\d(?::?\d\d)?)$/
 
-/** The same instant in UTC; microseconds are cut off. Years beyond 9999 are refused. */
+/** Parses a time to its canonical text in UTC; microseconds are cut off, years beyond 9999 refused. */
 const parseTime = (text: string): Result.Result<string, string> => {
   const [, day, clock, offset = ""] = pattern.exec(text) ?? []
   const hours = offset.length === 3 ? `${offset}:00` : offset
@@ -19,7 +19,7 @@ const parseTime = (text: string): Result.Result<string, string> => {
     : Result.succeed(time.toISOString())
 }
 
-/** `2026-01-31T12:00:00.000Z`: read with any offset, in PostgreSQL's spelling, or from a `Date`; held and printed in UTC. */
+/** A time, `2026-01-31T12:00:00.000Z`: decoded from text with any offset, from PostgreSQL's spelling or from a `Date`. */
 export const Time = Schema.Union([Schema.String, Schema.Date]).pipe(
   Schema.decodeTo(
     textParsedBy(parseTime),

@@ -1,5 +1,5 @@
 /**
- * Why an address that was asked for is not given. Pure; part of `errors.ts`.
+ * The errors of a request for an explicit address. Pure; exported by `errors.ts`.
  */
 import * as Schema from "effect/Schema"
 import { quoted, where } from "./errorText.ts"
@@ -7,12 +7,12 @@ import { quoted, where } from "./errorText.ts"
 const text = Schema.String
 const maybeText = Schema.optional(text)
 
-/** `address` is the text asked for, e.g. `10.0.0.5`, of a reservation also a range; `slot` as in the other refusals. */
+/** `address` is what was requested, e.g. `10.0.0.5`, or a range to reserve; `slot` is set if the request had several slots. */
 const addressFields = { vrf: text, pool: text, slot: maybeText, address: text }
 
 const OwnerRef = Schema.Struct({ kind: text, id: text })
 
-/** Somebody else holds the address; `heldBy` is the owner, `null` when the holder named none. */
+/** Somebody else holds the address. `heldBy` is the owner, `null` if the allocation has none. */
 export class AddressTaken extends Schema.TaggedError<AddressTaken>()("AddressTaken", {
   ...addressFields,
   heldBy: Schema.NullOr(OwnerRef),
@@ -23,31 +23,31 @@ export class AddressTaken extends Schema.TaggedError<AddressTaken>()("AddressTak
   }
 }
 
-/** The address was released a while ago and rests until `until`; its last owner, or a caller with `allowCooling`, may have it before. */
+/** The address was released recently and is not handed out before `until`, except to its last owner or with `allowCooling`. */
 export class AddressCooling extends Schema.TaggedError<AddressCooling>()("AddressCooling", {
   ...addressFields,
   until: text,
 }) {
   override get message(): string {
-    return `${this.address} is cooling until ${this.until}${where(this)}; only its last owner or allowCooling gets it before`
+    return `${this.address} is cooling until ${this.until}${where(this)}; until then only its last owner can have it, or a request with allowCooling`
   }
 }
 
-/** The address is never handed out automatically; `allowReserved` takes it. */
+/** The address is reserved: it is allocated only to a request with `allowReserved`. */
 export class AddressReserved extends Schema.TaggedError<AddressReserved>()("AddressReserved", addressFields) {
   override get message(): string {
-    return `${this.address} is reserved${where(this)}; only allowReserved takes it`
+    return `${this.address} is reserved${where(this)}; only a request with allowReserved can have it`
   }
 }
 
-/** The address lies in a draining range, from which nothing is allocated automatically; `allowDraining` takes it. */
+/** The address lies in a draining range: it is allocated only to a request with `allowDraining`. */
 export class AddressDraining extends Schema.TaggedError<AddressDraining>()("AddressDraining", addressFields) {
   override get message(): string {
-    return `${this.address} is draining${where(this)}; only allowDraining takes it`
+    return `${this.address} is draining${where(this)}; only a request with allowDraining can have it`
   }
 }
 
-/** No range of the pool holds the address. */
+/** The address lies in no range of the pool. */
 export class AddressOutside extends Schema.TaggedError<AddressOutside>()("AddressOutside", addressFields) {
   override get message(): string {
     return `${this.address} is in no range of the pool${where(this)}`

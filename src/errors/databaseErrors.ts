@@ -1,5 +1,5 @@
 /**
- * What the database says, or does not say, whatever the call was about. Pure; part of `errors.ts`.
+ * The errors that any call may get from the database, whatever it is about. Pure; exported by `errors.ts`.
  */
 import * as Schema from "effect/Schema"
 import { redacted, sentence, where } from "./errorText.ts"
@@ -7,7 +7,7 @@ import { redacted, sentence, where } from "./errorText.ts"
 const text = Schema.String
 const maybeText = Schema.optional(text)
 
-/** A bounded wait for others' locks ran out. Nothing was written: the same call again is right. */
+/** A bounded wait for another transaction ran out. Nothing was written: repeat the call. */
 export class Contended extends Schema.TaggedError<Contended>()("Contended", {
   call: text,
   vrf: maybeText,
@@ -20,7 +20,7 @@ export class Contended extends Schema.TaggedError<Contended>()("Contended", {
   }
 }
 
-/** What a call was about, for the errors below; `reason` loses its URLs and passwords, whoever gives it. */
+/** What the call was about. URLs and passwords are removed from `reason`; `code` is an SQLSTATE or an error code of Node. */
 const callFields = {
   call: text,
   reason: text,
@@ -35,7 +35,7 @@ const callFields = {
 const because = ({ reason, code }: { readonly reason: string; readonly code?: string | undefined }): string =>
   code === undefined ? reason : `${reason} (${code})`
 
-/** The answer did not come, and nobody knows whether the call was carried out: only the same call with the same key tells. */
+/** No answer came, so the outcome is unknown: the call may have taken effect. Repeat it with the same key. */
 export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", callFields) {
   constructor(props: (typeof DatabaseUnavailable)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
@@ -45,19 +45,19 @@ export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>
   }
 }
 
-/** No server took the call: none could be reached, or it was starting, full, or no primary. Nothing was written, and it may pass. */
+/** No server accepted the call: none was reachable, or it was starting up, full, or a standby. Nothing was written: repeat the call. */
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>()("DatabaseUnreachable", callFields) {
   constructor(props: (typeof DatabaseUnreachable)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
   }
   override get message(): string {
-    return `No database took ${this.call}: ${because(this)}${where(this)}; nothing was written, make the same call again`
+    return `No database server accepted ${this.call}: ${because(this)}${where(this)}; nothing was written, make the same call again`
   }
 }
 
 /**
- * The role that the client connects as may not make the call; nothing was written. `role`: the role of saga-ipam that it has to be
- * granted, left out where none of them would help, and then `reason` says what is missing.
+ * The role that connects may not make the call; nothing was written. `role` is the saga-ipam role to grant; it is left out if none
+ * would help, and then `reason` says what is missing.
  */
 export class NotPermitted extends Schema.TaggedError<NotPermitted>()("NotPermitted", {
   ...callFields,
@@ -72,7 +72,7 @@ export class NotPermitted extends Schema.TaggedError<NotPermitted>()("NotPermitt
   }
 }
 
-/** The settings lead to no database that can be used: its role, its name, its certificate, or the folder of the embedded one. Nothing was written. */
+/** A setting is wrong: role, password, database name, certificate, or the folder of the embedded server. Nothing was written. */
 export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigured>()(
   "DatabaseMisconfigured",
   callFields,
@@ -81,11 +81,11 @@ export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigu
     super({ ...props, reason: redacted(props.reason) }, options)
   }
   override get message(): string {
-    return `The database cannot be used for ${this.call}: ${because(this)}${where(this)}; nothing was written, and it takes another setting`
+    return `The database cannot be used for ${this.call}: ${because(this)}${where(this)}; nothing was written; correct the settings`
   }
 }
 
-/** The disk of the server is full. It wrote nothing; the same call is right once there is room. */
+/** The disk of the server is full; nothing was written. Free space, then repeat the call. */
 export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", callFields) {
   constructor(props: (typeof DiskFull)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
@@ -95,14 +95,14 @@ export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", callFie
   }
 }
 
-/** `version` is the schema's in the database, `null` when there is none; `library` is what this library needs. */
+/** `version`: the schema version of the database, `null` for no schema. `library`: the version that this library needs. */
 const versionFields = {
   version: Schema.NullOr(Schema.Int),
   compatibleFrom: Schema.NullOr(Schema.Int),
   library: Schema.Int,
 }
 
-/** The database has no schema, or one older than this library. Nothing was written. */
+/** The database has no schema, or one that is older than this library needs. Nothing was written: migrate. */
 export class SchemaTooOld extends Schema.TaggedError<SchemaTooOld>()("SchemaTooOld", versionFields) {
   override get message(): string {
     const has = this.version === null ? "no schema of saga-ipam" : `schema version ${this.version}`
@@ -110,16 +110,16 @@ export class SchemaTooOld extends Schema.TaggedError<SchemaTooOld>()("SchemaTooO
   }
 }
 
-/** The database's schema no longer serves this library. Nothing was written. */
+/** The schema of the database is too new for this library. Nothing was written: upgrade the library. */
 export class SchemaTooNew extends Schema.TaggedError<SchemaTooNew>()("SchemaTooNew", versionFields) {
   override get message(): string {
-    return `The database has schema version ${this.version}, which serves libraries from ${this.compatibleFrom} on, this one is ${this.library}; upgrade saga-ipam`
+    return `The database has schema version ${this.version}, which needs a library for version ${this.compatibleFrom} or later; this one is for version ${this.library}; upgrade saga-ipam`
   }
 }
 
 /**
- * One check of the doctor's that failed: where, what is wrong, and what the repair of that pool does about it, or which decision a
- * person must take and the command for it (`null`: not known).
+ * A failed check of the doctor. `repair` says what repairing the pool does about it, or what a person has to decide and by which
+ * command; `null` if unknown.
  */
 export const Finding = Schema.Struct({
   check: text,
@@ -129,19 +129,19 @@ export const Finding = Schema.Struct({
   repair: Schema.NullOr(text),
 })
 
-/** One thing that a repair did: for which check, where, how much was wrong, and what was done. */
+/** What a repair did: for which check, in which pool, how much was wrong (`detail`), and what was done. */
 export const Repair = Schema.Struct({ check: text, vrf: text, pool: text, detail: text, done: text })
 
-/** The tables contradict each other; the call wrote nothing. */
+/** The tables contradict each other; the call wrote nothing. Run the doctor. */
 export class Drifted extends Schema.TaggedError<Drifted>()("Drifted", {
   findings: Schema.Array(Finding),
   slot: maybeText,
 }) {
   override get message(): string {
     const [first] = this.findings
-    const what = first === undefined ? "" : `: ${first.check}, ${first.detail}`
+    const finding = first === undefined ? "" : `: ${first.check}, ${first.detail}`
     const more = this.findings.length > 1 ? ` and ${this.findings.length - 1} more` : ""
-    const place = where({ vrf: first?.vrf ?? undefined, pool: first?.pool ?? undefined, slot: this.slot })
-    return `The tables contradict each other${what}${more}${place}; run \`saga-ipam doctor\``
+    const location = where({ vrf: first?.vrf ?? undefined, pool: first?.pool ?? undefined, slot: this.slot })
+    return `The tables contradict each other${finding}${more}${location}; run \`saga-ipam doctor\``
   }
 }

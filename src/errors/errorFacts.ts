@@ -1,22 +1,22 @@
 /**
- * What each error means to a saga, to HTTP and to the CLI: one table, which the compiler holds total over `IpamError`,
+ * What each error means to its caller, to a saga, to HTTP and to the CLI: one table, of which the compiler demands that it is total,
  * and the JSON form of an error that both HTTP and the CLI print. Pure.
  */
 import * as Schema from "effect/Schema"
 import { IpamError } from "./errors.ts"
 
 /**
- * What a saga does: `unwind` its steps, `repeat` the same call with the same key, `stop` before any effect (the schema
- * does not fit), get `stuck` and wait for an operator, `suspend` (a defect; then stuck).
+ * What a saga does: `unwind` its steps, `repeat` the same call with the same key, `stop` before it has any effect (the schema does
+ * not fit), become `stuck` until an operator acts, or `suspend` (a defect), which leaves it stuck as well.
  */
 export type SagaAction = "unwind" | "repeat" | "stop" | "stuck" | "suspend"
 
-/** The facts of one error: what the caller should do (a sentence for documents), and the three answers. */
+/** What one error means. `caller` is a phrase for documents that says what the caller should do. */
 export interface ErrorFacts {
   readonly caller: string
   readonly saga: SagaAction
   readonly http: 400 | 404 | 409 | 410 | 422 | 500 | 503 | 507
-  /** Exit code of the CLI. */
+  /** The exit code of the CLI. */
   readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8
 }
 
@@ -30,7 +30,7 @@ const facts = (caller: string, saga: SagaAction, http: ErrorFacts["http"], exit:
 const late = facts("stop: a late replay", "unwind", 410, 5)
 const conflict = facts("fix it", "unwind", 409, 5)
 
-/** The table, by `_tag`. */
+/** The facts of every error, by `_tag`. */
 export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   InvalidInput: facts("fix it", "unwind", 400, 2),
   UnknownPool: facts("fix it", "unwind", 404, 3),
@@ -63,30 +63,30 @@ export const errorFacts: { readonly [Tag in IpamError["_tag"]]: ErrorFacts } = {
   SchemaTooOld: facts("migrate", "stop", 503, 6),
   SchemaTooNew: facts("upgrade", "stop", 503, 6),
   Drifted: facts("run the doctor", "stuck", 500, 7),
-  OwnersUnreadable: facts("mend the source of owners, then again", "unwind", 503, 6),
+  OwnersUnreadable: facts("repair the source of owners, then again", "unwind", 503, 6),
   TooManyOrphans: facts("check the source of owners; allow a greater share if it is right", "unwind", 409, 7),
 }
 
-/** What holds for a defect: anything that is not an `IpamError` is a bug of ours. */
+/** The facts of a defect: anything that is not an `IpamError` is a bug of this library. */
 export const defectFacts: ErrorFacts = facts("report", "suspend", 500, 1)
 
-/** Exit code of the CLI after Ctrl-C. */
+/** The exit code of the CLI after Ctrl-C. */
 export const interruptedExit = 130
 
-/** Whether `value` is one of our errors. Errors of another copy of this library count too: what decides is the tag and the fields. */
+/** Whether `value` is an `IpamError`, by its tag and fields, so that errors of another copy of this library count too. */
 export const isIpamError: (value: unknown) => value is IpamError = Schema.is(IpamError)
 
-/** The facts of any failure; what is not an `IpamError` has those of a defect. */
+/** The facts of any thrown value; those of a defect if it is not an `IpamError`. */
 export const factsOf = (error: unknown): ErrorFacts => (isIpamError(error) ? errorFacts[error._tag] : defectFacts)
 
-/** Whether the same call with the same key is right after this failure. */
+/** Whether the same call with the same key should be repeated after this failure. */
 export const isRepeatable = (error: unknown): boolean => factsOf(error).saga === "repeat"
 
 const encode = Schema.encodeSync(IpamError)
 
 /**
- * `{ "error": "PoolExhausted", "message": "...", "vrf": "default", ... }`: the error for HTTP and for the CLI's stderr; counts
- * are decimal strings, fields that are not known are left out, and no password or URL is in it.
+ * The JSON form of an error: `{ "error": "PoolExhausted", "message": "...", "vrf": "default", ... }`. Counts are decimal strings,
+ * absent fields are left out, and it contains no password and no URL.
  */
 export const errorToJson = (
   error: IpamError,

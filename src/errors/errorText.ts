@@ -1,16 +1,16 @@
 /**
- * How errors put names, places and reasons into a line for an operator. Pure text.
+ * The text that error messages have in common: quoted names, locations, and reasons without secrets. Pure.
  */
 
-/** `"web"`: a caller's text in quotes, at most `limit` characters of it, with control characters escaped, so that it cannot forge a log line. */
+/** `"web"`: at most `limit` characters of a caller's text, in quotes, with control characters escaped, so that it cannot forge a log line. */
 export const quoted = (text: string, limit = 200): string =>
   JSON.stringify(text.length > limit ? `${text.slice(0, limit).toWellFormed()}...` : text)
 
-/** The same text with a capital first letter. */
+/** The text with a capital first letter. */
 export const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1)
 
-/** What `where` knows how to name. */
-interface Place {
+/** What an error is about, as far as it is known. */
+interface Location {
   readonly vrf?: string | undefined
   readonly pool?: string | undefined
   readonly range?: string | undefined
@@ -18,21 +18,21 @@ interface Place {
   readonly slot?: string | undefined
 }
 
-/** ` (VRF "default", pool "web", slot "eth0/v4")`: the parts that are known; empty when none is. */
-export const where = (place: Place): string => {
+/** ` (VRF "default", pool "web", slot "eth0/v4")`: the parts that are known; empty if none is. */
+export const where = (location: Location): string => {
   const parts = [
-    place.vrf === undefined ? [] : [`VRF ${quoted(place.vrf)}`],
-    place.pool === undefined ? [] : [`pool ${quoted(place.pool)}`],
-    place.range === undefined ? [] : [`range ${quoted(place.range)}`],
-    place.requestId === undefined ? [] : [`request ${place.requestId}`],
-    place.slot === undefined ? [] : [`slot ${quoted(place.slot)}`],
+    location.vrf === undefined ? [] : [`VRF ${quoted(location.vrf)}`],
+    location.pool === undefined ? [] : [`pool ${quoted(location.pool)}`],
+    location.range === undefined ? [] : [`range ${quoted(location.range)}`],
+    location.requestId === undefined ? [] : [`request ${location.requestId}`],
+    location.slot === undefined ? [] : [`slot ${quoted(location.slot)}`],
   ].flat()
   return parts.length === 0 ? "" : ` (${parts.join(", ")})`
 }
 
 /**
- * The text without URLs and without the value of any `password=` or `pwd=`: reasons come from drivers and servers, and
- * connection strings carry passwords.
+ * The text without URLs and without the value of any `password=` or the like: the reasons that drivers and servers give may quote
+ * connection strings.
  */
 export const redacted = (text: string): string =>
   text

@@ -1,9 +1,9 @@
 /**
- * The errors of saga-ipam: one class for each way a call can be refused. The same class is the meaning of an outcome of
- * the database, the error of the services, the entry of a saga and the problem that HTTP answers.
+ * The errors of saga-ipam: one class for each way in which a call can fail. The same class stands for an outcome of the database, a
+ * failure of a service or a saga, and a problem in an HTTP response.
  *
- * Pure: knows neither where an error comes from nor who reads it. What a saga, HTTP and the CLI make of each class stands in
- * `errorFacts.ts`. Times are ISO 8601 in UTC; counts are `bigint`, decimal strings when encoded.
+ * Pure: knows neither where an error comes from nor who reads it. What sagas, HTTP and the CLI do about each class is in
+ * `errorFacts.ts`. Times are ISO 8601 in UTC; counts are `bigint`, encoded as decimal strings.
  */
 import * as Schema from "effect/Schema"
 import { AddressCooling, AddressDraining, AddressOutside, AddressReserved, AddressTaken } from "./addressErrors.ts"
@@ -60,13 +60,16 @@ export {
 const text = Schema.String
 const maybeText = Schema.optional(text)
 
-/** The input breaks a rule; nothing was sent or written. `field` is its path (`slots[2].pool`), empty when it is the whole. */
+/** The input breaks a rule; nothing was written. `field` is its path, e.g. `slots[2].pool`, empty for the input as a whole. */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
   field: text,
   message: text,
 }) {}
 
-/** What the call names is not there: an allocation that was never made, a range that the pool does not have, an operation that was never begun. `what` says which; `vrfs` are those that have it, where it was looked for in another. */
+/**
+ * What the call names does not exist: an allocation, a range of a pool, a reservation, an operation. `what` says which kind. `vrfs` are
+ * the VRFs that have one of that name; `slots` are the slots that the request does have.
+ */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   what: text,
   vrf: maybeText,
@@ -88,10 +91,10 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   }
 }
 
-/** One thing that part of an identity may mean; `id` tells it from others in its vrf (a pool, a request id). */
+/** One of several objects that an incomplete identity matches; `id` (a pool, a request id) is unique in its VRF. */
 export const Candidate = Schema.Struct({ vrf: text, id: text })
 
-/** What was asked for without a vrf is in several; `identity` is what was asked, e.g. `address 10.0.0.5`. */
+/** A request without a VRF matches objects in several. `identity` is what was requested, e.g. `address 10.0.0.5`. */
 export class AmbiguousIdentity extends Schema.TaggedError<AmbiguousIdentity>()("AmbiguousIdentity", {
   identity: text,
   candidates: Schema.Array(Candidate),
@@ -102,7 +105,7 @@ export class AmbiguousIdentity extends Schema.TaggedError<AmbiguousIdentity>()("
   }
 }
 
-/** Every error of a call, as a schema (tagged by `_tag`) and as a type. Anything else that a call dies with is a defect, a bug of ours. */
+/** Every error of a call, as a schema (tagged by `_tag`) and as a type. Anything else is a defect: a bug of this library. */
 export const IpamError = Schema.Union([
   InvalidInput,
   UnknownPool,
@@ -140,7 +143,7 @@ export const IpamError = Schema.Union([
 ])
 export type IpamError = typeof IpamError.Type
 
-/** What Node prints of an error in `console.error("failed:", error)`: its name, its message, and its fields. */
+/** What Node prints for `console.error("failed:", error)`: the name, the message and the fields of the error. */
 function inspectError(
   this: IpamError,
   _depth: number,

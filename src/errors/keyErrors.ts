@@ -1,5 +1,5 @@
 /**
- * Why a request key cannot be used as it was. Pure; part of `errors.ts`.
+ * The errors of a request key, or of an operation's id, that cannot be used this way. Pure; exported by `errors.ts`.
  */
 import * as Schema from "effect/Schema"
 import { where } from "./errorText.ts"
@@ -12,8 +12,8 @@ const keyFields = { vrf: text, requestId: text, slot: text }
 const requestFields = { vrf: text, requestId: text, slot: maybeText }
 
 /**
- * The key is held, for other arguments: `differs` names them (`pool`, `address`, `owner`; a ttl is none); or the operation was begun
- * with others (`vrf`, `kind`, `payload`, `targets`). Use a new request id for a new request.
+ * The key is in use with other arguments, or the operation was begun with others. `differs` names those that differ, of `pool`,
+ * `address`, `owner` for a key, of `vrf`, `kind`, `payload`, `targets` for an operation. A new request needs a new request id.
  */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   ...requestFields,
@@ -25,7 +25,7 @@ export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   }
 }
 
-/** The key was released: this is a late replay and must not have an effect. */
+/** The key was released: the call is a late replay and has no effect. */
 export class KeyReleased extends Schema.TaggedError<KeyReleased>()("KeyReleased", {
   ...keyFields,
   reason: text,
@@ -33,22 +33,22 @@ export class KeyReleased extends Schema.TaggedError<KeyReleased>()("KeyReleased"
 }) {
   override get message(): string {
     const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`
-    return `The key was released${when}, reason: ${this.reason}${where(this)}; it never allocates again`
+    return `The key was released${when}, reason: ${this.reason}${where(this)}; it can never allocate again`
   }
 }
 
-/** The allocation ran past its ttl and was reclaimed before it was confirmed. */
+/** The allocation passed its ttl and was reclaimed before it was confirmed. */
 export class AllocationExpired extends Schema.TaggedError<AllocationExpired>()("AllocationExpired", {
   ...keyFields,
   releasedAt: Schema.NullOr(text),
 }) {
   override get message(): string {
     const when = this.releasedAt === null ? "" : ` at ${this.releasedAt}`
-    return `The allocation ran past its ttl and was reclaimed${when}${where(this)}; a new request needs a new request id`
+    return `The allocation passed its ttl and was reclaimed${when}${where(this)}; a new request needs a new request id`
   }
 }
 
-/** The key is older than the tombstones that are kept, so nobody can tell whether it was used. */
+/** The key is older than the tombstones that are kept, so it is unknown whether it was used. */
 export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", requestFields) {
   override get message(): string {
     return `The key is too old to be used${where(this)}; a new request needs a new request id`
@@ -56,15 +56,15 @@ export class KeyExpired extends Schema.TaggedError<KeyExpired>()("KeyExpired", r
 }
 
 /**
- * The operation that the request id names has ended: what comes late must not allocate, nor end it otherwise. `status` is its
- * state; `unwinding` where it was to succeed and was decided to unwind before.
+ * The operation of that id has ended, or is unwinding: a late call can neither allocate for it nor change its outcome. `status` is the
+ * state of the operation.
  */
 export class OperationEnded extends Schema.TaggedError<OperationEnded>()("OperationEnded", {
   ...requestFields,
   status: maybeText,
 }) {
   override get message(): string {
-    if (this.status === "unwinding") return `The operation unwinds${where(this)}; it can no longer succeed`
+    if (this.status === "unwinding") return `The operation is unwinding${where(this)}; it can no longer succeed`
     const status = this.status === undefined ? "" : ` (${this.status})`
     return `The operation has ended${status}${where(this)}; that is final, and nothing is allocated under it any more`
   }

@@ -1,23 +1,25 @@
-/** Why an operation cannot begin or succeed, and why a reconciler released nothing. Pure; part of `errors.ts`. */
+/**
+ * The errors of an operation that cannot begin or succeed, and of a reconciler that refuses to release. Pure; exported by `errors.ts`.
+ */
 import * as Schema from "effect/Schema"
 import { quoted, redacted, where } from "./errorText.ts"
 
 const text = Schema.String
 
-/** An address that an operation took and that it does not hold any more, through no doing of its own. */
+/** An address that an operation had allocated and lost without releasing it. */
 const Lost = Schema.Struct({
   vrf: text,
   slot: text,
   address: Schema.NullOr(text),
   reason: text,
   releasedAt: text,
-  /** Who released it, where that was a person or a reconciler. */
+  /** Who released it, if that was a person or a reconciler. */
   releasedBy: Schema.optional(text),
 })
 
 /**
- * The operation cannot succeed: of its addresses `count` expired, were orphaned, or were released by a person. Nothing was
- * written; it still is pending and can only unwind. `lost` are the first 20.
+ * The operation cannot succeed, because `count` of its addresses expired, were orphaned, or were released by a person. Nothing was
+ * written; the operation is still pending and can only be unwound. `lost` are the first 20.
  */
 export class AllocationsLost extends Schema.TaggedError<AllocationsLost>()("AllocationsLost", {
   vrf: text,
@@ -33,8 +35,8 @@ export class AllocationsLost extends Schema.TaggedError<AllocationsLost>()("Allo
 }
 
 /**
- * The operation asked to be the only one on its targets, and `count` others are pending there; `pending` are the first 20.
- * Nothing was written.
+ * The operation requires to be the only one on its targets, and `count` others are pending there. Nothing was written. `pending` are
+ * the first 20.
  */
 export class TargetBusy extends Schema.TaggedError<TargetBusy>()("TargetBusy", {
   vrf: text,
@@ -49,7 +51,7 @@ export class TargetBusy extends Schema.TaggedError<TargetBusy>()("TargetBusy", {
   }
 }
 
-/** The source of owners failed, took too long, or did not answer for every owner that it was asked about. Nothing more was released. */
+/** The source of owners failed, took too long, or did not answer for every owner asked about. Nothing more was released. */
 export class OwnersUnreadable extends Schema.TaggedError<OwnersUnreadable>()("OwnersUnreadable", { reason: text }) {
   constructor(props: (typeof OwnersUnreadable)["~type.make.in"], options?: Schema.MakeOptions) {
     super({ ...props, reason: redacted(props.reason) }, options)
@@ -59,7 +61,7 @@ export class OwnersUnreadable extends Schema.TaggedError<OwnersUnreadable>()("Ow
   }
 }
 
-/** More of a pool looks orphaned than may: more likely the source of owners is wrong. Nothing was marked or released. */
+/** More addresses of a pool look orphaned than allowed: most likely the source of owners is wrong. Nothing was marked or released. */
 export class TooManyOrphans extends Schema.TaggedError<TooManyOrphans>()("TooManyOrphans", {
   vrf: text,
   pool: text,
@@ -68,7 +70,7 @@ export class TooManyOrphans extends Schema.TaggedError<TooManyOrphans>()("TooMan
   maxShare: Schema.Number,
 }) {
   override get message(): string {
-    return `${this.orphans} of ${this.held} addresses of pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} look orphaned, more than the share of ${this.maxShare} that may be; nothing was released`
+    return `${this.orphans} of ${this.held} addresses of pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} look orphaned, more than the allowed share of ${this.maxShare}; nothing was released`
   }
   /** JSON has no bigint: the counts become decimal strings. */
   override toJSON(): unknown {

@@ -1,5 +1,5 @@
 /**
- * How a pool refuses: what it has not, what it cannot give, what cannot be done to it. Pure; part of `errors.ts`.
+ * The errors of pools and their ranges: unknown, exhausted, in use, or in conflict with another. Pure; exported by `errors.ts`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -9,10 +9,10 @@ const text = Schema.String
 const count = Schema.BigIntFromString
 const maybeText = Schema.optional(text)
 
-/** The pool, and the slot when a request of several slots was refused at this one. */
+/** The pool, and the slot that was refused if the request had several. */
 const poolFields = { vrf: text, pool: text, slot: maybeText }
 
-/** The vrf asked for has no such pool. `vrfs` are those that have one, in order: often one of them was meant. */
+/** The VRF has no such pool. `vrfs` are the VRFs that have one, in order: often one of them was meant. */
 export class UnknownPool extends Schema.TaggedError<UnknownPool>()("UnknownPool", {
   ...poolFields,
   vrfs: Schema.Array(text),
@@ -24,14 +24,17 @@ export class UnknownPool extends Schema.TaggedError<UnknownPool>()("UnknownPool"
   }
 }
 
-/** A read named a VRF that never had a pool: most often it is mistyped. */
+/** A read named a VRF in which no pool was ever created: most often it is mistyped. */
 export class UnknownVrf extends Schema.TaggedError<UnknownVrf>()("UnknownVrf", { vrf: text }) {
   override get message(): string {
-    return `There is no VRF ${quoted(this.vrf)}: it never had a pool`
+    return `There is no VRF ${quoted(this.vrf)}: no pool was ever created in it`
   }
 }
 
-/** Proven by one snapshot taken at `at`: the pool had fewer available units than were asked. `nextFreeAt` is when a cooling one comes free, `null` when none is cooling. `expired`: at least so many of the held are past their ttl, and reclaim frees them. */
+/**
+ * The pool had fewer available units than were requested, as one snapshot at the time `at` proves. `nextFreeAt` is when the next
+ * cooling unit becomes available, `null` if none is cooling. At least `expired` of the held units are past their ttl: reclaim them.
+ */
 export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExhausted", {
   ...poolFields,
   held: count,
@@ -41,18 +44,18 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
   ),
   cooling: count,
   reserved: count,
-  /** Free, but only for requests that name the address and say `allowDraining`. */
+  /** Free, but only for requests of an explicit address with `allowDraining`. */
   draining: count,
   size: count,
   at: text,
   nextFreeAt: Schema.NullOr(text),
 }) {
   override get message(): string {
-    const next = this.nextFreeAt === null ? "" : `; the next comes free at ${this.nextFreeAt}`
+    const next = this.nextFreeAt === null ? "" : `; the next becomes available at ${this.nextFreeAt}`
     const expired = this.expired === 0n ? "" : `, at least ${this.expired} of them past their ttl, which reclaim frees`
     const free = this.size - this.held - this.cooling - this.reserved - this.draining
     const draining = this.draining > 0n ? `, ${this.draining} draining` : ""
-    const fewer = free > 0n ? `, ${free} free, fewer than the slots asked of it` : ""
+    const fewer = free > 0n ? `, ${free} free, fewer than the slots requested` : ""
     return (
       `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is exhausted: of ${this.size}, ${this.held} held${expired}, ` +
       `${this.cooling} cooling, ${this.reserved} reserved${draining}${fewer} at ${this.at}${next}${where({ slot: this.slot })}`
@@ -64,7 +67,7 @@ export class PoolExhausted extends Schema.TaggedError<PoolExhausted>()("PoolExha
   }
 }
 
-/** One of the allocations that a range or a pool cannot go with. */
+/** An allocation because of which a range or a pool cannot be removed. */
 export const Holder = Schema.Struct({
   address: text,
   requestId: text,
@@ -72,8 +75,8 @@ export const Holder = Schema.Struct({
   owner: Schema.NullOr(Schema.Struct({ kind: text, id: text })),
 })
 
-/** `10.0.0.5 by instance/i-1, 10.0.0.7 and 3 more`: the first of those that hold something. */
-const first = (held: bigint, holders: ReadonlyArray<typeof Holder.Type>): string => {
+/** `10.0.0.5 by "instance/i-1", 10.0.0.7 and 3 more`: the first holders. */
+const firstHolders = (held: bigint, holders: ReadonlyArray<typeof Holder.Type>): string => {
   const shown = holders.slice(0, 3)
   const names = shown.map(({ address, owner }) =>
     owner === null ? address : `${address} by ${quoted(`${owner.kind}/${owner.id}`)}`,
@@ -82,7 +85,7 @@ const first = (held: bigint, holders: ReadonlyArray<typeof Holder.Type>): string
   return `${names.join(", ")}${more > 0n ? ` and ${more} more` : ""}`
 }
 
-/** The range cannot go: `held` of its addresses are held; `holders` are the first ten of them. */
+/** The range cannot be removed, because `held` of its addresses are allocated; `holders` are the first ten. */
 export class RangeInUse extends Schema.TaggedError<RangeInUse>()("RangeInUse", {
   vrf: text,
   pool: text,
@@ -91,14 +94,14 @@ export class RangeInUse extends Schema.TaggedError<RangeInUse>()("RangeInUse", {
   holders: Schema.Array(Holder),
 }) {
   override get message(): string {
-    return `Range ${this.range} is in use: ${this.held} held, ${first(this.held, this.holders)}${where({ vrf: this.vrf, pool: this.pool })}; release them first`
+    return `Range ${this.range} is in use: ${this.held} held, ${firstHolders(this.held, this.holders)}${where({ vrf: this.vrf, pool: this.pool })}; release them first`
   }
   override toJSON(): unknown {
     return Schema.encodeSync(RangeInUse)(this)
   }
 }
 
-/** Ranges of one vrf never overlap; `other` is the one that is there already. */
+/** The range overlaps another one of the VRF, `other`. */
 export class RangeOverlaps extends Schema.TaggedError<RangeOverlaps>()("RangeOverlaps", {
   vrf: text,
   pool: text,
@@ -110,19 +113,19 @@ export class RangeOverlaps extends Schema.TaggedError<RangeOverlaps>()("RangeOve
   }
 }
 
-/** The vrf has a pool of that name, with another definition: `differs` names the parts of it that are not the same. */
+/** The VRF has a pool of that name with another definition. `differs` names the parts of the definition that differ. */
 export class PoolExists extends Schema.TaggedError<PoolExists>()("PoolExists", {
   vrf: text,
   pool: text,
   differs: Schema.Array(text),
 }) {
   override get message(): string {
-    const what = this.differs.length === 0 ? "" : `; what differs: ${this.differs.join(", ")}`
+    const what = this.differs.length === 0 ? "" : `; it differs in ${this.differs.join(", ")}`
     return `Pool ${quoted(this.pool)} exists in VRF ${quoted(this.vrf)} with another definition${what}`
   }
 }
 
-/** The pool cannot go: `held` of its addresses are held; `holders` are the first ten of them. */
+/** The pool cannot be deleted, because `held` of its addresses are allocated; `holders` are the first ten. */
 export class PoolInUse extends Schema.TaggedError<PoolInUse>()("PoolInUse", {
   vrf: text,
   pool: text,
@@ -130,7 +133,7 @@ export class PoolInUse extends Schema.TaggedError<PoolInUse>()("PoolInUse", {
   holders: Schema.Array(Holder),
 }) {
   override get message(): string {
-    return `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is in use: ${this.held} held, ${first(this.held, this.holders)}; release them first`
+    return `Pool ${quoted(this.pool)} in VRF ${quoted(this.vrf)} is in use: ${this.held} held, ${firstHolders(this.held, this.holders)}; release them first`
   }
   override toJSON(): unknown {
     return Schema.encodeSync(PoolInUse)(this)

@@ -12,7 +12,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { DatabaseMisconfigured, InvalidInput, NotPermitted } from "../errors/errors.ts"
 import { locate, type ConnectOptions } from "../database/locate.ts"
-import { toDomainError, toFailure, type DatabaseError } from "../database/outcome.ts"
+import { toDomainError, toFailure, type DatabaseError } from "../database/failure.ts"
 import { SCHEMA } from "./engineTables.ts"
 import { resolveSettings, type DatabaseSettings, type Endpoint } from "../database/settings.ts"
 

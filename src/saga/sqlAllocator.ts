@@ -22,8 +22,8 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { Allocator, type CallError } from "../services/Allocator.ts"
 import { Database, type Parameter, type Row, type Statement } from "../database/Database.ts"
-import { failWith, toFailure, type CallContext, type Failure } from "../database/outcome.ts"
-import { checkVersion, readVersion, versionIn } from "../database/version.ts"
+import { failWith, toFailure, type CallContext, type Failure } from "../database/failure.ts"
+import { checkVersion, readVersion, versionIn } from "../database/schemaVersion.ts"
 import { isRepeatable } from "../errors/errorFacts.ts"
 import { Operations } from "../services/Operations.ts"
 
@@ -80,7 +80,7 @@ const makeDatabase = Effect.gen(function* () {
   const query = (statement: Statement, parameters: ReadonlyArray<Parameter>, context: CallContext) =>
     Effect.catch(send(statement, parameters), (failure): Effect.Effect<never, CallError> => {
       const failed = failWith(failure, context)
-      if (failure.kind !== "schema") return failed
+      if (failure.kind !== "schema_mismatch") return failed
       return Effect.flatMap(Effect.serviceOption(sql.transactionService), (transaction) =>
         Option.isSome(transaction) ? failed : Effect.andThen(checkSchema, failed),
       )
@@ -123,7 +123,7 @@ const failureOf = ({ reason }: SqlError): Failure => {
   const state = typeof fields?.code === "string" ? fields.code : undefined
   const failure = toFailure(cause, state)
   // A call in a transaction that another statement has broken: nothing is written, and it passes with the transaction.
-  if (state === "25P02") return { ...failure, kind: "raced" }
+  if (state === "25P02") return { ...failure, kind: "conflict" }
   // Neither the server nor the network: a value that the driver could not read or write.
   return state === undefined && reason._tag === "UnknownError" ? { ...failure, kind: "bug" } : failure
 }

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest"
-import { SCHEMA_VERSION } from "../../src/database/version.ts"
+import { SCHEMA_VERSION } from "../../src/database/schemaVersion.ts"
 import { createDatabase, useDatabase, type TestDatabase } from "../harness/database.ts"
 import { start, useCommand } from "./command.ts"
 

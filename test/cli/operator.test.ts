@@ -271,7 +271,7 @@ describe("an error speaks of", () => {
     ]
     expect(await refusal(...asked)).toMatchObject({
       error: "AddressReserved",
-      message: expect.stringMatching(/; only --allow-reserved takes it$/) as unknown,
+      message: expect.stringMatching(/; only a request with --allow-reserved can have it$/) as unknown,
     })
   })
 
@@ -292,7 +292,7 @@ describe("an error speaks of", () => {
     expect(await refusal(...small, "--cooldown", "5")).toMatchObject({
       error: "PoolExists",
       differs: ["cooldownSeconds"],
-      message: expect.stringMatching(/what differs: --cooldown$/) as unknown,
+      message: expect.stringMatching(/it differs in --cooldown$/) as unknown,
     })
     const take = () => ["allocate", "--vrf", "small", "--pool", "small", "--request", crypto.randomUUID()]
     await answer(...take(), "--ttl", "0.000001")

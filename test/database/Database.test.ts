@@ -1,14 +1,15 @@
-/** What becomes of a call when its connection or the server's patience is lost, and how its values arrive. */
+/** Calls on connections that are lost, slow, refused or closed, and the values that calls return. */
 import { createServer, type Server } from "node:net"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import type { DatabaseOptions, Statement } from "../../src/database/Database.ts"
 import { put, useCalls, waiting } from "./calls.ts"
+import { refusePassword } from "./refusingServer.ts"
 
 const { database, owner, effects, withDatabase } = useCalls()
 const one: Statement = { text: "select 1 as one", repeatable: true }
 
-describe("a connection that is lost in the middle of a call", () => {
-  test("is followed by the same call on another, and the result is definite", async () => {
+describe("a call whose connection is lost", () => {
+  test("is repeated on another connection, and its result is definite", async () => {
     await withDatabase({}, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
       const answer = call(put, ["k"])
@@ -21,7 +22,7 @@ describe("a connection that is lost in the middle of a call", () => {
     })
   })
 
-  test("leaves a call without a key to its caller", async () => {
+  test("fails with an unknown outcome if it is not idempotent", async () => {
     await withDatabase({}, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
       const answer = call({ ...put, repeatable: false }, ["k"])
@@ -32,7 +33,7 @@ describe("a connection that is lost in the middle of a call", () => {
     })
   })
 
-  test("while it was idle is not noticed by the caller", async () => {
+  test("while the connection was idle succeeds all the same", async () => {
     await withDatabase({ max: 1 }, async ({ call }) => {
       await call(one, [])
       await owner().run(
@@ -44,7 +45,7 @@ describe("a connection that is lost in the middle of a call", () => {
 })
 
 describe("the deadline", () => {
-  test("ends a statement on the server, and the answer says what to do", async () => {
+  test("cancels the statement on the server, and the outcome is unknown", async () => {
     await withDatabase({ timeoutSeconds: 0.3 }, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
       await expect(call(put, ["k"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
@@ -53,7 +54,7 @@ describe("the deadline", () => {
     })
   })
 
-  test("is kept without any setting of the server's, as behind a pooler", async () => {
+  test("is kept without a statement timeout of the server, as behind a pooler", async () => {
     await withDatabase({ timeoutSeconds: 0.3, prepare: false }, async ({ call }) => {
       const [row] = await call({ text: "select current_setting('statement_timeout') as limit", repeatable: true }, [])
       expect(row).toEqual({ limit: "0" })
@@ -63,7 +64,7 @@ describe("the deadline", () => {
     })
   })
 
-  test("counts the wait for a free connection", async () => {
+  test("includes the wait for a free connection", async () => {
     await withDatabase({ max: 1, timeoutSeconds: 0.3 }, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
       const both = await Promise.allSettled([call(put, ["a"]), call(put, ["b"])])
@@ -72,7 +73,7 @@ describe("the deadline", () => {
     })
   })
 
-  describe("of a server that accepts and then says nothing", () => {
+  describe("of a server that accepts connections and never answers", () => {
     let silent: Server
     let ended: Promise<void>
     beforeEach(async () => {
@@ -83,7 +84,7 @@ describe("the deadline", () => {
     })
     afterEach(() => silent.close())
 
-    test("is kept, and nothing stays open", async () => {
+    test("is kept, and no socket stays open", async () => {
       const address = silent.address()
       if (address === null || typeof address === "string") throw new Error("no port")
       const options = { host: "127.0.0.1", port: address.port, ssl: false, timeoutSeconds: 0.3 }
@@ -95,7 +96,7 @@ describe("the deadline", () => {
   })
 })
 
-test("more callers than connections are all served, one statement at a time on each", async () => {
+test("more callers than connections are all served, with one statement at a time on each connection", async () => {
   await withDatabase({ max: 3 }, async ({ call }) => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, index) =>
@@ -107,17 +108,17 @@ test("more callers than connections are all served, one statement at a time on e
   })
 })
 
-test("a statement that fails after its first rows leaves none of them to the next one on its connection", async () => {
+test("the rows of a statement that failed do not appear among those of the next one on its connection", async () => {
   await withDatabase({ max: 1 }, async ({ call }) => {
     const failsAtThird = { text: "select 1 / (3 - n) from generate_series(1, 3) as n", repeatable: false }
-    for (const time of ["while it is prepared", "when it is prepared"]) {
+    for (const time of ["the first time", "once it is prepared"]) {
       await expect(call(failsAtThird, []), time).rejects.toMatchObject({ _tag: "InvalidInput" })
       expect(await call(one, []), time).toEqual([{ one: 1 }])
     }
   })
 })
 
-test("values come as they are: no loss in big numbers, times in UTC whatever the database says", async () => {
+test("values are exact: no loss in big numbers, times in UTC whatever the settings of the database", async () => {
   await owner().run(`alter database ${database().name} set timezone = 'Asia/Tokyo'`)
   await owner().run(`alter database ${database().name} set datestyle = 'German'`)
   await withDatabase({}, async ({ call }) => {
@@ -139,13 +140,13 @@ test("values come as they are: no loss in big numbers, times in UTC whatever the
 describe("a failure to connect", () => {
   const password = "s3cr3t-word"
   test.each<[string, string, DatabaseOptions]>([
-    ["a name that no DNS knows", "DatabaseUnreachable", { host: "no-such-host.invalid", password }],
-    ["a port where nobody listens", "DatabaseUnreachable", { host: "127.0.0.1", port: 1, password }],
+    ["an unknown host name", "DatabaseUnreachable", { host: "no-such-host.invalid", password }],
+    ["a port on which nothing listens", "DatabaseUnreachable", { host: "127.0.0.1", port: 1, password }],
     ["a folder without a socket", "DatabaseUnreachable", { host: "/nowhere", password }],
-    ["a database that is not there", "DatabaseMisconfigured", { database: "no_such_database", password }],
-    ["a user that is not there", "DatabaseMisconfigured", { user: "no_such_user", password }],
-    ["a URL", "DatabaseUnreachable", { url: `postgres://u:${password}@127.0.0.1:1/d` }],
-  ])("with %s is %s, and shows the password nowhere", async (_, tag, options) => {
+    ["an unknown database", "DatabaseMisconfigured", { database: "no_such_database", password }],
+    ["an unknown user", "DatabaseMisconfigured", { user: "no_such_user", password }],
+    ["a URL to no server", "DatabaseUnreachable", { url: `postgres://u:${password}@127.0.0.1:1/d` }],
+  ])("with %s is %s, and its error does not contain the password", async (_, tag, options) => {
     await withDatabase({ ...options, timeoutSeconds: 0.5 }, async ({ call }) => {
       const error: unknown = await call(one, []).catch((cause: unknown) => cause)
       expect(error).toMatchObject({ _tag: tag, call: "put" })
@@ -154,17 +155,9 @@ describe("a failure to connect", () => {
   })
 })
 
-test("a password that the server refuses is shown nowhere", async () => {
+test("the error of a refused password does not contain it", async () => {
   const password = "s3cr3t-word"
-  const refusing = createServer((socket) => {
-    socket.once("data", () => {
-      const fields = `SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "u"\0\0`
-      const head = Buffer.alloc(5)
-      head.write("E")
-      head.writeInt32BE(fields.length + 4, 1)
-      socket.end(Buffer.concat([head, Buffer.from(fields)]))
-    })
-  })
+  const refusing = createServer((socket) => socket.once("data", () => refusePassword(socket)))
   await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", resolve))
   const address = refusing.address()
   if (address === null || typeof address === "string") throw new Error("no port")
@@ -177,10 +170,10 @@ test("a password that the server refuses is shown nowhere", async () => {
 })
 
 describe("a pool that is closed", () => {
-  const nobodyConnected =
+  const noConnections =
     "select 1 where not exists (select from pg_stat_activity where application_name = 'probe' and datname = current_database())"
 
-  test("serves everybody who came before, also those who wait for a connection, and nobody who comes after", async () => {
+  test("serves the calls made before, also those that wait for a connection, and refuses those made after", async () => {
     await withDatabase({ max: 2 }, async ({ call, close }) => {
       const keys = Array.from({ length: 50 }, (_, index) => `k${String(index).padStart(2, "0")}`)
       await call(one, [])
@@ -193,11 +186,11 @@ describe("a pool that is closed", () => {
       expect(await answers).toEqual(keys.map((key) => [{ key }]))
       await closed
       expect(await effects()).toEqual(keys)
-      await owner().until(nobodyConnected)
+      await owner().until(noConnections)
     })
   })
 
-  test("fails those who are not served within its time, and leaves nothing of them", async () => {
+  test("cancels the calls that it cannot serve in time, and they have no effect", async () => {
     await withDatabase({ max: 2, timeoutSeconds: 60 }, async ({ call, close }) => {
       await owner().run("select pg_advisory_lock(7)")
       const answers = ["a", "b", "c", "d"].map((key) => call(put, [key]))
@@ -207,14 +200,14 @@ describe("a pool that is closed", () => {
       await owner().until(waiting)
       await close()
       await failed
-      await owner().until(nobodyConnected)
+      await owner().until(noConnections)
       await owner().run("select pg_advisory_unlock_all()")
       expect(await effects()).toEqual([])
     })
   })
 })
 
-/** What a log could show of an error: its text, its stack, its fields, its causes. */
+/** Everything that a log could show of an error: its text, its stack, its fields, its causes. */
 const everythingOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   const fields = Object.getOwnPropertyNames(error).map((name) => String(Reflect.get(error, name)))

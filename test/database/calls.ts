@@ -1,4 +1,4 @@
-/** The library's way to the database under test, with a function to call whose races an advisory lock holds open. */
+/** Set-up for tests of `Database`: a function to call, `put`, that waits while a test holds an advisory lock. */
 import type * as Fiber from "effect/Fiber"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -6,17 +6,17 @@ import { afterEach, beforeAll, beforeEach } from "vitest"
 import { Database, type DatabaseOptions, type Statement } from "../../src/database/Database.ts"
 import { useDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 
-/** Inserts a key once, while nobody holds the advisory lock 7. */
+/** Inserts a key once. Waits as long as somebody holds the advisory lock 7. */
 export const put: Statement = { text: "select put($1) as key", repeatable: true }
-/** Gives a row while a call waits for that lock. */
+/** Returns a row while a call waits for that lock. */
 export const waiting =
   "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event = 'advisory'"
-const busy =
+const running =
   "select from pg_stat_activity where application_name = 'probe' and datname = current_database() and state = 'active'"
-/** Gives a row while no call is under way. */
-export const nobodyBusy = `select 1 where not exists (${busy})`
-/** Gives a row while this statement is under way. */
-export const runs = ({ text }: Statement) => `${busy} and query = '${text}'`
+/** Returns a row while no call runs. */
+export const noneRunning = `select 1 where not exists (${running})`
+/** Returns a row while this statement runs. */
+export const runs = ({ text }: Statement) => `${running} and query = '${text}'`
 
 export interface Calls {
   readonly start: (statement: Statement, parameters: ReadonlyArray<string>) => Fiber.Fiber<unknown, unknown>
@@ -30,12 +30,12 @@ export interface Calls {
 export interface CalledDatabase {
   readonly database: () => TestDatabase
   readonly owner: () => Session
-  /** The keys that calls of `put` left. */
+  /** The keys that calls of `put` have inserted. */
   readonly effects: () => Promise<ReadonlyArray<unknown>>
   readonly withDatabase: <A>(options: DatabaseOptions, work: (database: Calls) => Promise<A>) => Promise<A>
 }
 
-/** For the file that calls it: an empty database with `put`, whose keys are forgotten before each test. */
+/** Creates a database with `put` for the tests of a file; its keys are deleted before each test. */
 export const useCalls = (): CalledDatabase => {
   const database = useDatabase("empty")
   let session: Session
@@ -62,11 +62,11 @@ export const useCalls = (): CalledDatabase => {
     owner,
     effects: async () => (await session.rows("select key from effect order by key")).map((row) => row["key"]),
     withDatabase: async (options, work) => {
-      const place = options.url === undefined ? database().options() : {}
-      const runtime = ManagedRuntime.make(Database.layer({ ...place, applicationName: "probe", ...options }))
+      const location = options.url === undefined ? database().options() : {}
+      const runtime = ManagedRuntime.make(Database.layer({ ...location, applicationName: "probe", ...options }))
       try {
         const service = await runtime.runPromise(Effect.service(Database))
-        // Not in the runtime, which interrupts what runs in it before it closes the pool.
+        // Not run in the runtime, which would interrupt the calls before it closes the pool.
         return await work({
           start: (statement, parameters) => Effect.runFork(service.queryAnySchema(statement, parameters, context)),
           call: (statement, parameters) => Effect.runPromise(service.queryAnySchema(statement, parameters, context)),

@@ -1,12 +1,12 @@
 /**
- * I12: `sql/schema.sql` is the schema as the migrations make it, and no change of a catalog goes unseen.
+ * I12: `sql/schema.sql` is the schema that the migrations create, and the snapshot shows every change of the catalog.
  */
 import { readdir, readFile } from "node:fs/promises"
 import { basename } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
-import { raisedStates } from "../../src/database/outcome.ts"
+import { raisedStates } from "../../src/database/failure.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => owner.end())
 
-test("sql/schema.sql is fresh: after a change of sql/, run `npm run schema`", async () => {
+test("sql/schema.sql is up to date; after a change in sql/, run `npm run schema`", async () => {
   expect(await readFile(`${sqlFolder}schema.sql`, "utf8")).toBe(before)
 })
 
@@ -59,13 +59,13 @@ const usesTables = ({ source }: SqlFunction) =>
   /\bipam\.(allocation|free_extent|pool_counter|operation|operation_target|saga_run|saga_step)\b(?!\()/.test(source)
 const sets = (option: RegExp) => (one: SqlFunction) => one.settings.some((setting) => option.test(setting))
 
-test("a function that sets a planner option keeps its queries from being compiled: the costs that it adds would have it done each call", async () => {
+test("a function that sets a planner option also turns JIT off, since the option's costs would have every call compiled", async () => {
   const functions = await readFunctions()
   const compiled = functions.filter(sets(/^(enable_\w+|plan_cache_mode)=/)).filter((one) => !sets(/^jit=off$/)(one))
   expect(names(compiled)).toEqual([])
 })
 
-test("no statement on a large table is left to the planner alone: its function sets options, or all of that one's callers do", async () => {
+test("every function with a statement on a large table sets planner options, or all of its callers do", async () => {
   const functions = await readFunctions()
   const isPlanned = (one: SqlFunction): boolean => {
     const callers = functions.filter((other) => other !== one && calls(other, one))
@@ -76,7 +76,7 @@ test("no statement on a large table is left to the planner alone: its function s
   expect(names(checked.filter((one) => !isPlanned(one)))).toEqual([])
 })
 
-test("every call that writes bounds the time that it waits for a lock", async () => {
+test("every call that writes has a lock timeout", async () => {
   const functions = await readFunctions()
   const isBounded = sets(/^lock_timeout=/)
   const isWrapper = (one: SqlFunction) =>
@@ -85,13 +85,13 @@ test("every call that writes bounds the time that it waits for a lock", async ()
   expect(names(unbounded)).toEqual([])
 })
 
-test("names in the text of a function mean what they do in pg_catalog, whatever the caller's search_path says", async () => {
+test("every function resolves names in pg_catalog, whatever the search_path of its caller", async () => {
   const exposed = (await readFunctions()).filter((one) => one.hasText || one.fromOutside)
   expect(exposed.length).toBeGreaterThan(80)
   expect(names(exposed.filter((one) => !sets(/^search_path=pg_catalog, pg_temp$/)(one)))).toEqual([])
 })
 
-test("the SQLSTATEs that functions raise are those of the table in outcome.ts", async () => {
+test("the SQLSTATEs that functions raise are those of the table in failure.ts", async () => {
   const raised = new Map<string, Array<string>>()
   for (const { name, source } of await readFunctions())
     for (const condition of new Set(
@@ -103,12 +103,12 @@ test("the SQLSTATEs that functions raise are those of the table in outcome.ts", 
   const states = Object.values(raisedStates)
   expect([...raised.keys()].toSorted()).toEqual(states.map(({ condition }) => condition).toSorted())
   for (const { condition, by } of states) if (by !== undefined) expect(raised.get(condition), condition).toEqual(by)
-  // A state of our own that left its call would be a bug.
+  // States of our own (`IP...`) must not leave the call.
   for (const [state, { becomes }] of Object.entries(raisedStates))
     expect(becomes === undefined).toBe(state.startsWith("IP"))
 })
 
-test("no duration is one of the calendar, which is longer or shorter where summer time changes", async () => {
+test("no duration is in calendar units, which are longer or shorter when daylight saving time changes", async () => {
   const calendar = await owner.rows(`
     select p.oid::regprocedure::text as name
     from pg_proc p
@@ -117,7 +117,7 @@ test("no duration is one of the calendar, which is longer or shorter where summe
   expect(await owner.rows("select horizon::text from ipam.retention")).toEqual([{ horizon: "2160:00:00" }])
 })
 
-test("every function tells what it does, as its file does", async () => {
+test("the comment of every function is the header of its file", async () => {
   const rows = await owner.rows(
     `select p.proname as name, obj_description(p.oid, 'pg_proc') as comment
     from pg_proc p join pg_language l on l.oid = p.prolang
@@ -139,7 +139,7 @@ test.each([
   ["a table", "create table ipam.other (id int)"],
   ["a storage parameter", "alter table ipam.allocation set (fillfactor = 33)"],
   ["a column", "alter table ipam.vrf add column other int"],
-  ["a column that went", "alter table ipam.vrf drop column created_at"],
+  ["a column that was dropped", "alter table ipam.vrf drop column created_at"],
   [
     "a length",
     "alter table ipam.vrf add column other varchar(10); alter table ipam.vrf alter other type varchar(11)",
@@ -219,7 +219,7 @@ test.each([
   ["a grant on a column", "grant select (vrf) on ipam.vrf to public"],
   ["a grant on a function", `grant execute on function ${anyFunction} to ipam_reader with grant option`],
   ["a grant on the schema", "grant create on schema ipam to public"],
-  ["a grant on what will be made", "alter default privileges in schema ipam grant select on tables to public"],
+  ["default privileges", "alter default privileges in schema ipam grant select on tables to public"],
   ["a comment", "comment on table ipam.vrf is 'another'"],
   ["a comment on a column", "comment on column ipam.vrf.vrf is 'another'"],
   ["a comment on a function", `comment on function ${anyFunction} is 'another'`],

@@ -1,6 +1,6 @@
 /**
- * A caller that is interrupted: its statement is cancelled, and nobody else's. A statement that is cancelled by mistake is
- * repeated, so the repetition is what tells: sequences are not rolled back.
+ * An interrupted caller: its statement is cancelled, and no other. The library repeats a statement that was cancelled by mistake, so
+ * the tests count executions with a sequence, which is not rolled back.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,7 +8,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
 import { beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Statement } from "../../src/database/Database.ts"
-import { nobodyBusy, put, runs, useCalls, waiting } from "./calls.ts"
+import { noneRunning, put, runs, useCalls, waiting } from "./calls.ts"
 
 const { database, owner, effects, withDatabase } = useCalls()
 const sleep = (seconds: number): Statement => ({ text: `select pg_sleep(${String(seconds)})`, repeatable: false })
@@ -21,7 +21,7 @@ beforeAll(() => owner().run("create sequence runs"))
 beforeEach(() => owner().run("alter sequence runs restart"))
 
 describe("a caller that is interrupted", () => {
-  test("leaves nothing running on the server, and the key free for the next try", async () => {
+  test("leaves nothing running on the server, and the same call may be made again", async () => {
     await withDatabase({ max: 1 }, async ({ start, call }) => {
       await owner().run("select pg_advisory_lock(7)")
       const fiber = start(put, ["k"])
@@ -34,7 +34,7 @@ describe("a caller that is interrupted", () => {
     })
   })
 
-  test("does not take another's statement with it: the connection is free only when the cancel has passed", async () => {
+  test("does not cancel the next statement: its connection is free only after the cancel request was served", async () => {
     await withDatabase({ max: 1 }, async ({ start, call }) => {
       for (let round = 1; round <= 200; round++) {
         const fiber = start(sleep(0.001), [])
@@ -46,7 +46,7 @@ describe("a caller that is interrupted", () => {
     })
   })
 
-  test("before a connection was free sends nothing", async () => {
+  test("that still waits for a connection sends nothing", async () => {
     await withDatabase({ max: 1 }, async ({ start, call }) => {
       await owner().run("select pg_advisory_lock(7)")
       const first = call(put, ["first"])
@@ -55,12 +55,12 @@ describe("a caller that is interrupted", () => {
       await Effect.runPromise(Fiber.interrupt(second))
       await owner().run("select pg_advisory_unlock_all()")
       await first
-      await owner().until(nobodyBusy)
+      await owner().until(noneRunning)
       expect(await effects()).toEqual(["first"])
     })
   })
 
-  test("leaves its connection to nobody when the cancel may still be on its way", async () => {
+  test("discards its connection if the cancel request may still be on its way", async () => {
     const slow = await proxyWithSlowCancels(2500)
     try {
       await withDatabase({ host: "127.0.0.1", port: slow.port, ssl: false, max: 1 }, async ({ start, call }) => {
@@ -78,10 +78,10 @@ describe("a caller that is interrupted", () => {
   })
 })
 
-/** The first number of a CancelRequest of the protocol, after its length. */
+/** The code of a CancelRequest in the PostgreSQL protocol, which follows its length. */
 const cancelRequestCode = 80877102
 
-/** Passes everything on to the server of the tests, and requests to cancel only after a while. */
+/** A proxy to the test server that forwards cancel requests only after a delay. */
 const proxyWithSlowCancels = async (delayMs: number) => {
   const { host, port } = database().options()
   const upstream = host?.startsWith("/")

@@ -8,7 +8,7 @@ import { readCatalog } from "../../scripts/catalog.ts"
 import { Database } from "../../src/database/Database.ts"
 import { startTemporaryServer } from "../../src/embedded/temporary.ts"
 import { migrate, sqlFolder, type MigrateOptions } from "../../src/database/migrate.ts"
-import { SCHEMA_VERSION } from "../../src/database/version.ts"
+import { SCHEMA_VERSION } from "../../src/database/schemaVersion.ts"
 import { createDatabase, openSession, type Session, type TestDatabase } from "../harness/database.ts"
 
 let folder: string
@@ -49,32 +49,29 @@ const functions = async () => {
 }
 const things = async () => (await owner.rows("select to_regclass('ipam.thing') is not null as found"))[0]?.["found"]
 
-test("an empty database gets all of it; a second time, nothing is due", async () => {
+test("an empty database is migrated entirely; the second time, nothing is due", async () => {
   expect(await run()).toEqual({ applied: ["migrations/0001_first.sql"], version: 1, missingRoles: [] })
   expect(await run()).toEqual({ applied: [], version: 1, missingRoles: [] })
   expect(await functions()).toEqual(["ipam.a()", "ipam.b()"])
 })
 
-test.each(["''", "shadow, pg_catalog"])(
-  "the whole schema is the same under a search_path of %s",
-  async (searchPath) => {
-    await owner.run(`
+test.each(["''", "shadow, pg_catalog"])("the schema is the same under a search_path of %s", async (searchPath) => {
+  await owner.run(`
     create schema shadow;
     create function shadow.clock_timestamp() returns timestamptz language sql as 'select timestamptz ''-infinity''';
     alter database ${database.name} set search_path = ${searchPath}`)
-    await run({ folder: sqlFolder })
-    const lines = await readCatalog(async (query) => (await owner.rows(query)).map((row) => String(row["line"])))
-    expect(lines).toBe(await readFile(`${sqlFolder}schema.sql`, "utf8"))
-  },
-)
+  await run({ folder: sqlFolder })
+  const lines = await readCatalog(async (query) => (await owner.rows(query)).map((row) => String(row["line"])))
+  expect(lines).toBe(await readFile(`${sqlFolder}schema.sql`, "utf8"))
+})
 
-test("the next migration is applied alone", async () => {
+test("a new migration is applied without the earlier ones", async () => {
   await run()
   await put("migrations/0002_next.sql", "alter table ipam.thing add column name text")
   expect(await run()).toMatchObject({ applied: ["migrations/0002_next.sql"] })
 })
 
-test("functions that no file makes any more go, with those that only they were needed by", async () => {
+test("functions without a file are dropped, also those that depend on one another", async () => {
   await run()
   await rm(join(folder, "functions/a.sql"))
   await rm(join(folder, "functions/b.sql"))
@@ -83,7 +80,7 @@ test("functions that no file makes any more go, with those that only they were n
   expect(await functions()).toEqual(["ipam.c()"])
 })
 
-test("a function that was changed by hand comes back, unless only what is needed was asked for", async () => {
+test("a function that was changed by hand is restored, except with onlyIfNeeded", async () => {
   await run()
   const damage = () => owner.run("create or replace function ipam.b() returns int language sql return 99;")
   const answer = async () => (await owner.rows("select ipam.a() as a"))[0]?.["a"]
@@ -94,13 +91,13 @@ test("a function that was changed by hand comes back, unless only what is needed
   expect(await answer()).toBe(1)
 })
 
-test("four migrators at once apply it once, and all succeed", async () => {
+test("of four migrators at once, one applies the migration, and all succeed", async () => {
   const reports = await Promise.all([run(), run(), run(), run()])
   expect(reports.flatMap((report) => report.applied)).toEqual(["migrations/0001_first.sql"])
   expect(reports.map((report) => report.version)).toEqual([1, 1, 1, 1])
 })
 
-test("a migrator waits for the one that is at work, and then has nothing to do", async () => {
+test("a migrator waits for another one, and then has nothing to do", async () => {
   await run()
   await put("migrations/0002_next.sql", "create table ipam.next (id int)")
   await owner.run("begin; lock table ipam.migration in access exclusive mode")
@@ -116,9 +113,9 @@ test("a migrator waits for the one that is at work, and then has nothing to do",
 
 describe("a migration that fails", () => {
   test.each([
-    ["in its middle", "migrations/0002_bad.sql", "create table ipam.half (id int); select 1 / 0;", /division by zero/],
+    ["in a statement", "migrations/0002_bad.sql", "create table ipam.half (id int); select 1 / 0;", /division by zero/],
     [
-      "and is named",
+      "with its file named",
       "migrations/0002_bad.sql",
       "create table ipam.half (id int); select nope;",
       /0002_bad\.sql: column "nope" does not exist/,
@@ -141,21 +138,21 @@ describe("a migration that fails", () => {
       "grant usage on schema ipam to nobody_at_all",
       /role "nobody_at_all" does not exist/,
     ],
-  ])("leaves nothing half done: %s", async (_, path, text, reason) => {
+  ])("leaves nothing behind: %s", async (_, path, text, reason) => {
     await put(path, text)
     await expect(run()).rejects.toThrow(reason)
     expect(await things()).toBe(false)
     expect(await owner.rows("select 1 from pg_namespace where nspname = 'ipam'")).toEqual([])
   })
 
-  test("can be mended and run again", async () => {
+  test("can be corrected and run again", async () => {
     await put("migrations/0002_bad.sql", "select 1 / 0")
     await expect(run()).rejects.toThrow()
     await put("migrations/0002_bad.sql", "select 1")
     expect(await run()).toMatchObject({ applied: ["migrations/0001_first.sql", "migrations/0002_bad.sql"] })
   })
 
-  test("because its connection was lost leaves nothing, and is not repeated by itself", async () => {
+  test("because its connection was lost leaves nothing behind, and is not retried", async () => {
     await put("migrations/0002_slow.sql", "select pg_advisory_xact_lock(7)")
     await owner.run("select pg_advisory_lock(7)")
     const running = run()
@@ -169,23 +166,23 @@ describe("a migration that fails", () => {
   })
 })
 
-test("a migration that was applied may not change", async () => {
+test("the file of an applied migration must not change", async () => {
   await run()
   await put("migrations/0001_first.sql", `${first} -- changed`)
-  await expect(run()).rejects.toThrow("migrations/0001_first.sql was applied with another text")
+  await expect(run()).rejects.toThrow("migrations/0001_first.sql has changed since it was applied")
 })
 
-test("a role that may not migrate is told so, and what it needs", async () => {
+test("a role that may not migrate is refused, with the role that may", async () => {
   const role = `${database.name}_stranger`
   await owner.run(`create role ${role}`)
   const url = `${database.url()}&options=-c%20role%3D${role}`
   const refused = Effect.runPromise(migrate({ folder }).pipe(Effect.provide(Database.layer({ url }))))
   await expect(refused).rejects.toMatchObject({ _tag: "NotPermitted", code: "42501" })
-  await expect(refused).rejects.toThrow(/migrating needs the owner of the database .*; nothing was written$/)
+  await expect(refused).rejects.toThrow(/a migration needs the owner of the database .*; nothing was written$/)
   await owner.run(`drop role ${role}`)
 })
 
-test("a role that may not make roles says which are missing, until another one has made them", async () => {
+test("a role that may not create roles reports which are missing, until somebody has created them", async () => {
   const server = await startTemporaryServer("ipam-migrate-", { durable: false })
   onTestFinished(server.stop)
   const { host, port, user } = server
@@ -215,11 +212,11 @@ describe("a schema that does not fit the library", () => {
     return outcome
   }
 
-  test("because there is none: too old, run migrate", async () => {
+  test("because there is none is too old", async () => {
     expect(await attempt()).toMatchObject({ _tag: "SchemaTooOld", version: null })
   })
 
-  test("because it is older: too old, and nothing is written", async () => {
+  test("because it is older is too old, and nothing is written", async () => {
     await run()
     await owner.run("update ipam.schema_version set version = 0, compatible_from = 0")
     const error = await attempt()
@@ -228,7 +225,7 @@ describe("a schema that does not fit the library", () => {
     expect(await owner.rows("select * from ipam.thing")).toEqual([])
   })
 
-  test("because it serves newer libraries only: too new, and nothing is written", async () => {
+  test("because it needs a newer library is too new, and nothing is written", async () => {
     await run()
     await owner.run(`update ipam.schema_version set version = ${newer}, compatible_from = ${newer}`)
     const error = await attempt()
@@ -242,7 +239,7 @@ describe("a schema that does not fit the library", () => {
     expect(await owner.rows("select * from ipam.thing")).toEqual([])
   })
 
-  test("is newer but compatible: calls go on, and migrating back is refused", async () => {
+  test("only in that it is newer but compatible can be used, and is not migrated back", async () => {
     await run()
     await owner.run(`update ipam.schema_version set version = ${newer}, compatible_from = 1`)
     await expect(attempt()).rejects.toBeDefined()
@@ -250,7 +247,7 @@ describe("a schema that does not fit the library", () => {
     await expect(run()).rejects.toMatchObject({ _tag: "SchemaTooNew" })
   })
 
-  test("any more, since it was migrated under a running client: the next call says so", async () => {
+  test("any more, because it was migrated under a running client, is found by the next call", async () => {
     await run()
     await owner.run(`update ipam.schema_version set version = ${SCHEMA_VERSION}`)
     const runtime = ManagedRuntime.make(Database.layer(database.options()))

@@ -10,7 +10,7 @@ const problem = (options: DatabaseOptions) => {
 }
 
 describe("a database URL", () => {
-  test("gives every part, percent-decoded", () => {
+  test("is split into its parts, percent-decoded", () => {
     expect(
       resolve({ url: "postgresql://u%40x:p%2Fw%3A@db.example:6432/n%20m?sslmode=require&application_name=app" }),
     ).toMatchObject({
@@ -23,7 +23,7 @@ describe("a database URL", () => {
     })
   })
 
-  test("names several hosts, each with its port or the common one", () => {
+  test("may have several hosts, each with its port or the common one", () => {
     expect(resolve({ url: "postgres://a:1111,[::1],c/d?port=2222&target_session_attrs=primary" })).toMatchObject({
       endpoints: [
         { host: "a", port: 1111 },
@@ -34,20 +34,20 @@ describe("a database URL", () => {
     })
   })
 
-  test("may point at the folder of a unix socket, where there is no TLS", () => {
+  test("may name the folder of a unix socket, which is used without TLS", () => {
     const { endpoints, ssl } = resolve({ url: "postgres://u@/d?host=/run/pg&port=5433&sslmode=require" })
     expect(endpoints).toEqual([{ path: "/run/pg/.s.PGSQL.5433" }])
     expect(ssl).toBe(false)
   })
 
-  test("keeps a password with an at sign out of the host", () => {
+  test("may have a password with an at sign", () => {
     expect(resolve({ url: "postgres://u:p@ss@h/d" })).toMatchObject({
       password: "p@ss",
       endpoints: [{ host: "h", port: 5432 }],
     })
   })
 
-  test("leaves what it lacks to libpq's variables, then to defaults", () => {
+  test("takes missing parts from the variables of libpq, then from defaults", () => {
     expect(
       resolve({ url: "postgres://h/d" }, { PGUSER: "pguser", PGPASSWORD: "pgpass", PGPORT: "5555" }),
     ).toMatchObject({
@@ -70,31 +70,31 @@ describe("a database URL", () => {
 describe("options that cannot be used", () => {
   const secret = "s3cr3t"
   test.each<[string, DatabaseOptions, RegExp]>([
-    ["another scheme", { url: `mysql://u:${secret}@h/d` }, /must read postgres:/],
-    ["a slash in the password", { url: `postgres://u:12/${secret}@h/d` }, /must read postgres:|host is missing/],
-    ["a broken percent sign", { url: `postgres://u:${secret}%zz@h/d` }, /percent sign/],
-    ["a port that is none", { url: `postgres://u:${secret}@h:99999/d` }, /port/],
-    ["a parameter nobody knows", { url: `postgres://u:${secret}@h/d?sslmod=require` }, /not known: sslmod$/],
-    ["an sslmode that is none", { url: `postgres://u:${secret}@h/d?sslmode=yes` }, /sslmode must be one of/],
+    ["another scheme", { url: `mysql://u:${secret}@h/d` }, /must have the form postgres:/],
     [
-      "a certificate that is none",
-      { url: `postgres://u:${secret}@h/d`, ssl: { ca: "x", cert: "broken" } },
-      /TLS settings/,
+      "a slash in the password",
+      { url: `postgres://u:12/${secret}@h/d` },
+      /must have the form postgres:|host of the database is missing/,
     ],
+    ["a broken percent sign", { url: `postgres://u:${secret}%zz@h/d` }, /percent sign/],
+    ["an invalid port", { url: `postgres://u:${secret}@h:99999/d` }, /port/],
+    ["an unknown parameter", { url: `postgres://u:${secret}@h/d?sslmod=require` }, /unknown parameter: sslmod$/],
+    ["an unknown sslmode", { url: `postgres://u:${secret}@h/d?sslmode=yes` }, /sslmode must be one of/],
+    ["an invalid certificate", { url: `postgres://u:${secret}@h/d`, ssl: { ca: "x", cert: "broken" } }, /TLS settings/],
     [
-      "a certificate that is not there",
+      "a missing certificate file",
       { url: `postgres://u:${secret}@h/d?sslmode=verify-full&sslrootcert=/nowhere` },
       /nowhere/,
     ],
-    ["no connection", { url: `postgres://u:${secret}@h/d`, max: 0 }, /max must be/],
+    ["no connections", { url: `postgres://u:${secret}@h/d`, max: 0 }, /max must be/],
     ["half a connection", { url: `postgres://u:${secret}@h/d`, max: 1.5 }, /max must be/],
-    ["no time", { url: `postgres://u:${secret}@h/d`, timeoutSeconds: 0 }, /timeoutSeconds must be/],
+    ["a timeout of zero", { url: `postgres://u:${secret}@h/d`, timeoutSeconds: 0 }, /timeoutSeconds must be/],
     [
-      "time that is no number",
+      "a timeout that is not a number",
       { url: `postgres://u:${secret}@h/d`, timeoutSeconds: Number.NaN },
       /timeoutSeconds must be/,
     ],
-  ])("are refused without a word of the password: %s", (_, options, sentence) => {
+  ])("are refused without quoting the password: %s", (_, options, sentence) => {
     expect(problem(options)).toMatch(sentence)
     expect(problem(options)).not.toContain(secret)
   })

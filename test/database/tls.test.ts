@@ -1,12 +1,12 @@
 /**
- * TLS, against a server that speaks just enough to ask for a password and refuse it: whoever gets to hear the refusal trusted
- * the connection.
+ * TLS, against a fake server that refuses every password: a client that receives the refusal has trusted the connection.
  */
 import * as Effect from "effect/Effect"
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net"
+import { createServer, type AddressInfo, type Server } from "node:net"
 import { TLSSocket } from "node:tls"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { Database, type DatabaseOptions } from "../../src/database/Database.ts"
+import { refusePassword } from "./refusingServer.ts"
 
 /** Self-signed, for the name `localhost` alone, until 2126. Made for this test; it protects nothing. */
 const key = `-----BEGIN EC PRIVATE KEY-----
@@ -26,15 +26,7 @@ SAAwRQIgdgRKqdnVJcInODlUrnj2lqTAvASh9bMBEj0iM8iODQoCIQDAcI/4a/Su
 bqChayYcMZ8fLAcbHRNoyZZVxU3MjUF/ZQ==
 -----END CERTIFICATE-----`
 
-const refusePassword = (socket: Socket) => {
-  const fields = `SFATAL\0VFATAL\0C28P01\0Mrefused\0\0`
-  const head = Buffer.alloc(5)
-  head.write("E")
-  head.writeInt32BE(fields.length + 4, 1)
-  socket.end(Buffer.concat([head, Buffer.from(fields)]))
-}
-
-/** Answers an SSLRequest (8 bytes) with S or N, and the start of a session with a refusal. */
+/** Answers an SSLRequest (8 bytes) with S or N, and a startup message with a refusal. */
 const listen = async (encrypts: boolean): Promise<Server> => {
   const server = createServer((socket) => {
     socket.on("error", () => undefined)
@@ -74,36 +66,36 @@ const codeOf = async (server: Server, options: DatabaseOptions): Promise<unknown
 const trusted = "28P01"
 
 describe("a server that encrypts is trusted", () => {
-  test("whatever its certificate says, when encryption alone is asked for", async () => {
+  test("with any certificate, if only encryption is required", async () => {
     for (const ssl of ["prefer", "require"] as const)
       expect(await codeOf(encrypting, { host: "127.0.0.1", ssl })).toBe(trusted)
   })
 
-  test("not when its certificate must be known and is not", async () => {
+  test("only with a known certificate, if the certificate is checked", async () => {
     expect(await codeOf(encrypting, { host: "localhost", ssl: true })).toBe("DEPTH_ZERO_SELF_SIGNED_CERT")
     expect(await codeOf(encrypting, { host: "localhost", ssl: "verify-ca" })).toBe("DEPTH_ZERO_SELF_SIGNED_CERT")
   })
 
-  test("when its certificate is known and has its name", async () => {
+  test("with a known certificate for its host name", async () => {
     expect(await codeOf(encrypting, { host: "localhost", ssl: { ca: cert } })).toBe(trusted)
   })
 
-  test("not when its certificate has another name than was connected to", async () => {
+  test("not with a certificate for another host name", async () => {
     expect(await codeOf(encrypting, { host: "127.0.0.1", ssl: { ca: cert } })).toBe("ERR_TLS_CERT_ALTNAME_INVALID")
   })
 
-  test("whatever name its certificate has, when the check of the name is left out", async () => {
+  test("with a certificate for any host name, if the name is not checked", async () => {
     const ssl = { ca: cert, checkServerIdentity: () => undefined }
     expect(await codeOf(encrypting, { host: "127.0.0.1", ssl })).toBe(trusted)
   })
 })
 
 describe("a server that does not encrypt", () => {
-  test("is talked to when that is allowed", async () => {
+  test("is used if that is allowed", async () => {
     for (const ssl of [false, "prefer"] as const) expect(await codeOf(plain, { host: "127.0.0.1", ssl })).toBe(trusted)
   })
 
-  test("is told nothing when encryption is asked for", async () => {
+  test("is sent nothing if encryption is required", async () => {
     expect(await codeOf(plain, { host: "127.0.0.1", ssl: "require" })).not.toBe(trusted)
     expect(await codeOf(plain, { host: "localhost", ssl: { ca: cert } })).not.toBe(trusted)
   })

@@ -15,7 +15,7 @@ const anyNumber: fc.Arbitrary<readonly [Family, bigint]> = fc.oneof(
 const anyAddress = anyNumber.map(([family, value]) => address(family === 4 ? printV4(value) : printV6(value)))
 
 describe("an address", () => {
-  it("is printed as RFC 5952 and the dotted quad say, for every number of both families", () => {
+  it("is printed as a dotted quad or by RFC 5952, for every number of both families", () => {
     fc.assert(
       fc.property(anyNumber, ([family, value]) => {
         expect(fromBigInt(family, value)).toBe(family === 4 ? printV4(value) : printV6(value))
@@ -24,7 +24,7 @@ describe("an address", () => {
     )
   })
 
-  it("that is printed parses to itself and back to its number and family", () => {
+  it("parses from its printed text, with the same number and family", () => {
     fc.assert(
       fc.property(anyNumber, ([family, value]) => {
         const printed = fromBigInt(family, value) ?? ""
@@ -35,7 +35,7 @@ describe("an address", () => {
     )
   })
 
-  it("of IPv6 has one text for all its hexadecimal spellings", () => {
+  it("of IPv6 has one canonical text for all its hexadecimal spellings", () => {
     fc.assert(
       fc.property(
         v6Number.chain((value) => spelling(value).map((text) => [value, text] as const)),
@@ -47,7 +47,7 @@ describe("an address", () => {
     )
   })
 
-  it("in a block that stands for IPv4 is refused in every spelling, naming the IPv4 address", () => {
+  it("in a block that stands for IPv4 is refused in every spelling, with the IPv4 address", () => {
     fc.assert(
       fc.property(
         refusedNumber.chain((value) => spelling(value).map((text) => [value, text] as const)),
@@ -62,7 +62,7 @@ describe("an address", () => {
     )
   })
 
-  it("of IPv6 with a dotted quad is refused, naming the spelling that was meant", () => {
+  it("of IPv6 with a dotted quad is refused, with the hexadecimal spelling", () => {
     fc.assert(
       fc.property(v6Number, (value) => {
         const text = `${groupsOf(value)
@@ -113,12 +113,12 @@ describe("an address", () => {
     expect(why(text)).toContain(reason)
   })
 
-  it("that is refused is shown short, however long it is", () => {
+  it("is shortened in the message that refuses it", () => {
     for (const text of ["9".repeat(1_000_000), "::".repeat(500_000), "x".repeat(1_000_000)])
       expect(why(text).length).toBeLessThan(200)
   })
 
-  it("is no text but a canonical one or an accepted spelling of it", () => {
+  it("is read from no text but accepted spellings", () => {
     const noise = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(..."0123456789abcdefx.:%/-") }))
     fc.assert(
       fc.property(noise, (text) => {
@@ -129,7 +129,7 @@ describe("an address", () => {
     )
   })
 
-  it("has a next one up to the end of its family and up to a block that is refused", () => {
+  it("has a next one except at the end of its family and before a refused block", () => {
     expect(next(address("255.255.255.255"))).toBeUndefined()
     expect(next(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))).toBeUndefined()
     expect(next(address("::fffe:ffff:ffff"))).toBeUndefined()
@@ -142,7 +142,7 @@ describe("an address", () => {
     ])
   })
 
-  it("stands before the ones after it, and IPv4 before IPv6", () => {
+  it("is ordered by number, and IPv4 before IPv6", () => {
     fc.assert(
       fc.property(anyAddress, anyAddress, (a, b) => {
         const [x, y] = [a, b].map((one) => (familyOf(one) === 4 ? toBigInt(one) : toBigInt(one) + (1n << 32n))) as [

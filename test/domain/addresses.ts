@@ -1,15 +1,15 @@
-/** Addresses for properties, drawn as numbers, with a printer and spellings of their own that know nothing of the library under test. */
+/** Random addresses for properties, as numbers, with printers that are independent of the code under test. */
 import fc from "fast-check"
 
 const isRefused = (value: bigint): boolean => value >> 32n === 0n || value >> 32n === 0xffffn
 
-/** Any IPv4 address as a number, the ends of the family and of octets often. */
+/** Any IPv4 address as a number; often one at the end of the family or of an octet. */
 export const v4Number = fc.oneof(
   fc.bigInt({ min: 0n, max: 0xffffffffn }),
   fc.constantFrom(0n, 1n, 0xffn, 0x100n, 0xfffffffen, 0xffffffffn),
 )
 
-/** One group of an IPv6 address; zeros often, so that runs of them come up in every place. */
+/** One group of an IPv6 address; often zero, so that runs of zeros occur everywhere. */
 const group = fc.oneof(
   { weight: 3, arbitrary: fc.constant(0) },
   { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xffff }) },
@@ -36,7 +36,7 @@ export const groupsOf = (value: bigint): ReadonlyArray<number> =>
 
 export const printV4 = (value: bigint): string => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".")
 
-/** RFC 5952 4: lower case, no leading zeros, the first of the longest runs of two and more zero groups shortened. */
+/** RFC 5952, section 4: lower case, no leading zeros, the first of the longest runs of two or more zero groups shortened. */
 export const printV6 = (value: bigint): string => {
   const groups = groupsOf(value)
   const runAt = (start: number): number => {
@@ -50,7 +50,7 @@ export const printV6 = (value: bigint): string => {
   return longest < 2 ? hex.join(":") : `${hex.slice(0, start).join(":")}::${hex.slice(start + longest).join(":")}`
 }
 
-/** Any accepted spelling of the IPv6 address: leading zeros, either case, any one run of zeros shortened or none. */
+/** Any accepted spelling of the IPv6 address: with leading zeros, in either case, with one run of zeros shortened or none. */
 export const spelling = (value: bigint): fc.Arbitrary<string> => {
   const groups = groupsOf(value)
   const runs = groups.flatMap((_, start) =>

@@ -22,7 +22,7 @@ describe("a name", () => {
 })
 
 describe("a request id", () => {
-  it("is any UUID but nil, in lower case", () => {
+  it("is any UUID except nil, in lower case", () => {
     fc.assert(
       fc.property(fc.uuid(), fc.boolean(), (uuid, upper) => {
         expect(Schema.decodeUnknownSync(RequestId)(upper ? uuid.toUpperCase() : uuid)).toBe(uuid)
@@ -37,7 +37,7 @@ describe("an owner as text", () => {
     for (const text of ["", "/", "instance", "instance/", "/i-1"]) expect(Result.isFailure(parseOwner(text))).toBe(true)
   })
 
-  it("is printed to what it was read from", () => {
+  it("is printed as the text that it was read from", () => {
     fc.assert(
       fc.property(
         fc.string({ minLength: 1 }).filter((kind) => !kind.includes("/")),
@@ -51,7 +51,7 @@ describe("an owner as text", () => {
 })
 
 describe("a time", () => {
-  it("is one text for one instant", () => {
+  it("has one text for each instant", () => {
     const read = Schema.decodeUnknownSync(Time)
     const spellings = [
       "2026-01-31T12:00:00.123Z",

@@ -48,7 +48,7 @@ const ends = fc
   .map(([family, a, b]) => ({ family, first: a < b ? a : b, last: a < b ? b : a }))
 
 describe("a range", () => {
-  it("written as a prefix holds the addresses that share its bits, and prints as it was written", () => {
+  it("written as a prefix contains the addresses that share its bits, and is printed as a prefix", () => {
     fc.assert(
       fc.property(prefix, ({ family, network, hosts, length }) => {
         const text = `${print(family, network)}/${length}`
@@ -66,7 +66,7 @@ describe("a range", () => {
     )
   })
 
-  it("written by its ends holds both and what is between, and prints as it was written", () => {
+  it("written as two addresses contains both and those between, and is printed the same way", () => {
     fc.assert(
       fc.property(ends, ({ family, first, last }) => {
         const text = first === last ? print(family, first) : `${print(family, first)}-${print(family, last)}`
@@ -85,7 +85,7 @@ describe("a range", () => {
     )
   })
 
-  it("with a host bit set is refused, whichever bit, naming the prefix", () => {
+  it("with any host bit set is refused, with the prefix", () => {
     fc.assert(
       fc.property(prefix, fc.nat(), ({ family, network, length }, pick) => {
         fc.pre(length < bitsOf(family))
@@ -136,7 +136,7 @@ describe("a range", () => {
     expect(why(text)).toContain(reason)
   })
 
-  it("may end where a refused block begins and begin where one ends", () => {
+  it("may end just before a refused block and begin just after one", () => {
     expect(why("::1:0:0-::fffe:ffff:ffff")).toBe("accepted as ::1:0:0-::fffe:ffff:ffff")
     expect(why("::1:0:0:0/80")).toBe("accepted as ::1:0:0:0/80")
   })
@@ -148,11 +148,11 @@ describe("a range", () => {
     expect(toBigInt(range("8000::/1").last)).toBe(lastOf(6))
   })
 
-  it("that is no prefix is none for parsePrefix", () => {
+  it("that is not a prefix is refused by parsePrefix", () => {
     for (const text of ["10.0.0.1", "10.0.0.1-10.0.0.2"]) expect(Result.isFailure(parsePrefix(text))).toBe(true)
   })
 
-  it("overlaps another one exactly when an end of one lies in the other", () => {
+  it("overlaps another one if and only if an end of one lies in the other", () => {
     fc.assert(
       fc.property(ends, ends, (a, b) => {
         const [x, y] = [a, b].map(({ family, first, last }) =>
@@ -178,7 +178,7 @@ describe("a range", () => {
     ])
   })
 
-  it("contains its ends and not their neighbours", () => {
+  it("contains its ends but not their neighbours", () => {
     fc.assert(
       fc.property(ends, ({ family, first, last }) => {
         const parsed = range(`${print(family, first)}-${print(family, last)}`)

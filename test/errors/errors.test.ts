@@ -16,7 +16,7 @@ const key = { vrf: "blue", requestId, slot: "eth0/v4" }
 const address = { ...pool, address: "10.0.0.5" }
 const finding = { check: "held twice", vrf: "blue", pool: "web", detail: "10.0.0.5", repair: null }
 
-/** One of each; the compiler asks for every class. */
+/** One error of each class; the compiler demands every class. */
 const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { readonly _tag: Tag }> } = {
   InvalidInput: new Errors.InvalidInput({ field: "slots[2].pool", message: "slots[2].pool: is missing" }),
   UnknownPool: new Errors.UnknownPool({ ...pool, vrfs: ["green", "red"] }),
@@ -107,7 +107,7 @@ const samples: { readonly [Tag in IpamError["_tag"]]: Extract<IpamError, { reado
 const all: ReadonlyArray<IpamError> = Object.values(samples)
 
 describe("the table of errors", () => {
-  it("says of each error what sagas, HTTP and the CLI do", () => {
+  it("gives the saga action, the HTTP status and the exit code of each error", () => {
     const rows = all.map((error) => {
       const { saga, http, exit } = factsOf(error)
       return `${error._tag} ${saga} ${http} ${exit}`
@@ -149,13 +149,13 @@ describe("the table of errors", () => {
     ])
   })
 
-  it("has a row for each class of the union and no other", () => {
+  it("has exactly one row for each class of the union", () => {
     const tags = Errors.IpamError.members.map((member) => member.identifier)
     expect(Object.keys(errorFacts).toSorted()).toEqual(tags.toSorted())
     expect(Object.keys(samples).toSorted()).toEqual(tags.toSorted())
   })
 
-  it("takes everything else for a defect", () => {
+  it("treats everything else as a defect", () => {
     for (const other of [new Error("x"), undefined, "PoolExhausted", { _tag: "PoolExhausted" }]) {
       expect(isIpamError(other)).toBe(false)
       expect(factsOf(other)).toBe(defectFacts)
@@ -166,7 +166,7 @@ describe("the table of errors", () => {
 
 describe("an error", () => {
   it.each(all)(
-    "$_tag is an Error whose message is one line that names the vrf, pool, slot and request it knows",
+    "$_tag is an Error whose message is one line with the VRF, pool, slot and request of the error",
     (error) => {
       expect(error).toBeInstanceOf(Error)
       expect(isIpamError(error)).toBe(true)
@@ -182,7 +182,7 @@ describe("an error", () => {
     },
   )
 
-  it.each(all)("$_tag goes through JSON and back, with its counts as decimal strings", (error) => {
+  it.each(all)("$_tag survives JSON, with its counts as decimal strings", (error) => {
     const json: unknown = JSON.parse(JSON.stringify(errorToJson(error)))
     expect(json).toMatchObject({ error: error._tag, message: error.message })
     const wire: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(Errors.IpamError)(error)))
@@ -208,22 +208,22 @@ describe("an error", () => {
     })
   })
 
-  it("leaves out of its JSON what it does not know", () => {
+  it("leaves absent fields out of its JSON", () => {
     const error = new Errors.Contended({ call: "release_all", vrf: "blue", pool: undefined })
     expect(Object.keys(errorToJson(error))).toEqual(["error", "message", "call", "vrf"])
   })
 
-  it("is only DatabaseUnavailable where the outcome is unknown", () => {
+  it("says that the outcome is unknown only as DatabaseUnavailable", () => {
     expect(all.filter(({ message }) => /outcome is unknown/.test(message))).toEqual([samples.DatabaseUnavailable])
   })
 
-  it("NotPermitted names a role only where one helps", () => {
+  it("NotPermitted names a role only if granting one helps", () => {
     const { call, reason } = samples.NotPermitted
     expect(samples.NotPermitted.message).toMatch(/; grant ipam_allocator to the role that connects$/)
     expect(new Errors.NotPermitted({ call, reason }).message).toMatch(/; nothing was written$/)
   })
 
-  it.each(all)("$_tag shows its name, its message and its fields in a console", (error) => {
+  it.each(all)("$_tag shows its name, its message and its fields on the console", (error) => {
     const printed = inspect(error, { breakLength: Infinity })
     expect(printed.startsWith(`${error._tag}: ${error.message}`)).toBe(true)
     for (const [name, value] of Object.entries(error)) {
@@ -231,7 +231,7 @@ describe("an error", () => {
     }
   })
 
-  it("never shows a URL or a password, whatever the driver said", () => {
+  it("never contains a URL or a password, whatever the driver reported", () => {
     const secret = fc
       .string({ unit: fc.constantFrom(..."abcXYZ019!#$&*()+,;=._~%^"), minLength: 6, maxLength: 20 })
       .map((text) => `S3cr3t${text}`)
@@ -244,8 +244,8 @@ describe("an error", () => {
       (word) => `password='${word}'`,
     )
     fc.assert(
-      fc.property(secret, leak, (word, say) => {
-        const error = new Errors.DatabaseUnavailable({ call: "allocate", reason: say(word) })
+      fc.property(secret, leak, (word, reasonWith) => {
+        const error = new Errors.DatabaseUnavailable({ call: "allocate", reason: reasonWith(word) })
         const texts = [
           error.message,
           JSON.stringify(error),
@@ -258,14 +258,14 @@ describe("an error", () => {
     )
   })
 
-  it("OperationEnded does not say of an operation that unwinds that it has ended", () => {
-    expect(new Errors.OperationEnded({ ...key, status: "unwinding" }).message).toMatch(/^The operation unwinds \(/)
+  it("OperationEnded does not say that an unwinding operation has ended", () => {
+    expect(new Errors.OperationEnded({ ...key, status: "unwinding" }).message).toMatch(/^The operation is unwinding \(/)
   })
 
-  it("PoolExhausted says so where several slots asked for more than there is", () => {
+  it("PoolExhausted says so if fewer units are free than slots were requested", () => {
     const counts = { held: 1n, cooling: 0n, reserved: 2n, draining: 0n, at, nextFreeAt: null }
     expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 5n }).message).toContain(
-      "2 reserved, 2 free, fewer than the slots asked of it at",
+      "2 reserved, 2 free, fewer than the slots requested at",
     )
     expect(new Errors.PoolExhausted({ ...pool, ...counts, size: 3n }).message).toContain("2 reserved at")
     const drained = { ...counts, draining: 4n, size: 7n }
@@ -277,7 +277,7 @@ describe("an error", () => {
     expect(message).toContain('it is in VRF "green", "red", "yellow"')
   })
 
-  it("keeps a caller's names on one line, and short", () => {
+  it("shows a caller's names on one line, shortened", () => {
     const error = new Errors.UnknownPool({ vrf: "a\nb", pool: "x".repeat(5000), vrfs: ["\u001b[2J"] })
     expect(error.message).toMatch(/^[\x20-\x7e]{1,600}$/)
   })

@@ -1,7 +1,7 @@
-/** The SQL functions as tests call them: one line a call, as the role that allocates, with answers that compare as plain values. */
+/** Calls of the SQL functions for tests: one line a call, with answers that compare as plain values. */
 import type { Session, TestDatabase } from "./database.ts"
 
-/** An answer without what differs from run to run; `detail` as the server gave it. */
+/** An answer without the fields that differ from run to run. */
 export interface Answer {
   readonly outcome: string
   readonly slot: string
@@ -34,7 +34,7 @@ export interface SlotRequest {
 
 const columns = `outcome, slot, host(address) as address, generation::text, state, expires_at::text as "expiresAt", freed, detail`
 
-/** A session that may do what an allocator may, and no more. */
+/** A session with the privileges of an allocator, and no others. */
 export const allocatorSession = async (database: TestDatabase): Promise<Session> => {
   const session = database.session()
   await session.run("set role ipam_allocator")
@@ -50,7 +50,7 @@ const answers = async (
 
 const only = async (rows: Promise<Array<Answer>>): Promise<Answer> => {
   const [answer, ...more] = await rows
-  if (answer === undefined || more.length > 0) throw new Error("a call for one slot gives one row")
+  if (answer === undefined || more.length > 0) throw new Error("a call for one slot must return one row")
   return answer
 }
 
@@ -101,11 +101,11 @@ export const releaseMany = (
   slots: ReadonlyArray<string>,
 ): Promise<Array<Answer>> => answers(session, "release_many('default', $1, $2::text[])", [requestId, list(slots)])
 
-/** The allocation or the tombstone; `undefined` for a key never seen. */
+/** The allocation or the tombstone of a key; `undefined` for an unknown key. */
 export const get = async (session: Session, requestId: string): Promise<Answer | undefined> =>
   (await answers(session, "get('default', $1, 'default')", [requestId]))[0]
 
-/** Makes a pool of one range, `10.1.0.0-10.1.0.3` or a CIDR, as the owner; answers the outcome. */
+/** Creates a pool of one range or several, comma-separated: `10.1.0.0-10.1.0.3` or a prefix. Returns the outcome. */
 export const createPool = async (
   owner: Session,
   name: string,
@@ -122,7 +122,7 @@ export const createPool = async (
   return row?.["outcome"]
 }
 
-/** What the pool's counters say. */
+/** The counters of the pool. */
 export const counts = async (owner: Session, pool: string): Promise<Record<string, unknown> | undefined> =>
   (
     await owner.rows(
@@ -131,30 +131,30 @@ export const counts = async (owner: Session, pool: string): Promise<Record<strin
     )
   )[0]
 
-/** Comes true when this many sessions of the database wait for a lock that another one holds. */
-export const waiting = (owner: Session, sessions = 1): Promise<Record<string, unknown>> =>
+/** Resolves when so many sessions of the database wait for a lock that another one holds. */
+export const untilBlocked = (owner: Session, sessions = 1): Promise<Record<string, unknown>> =>
   owner.until(
     "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0 having count(*) >= $1",
     [sessions],
   )
 
-/** A whole round of upkeep, of small pools too; how many rows there are fewer. */
+/** A whole round of upkeep, also of small pools; returns by how many rows it reduced them. */
 export const upkeep = async (session: Session, maxRows = 2000): Promise<number> => {
   let fewer = 0
-  let place: ReadonlyArray<string | null> = [null, null, null]
+  let position: ReadonlyArray<string | null> = [null, null, null]
   do {
     const [step] = await session.rows(
       "select fewer, vrf, pool_id::text, host(last) as last from ipam.upkeep($1, $2, $3, $4, min_extents => 2)",
-      [...place, maxRows],
+      [...position, maxRows],
     )
-    if (step === undefined) throw new Error("a step of upkeep gives one row")
+    if (step === undefined) throw new Error("a step of upkeep must return one row")
     fewer += Number(step["fewer"])
-    place = [step["vrf"], step["pool_id"], step["last"]].map((value) => (typeof value === "string" ? value : null))
-  } while (place[0] !== null)
+    position = [step["vrf"], step["pool_id"], step["last"]].map((value) => (typeof value === "string" ? value : null))
+  } while (position[0] !== null)
   return fewer
 }
 
-/** Repairs each pool that the doctor names; which checks, how much was wrong, and what was done. */
+/** Repairs each pool that the doctor names; returns what was wrong and what was done. */
 export const repair = (session: Session): Promise<Array<Record<string, unknown>>> =>
   session.rows(`
     select r.check_name as "check", r.detail, r.done

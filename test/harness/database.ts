@@ -1,5 +1,5 @@
 /**
- * A database of its own for each test file, and plain sessions to look at it from outside of the code that is tested.
+ * A database for each test file, and plain sessions that inspect it independently of the code under test.
  */
 import { randomBytes } from "node:crypto"
 import postgres from "postgres"
@@ -7,39 +7,39 @@ import { afterAll, beforeAll, inject } from "vitest"
 import type { DatabaseOptions } from "../../src/database/settings.ts"
 import { until } from "./until.ts"
 
-/** The server of this run, as `server.ts` provides it. `host` may be the folder of a unix socket. */
+/** The server of this test run, which `server.ts` provides. `host` may be the folder of a unix socket. */
 export interface TestServer {
   readonly host: string
   readonly port: number
   readonly user: string
   readonly password?: string | undefined
-  /** Any database to connect to for making others. */
+  /** An existing database, to connect to when creating others. */
   readonly database: string
 }
 
-/** The roles that calls are made as; `undefined` is the owner. */
+/** The role that makes calls; `undefined` is the owner. */
 export type TestRole = "ipam_allocator" | "ipam_operator" | "ipam_reader"
 
 export interface TestDatabase {
   readonly name: string
-  /** Options for the library, as the role, or as the owner. */
+  /** Connection options for the library, in the role. */
   readonly options: (role?: TestRole) => DatabaseOptions
-  /** The same as a URL, for the promise API and for the CLI. */
+  /** The same as a URL, for the promise API and the CLI. */
   readonly url: (role?: TestRole) => string
-  /** A connection of its own, as the owner: for looking, for damage, and for holding transactions open. */
+  /** A new connection of the owner: to inspect or damage tables, and to hold transactions open. */
   readonly session: () => Session
   readonly drop: () => Promise<void>
 }
 
-/** One connection. Statements run one after the other; a transaction stays open until it is ended. */
+/** One connection. Statements run one after another; a transaction stays open until it is ended. */
 export interface Session {
-  /** Any number of statements without parameters, such as `begin`. */
+  /** Runs one or more statements without parameters, such as `begin`. */
   readonly run: (text: string) => Promise<void>
   readonly rows: (
     text: string,
     parameters?: ReadonlyArray<string | number | boolean | null>,
   ) => Promise<Array<Record<string, unknown>>>
-  /** Resolves once the query gives a row, such as that somebody waits for a lock. */
+  /** Repeats the query until it returns a row, and returns that row. */
   readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>
   readonly end: () => Promise<void>
 }
@@ -84,7 +84,7 @@ export const openSession = (options: DatabaseOptions): Session => {
   }
 }
 
-/** A migrated database, or with `empty` one without a schema. */
+/** Creates a migrated database, or with `empty` one without a schema. */
 export const createDatabase = async (kind: "migrated" | "empty" = "migrated"): Promise<TestDatabase> => {
   const server = inject("server")
   const template = inject("template")
@@ -109,7 +109,7 @@ export const createDatabase = async (kind: "migrated" | "empty" = "migrated"): P
   }
 }
 
-/** A database for the tests of this file, or of this `describe`: made before the first, dropped after the last. */
+/** A database for the tests of this file or `describe`: created before the first, dropped after the last. */
 export const useDatabase = (kind: "migrated" | "empty" = "migrated"): (() => TestDatabase) => {
   let database: TestDatabase | undefined
   beforeAll(async () => {
@@ -117,7 +117,7 @@ export const useDatabase = (kind: "migrated" | "empty" = "migrated"): (() => Tes
   })
   afterAll(() => database?.drop())
   return () => {
-    if (database === undefined) throw new Error("the database is there only while tests run")
+    if (database === undefined) throw new Error("the database exists only while tests run")
     return database
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The set-up of a file that tests the SQL functions, had by importing it: a database, its owner and two allocators; for each test the
- * name of a pool, a key and addresses that no other test uses; and after each test a doctor that finds nothing.
+ * Set-up for tests of the SQL functions; importing it registers the hooks. It provides a database, a session of its owner and two of
+ * allocators; for each test a pool name, a request id and addresses of its own; and after each test it checks that the doctor finds
+ * nothing.
  */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, expect } from "vitest"
@@ -9,13 +10,13 @@ import { useDatabase, type Session } from "./database.ts"
 
 export const database = useDatabase()
 export let owner: Session
-/** The allocator that may leave a transaction open: what it has not ended is rolled back after the test. */
+/** An allocator that may leave a transaction open: it is rolled back after the test. */
 export let first: Session
 export let second: Session
 
-/** Which test of the file this is, from 1. */
+/** The number of the test in the file, from 1. */
 export let number = 0
-/** A name: the test makes the pool. */
+/** The name of a pool, which the test itself creates. */
 export let pool: string
 export let requestId: string
 

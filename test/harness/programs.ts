@@ -1,4 +1,4 @@
-/** Programs of this project as people run them: processes of their own, of which none outlives the file that started it. */
+/** Runs programs of this project in processes of their own. None outlives the test file that started it. */
 import { spawn, type ChildProcessByStdio } from "node:child_process"
 import { once } from "node:events"
 import { tmpdir } from "node:os"
@@ -6,26 +6,26 @@ import { join, resolve } from "node:path"
 import type { Readable } from "node:stream"
 import { afterAll } from "vitest"
 
-/** Shared by all programs of all runs: most of their start is compiling. */
-const compiled = join(tmpdir(), "saga-ipam-test-compiled")
+/** The compile cache that all programs share: compiling takes most of their start-up time. */
+const compileCache = join(tmpdir(), "saga-ipam-test-compiled")
 const root = resolve(import.meta.dirname, "../..")
 
 export type Program = ChildProcessByStdio<null, Readable, Readable>
 
 const running = new Set<Program>()
 
-// What a test that failed left behind. Nobody would end it, and a runner whose output it still held open would wait for it.
+// A failed test may leave programs running, and the test runner would wait for the output that they hold open.
 afterAll(() => Promise.all([...running].map(end)))
 
-/** Ends a program at once, and resolves when it is gone. */
+/** Kills a program, and resolves when it has ended. */
 export const end = async (program: Program): Promise<void> => {
   if (program.exitCode !== null || program.signalCode !== null) return
-  const gone = once(program, "exit")
+  const exited = once(program, "exit")
   program.kill("SIGKILL")
-  await gone
+  await exited
 }
 
-/** Starts a source of this project, such as `src/cli/main.ts`. Its output is for the caller to read; its input may be messages. */
+/** Starts a program from its source, e.g. `src/cli/main.ts`. The caller reads its output; with `messages` it has an IPC channel. */
 export const startProgram = (
   source: string,
   args: ReadonlyArray<string>,
@@ -33,7 +33,7 @@ export const startProgram = (
   messages = false,
 ): Program => {
   const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", join(root, source), ...args], {
-    env: { ...process.env, NODE_COMPILE_CACHE: compiled, ...env },
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ["ignore", "pipe", "pipe", ...(messages ? (["ipc"] as const) : [])],
   }) as Program
   running.add(child)

@@ -1,8 +1,8 @@
 /**
- * Global setup: the PostgreSQL server of this run, provided to the tests as `inject("server")`.
+ * Global set-up: the PostgreSQL server of the test run, provided to the tests as `inject("server")`.
  *
- * It is the one that DATABASE_URL names, else a throw-away server without flushes to disk, of the programs in
- * SAGA_IPAM_TEST_BINARIES where that is set.
+ * It is the server that DATABASE_URL names, else a temporary one that does not flush to disk, from the programs in the folder
+ * SAGA_IPAM_TEST_BINARIES if that is set.
  */
 import * as Result from "effect/Result"
 import { basename, dirname } from "node:path"
@@ -29,11 +29,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
 const serverOf = (url: string): TestServer => {
   const { endpoints, user, password, database } = Result.getOrThrow(resolveSettings({ url }))
   const [endpoint] = endpoints
-  const place =
+  const address =
     "path" in endpoint
       ? { host: dirname(endpoint.path), port: Number(/\d+$/.exec(basename(endpoint.path))?.[0]) }
       : endpoint
-  return { ...place, user, database, ...(password === "" ? {} : { password }) }
+  return { ...address, user, database, ...(password === "" ? {} : { password }) }
 }
 
 declare module "vitest" {

@@ -1,20 +1,20 @@
-/** What the long tests share: how long each soak goes on, and dice that can be thrown again. */
+/** For long and random tests: how long a test runs, and random numbers that can be repeated. */
 import { onTestFailed } from "vitest"
 
-/** A minute, or as many as `npm run test:long -- --minutes N` says. */
+/** How long a long test runs: one minute, or as many as `npm run test:long -- --minutes N` says. */
 export const soakMs = Number(process.env["SAGA_IPAM_TEST_MINUTES"] ?? 1) * 60_000
 
-/** The options of a test that soaks. */
+/** The vitest options of a long test. */
 export const soaking = { timeout: soakMs + 300_000 }
 
-/** Answers for so long that there is time left. */
-export const lasting = (ms: number): (() => boolean) => {
+/** Returns a function that answers `true` until the time is over. */
+export const timeLeft = (ms: number): (() => boolean) => {
   const end = performance.now() + ms
   return () => performance.now() < end
 }
 
-/** Numbers from 0 to 1, as random as the seed, by mulberry32. A test that fails prints its seed; SAGA_IPAM_TEST_SEED repeats it. */
-export const throwDice = (): (() => number) => {
+/** Random numbers from 0 to 1 (mulberry32). A test that fails prints its seed; SAGA_IPAM_TEST_SEED repeats it. */
+export const seededRandom = (): (() => number) => {
   const given = process.env["SAGA_IPAM_TEST_SEED"]
   const seed = given === undefined ? Math.trunc(Math.random() * 2 ** 31) : Number(given)
   onTestFailed(() => console.error(`SAGA_IPAM_TEST_SEED=${seed}`))

@@ -1,6 +1,6 @@
 /**
- * Global setup, after `server.ts`: one migrated database for the whole run, which each test file clones, and the end of every
- * database that the run made.
+ * Global set-up, after `server.ts`: creates a migrated template database that each test file clones, and at the end drops every
+ * database of the test run.
  */
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
@@ -15,7 +15,7 @@ export default async function setup(project: TestProject) {
   const admin = openSession(optionsOf(server, server.database))
   await admin.run(`create database ${template}`)
   await Effect.runPromise(migrate().pipe(Effect.provide(Database.layer(optionsOf(server, template)))))
-  // Nobody may connect to it: a database in use cannot be cloned.
+  // A database with connections cannot be cloned.
   await admin.run(`alter database ${template} allow_connections false`)
   project.provide("template", template)
   return async () => {

@@ -1,15 +1,15 @@
-/** Waiting for something to become so: a bound so generous that it is met only where it never will. */
+/** Waits for a condition. The limit is so generous that only a condition which never holds reaches it. */
 import { setTimeout as pause } from "node:timers/promises"
 
 const LIMIT_MS = 120_000
 
-/** Asks again and again until the answer is neither `undefined` nor `false`, and gives it; fails saying what never came true. */
+/** Calls `ask` until its answer is neither `undefined` nor `false`, and returns that answer. `what` names the condition in the error. */
 export const until = async <A>(what: string, ask: () => A | Promise<A>): Promise<Exclude<A, undefined | false>> => {
   const end = performance.now() + LIMIT_MS
   for (;;) {
     const answer = await ask()
     if (answer !== undefined && answer !== false) return answer as Exclude<A, undefined | false>
-    if (performance.now() > end) throw new Error(`never came true: ${what}`)
+    if (performance.now() > end) throw new Error(`timed out waiting for: ${what}`)
     await pause(10)
   }
 }

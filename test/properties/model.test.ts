@@ -1,6 +1,6 @@
 /**
- * The allocator against a model of it: a Map of keys. Whatever the order of calls, the answers are those of the model, any earlier
- * allocation replays, counters equal counts, generations grow and the doctor finds nothing.
+ * The allocator against a model of it, a map of keys. For any sequence of calls the answers are those of the model, every earlier
+ * allocation replays, the counters equal the counts, generations grow, and the doctor finds nothing.
  */
 import fc from "fast-check"
 import { randomUUID } from "node:crypto"
@@ -39,37 +39,37 @@ interface Real {
 }
 type Command = fc.AsyncCommand<Model, Real>
 
-const address = (real: Real, place: number) => `${real.net}.${place}`
+const address = (real: Real, last: number) => `${real.net}.${last}`
 const held = (model: Model) => [...model.keys.values()].filter((key) => key.state === "held")
 const heldAt = (model: Model, wanted: string) => held(model).find((key) => key.first?.address === wanted)
 const lowest = (model: Model, real: Real) =>
-  Array.from({ length: size }, (_, place) => place).find(
-    (place) => !model.reserved.has(place) && heldAt(model, address(real, place)) === undefined,
+  Array.from({ length: size }, (_, last) => last).find(
+    (last) => !model.reserved.has(last) && heldAt(model, address(real, last)) === undefined,
   )
 
-/** What the contract says of an allocate, and the address where it gives one. */
-const expected = (model: Model, real: Real, key: number, owner: string, place: number | undefined) => {
+/** The outcome of an allocate according to the contract, and the address if it returns one. `last` is that of an explicit address. */
+const expected = (model: Model, real: Real, key: number, owner: string, last: number | undefined) => {
   const known = model.keys.get(key)
   if (known?.state === "released") return ["key_released"]
   if (known !== undefined) {
-    const same = known.owner === owner && place === undefined
+    const same = known.owner === owner && last === undefined
     return same ? ["replayed", known.first?.address] : ["key_reused"]
   }
-  if (place === undefined) {
+  if (last === undefined) {
     const free = lowest(model, real)
     return free === undefined ? ["exhausted"] : ["allocated", address(real, free)]
   }
-  if (place >= size) return ["address_outside"]
-  if (heldAt(model, address(real, place)) !== undefined) return ["address_taken"]
-  return model.reserved.has(place) ? ["address_reserved"] : ["allocated", address(real, place)]
+  if (last >= size) return ["address_outside"]
+  if (heldAt(model, address(real, last)) !== undefined) return ["address_taken"]
+  return model.reserved.has(last) ? ["address_reserved"] : ["allocated", address(real, last)]
 }
 
 const command = (text: string, run: Command["run"]): Command => ({ check: () => true, run, toString: () => text })
 
-/** Keys below 6 ask for any address; those from 6 on ask for the address of that place, so that a repeat is a replay. */
-const place = (key: number) => (key < 6 ? undefined : key - 6)
+/** Keys below 6 request any address; each key from 6 on always requests the same explicit address, so that a repeat is a replay. */
+const explicitLast = (key: number) => (key < 6 ? undefined : key - 6)
 const request = (real: Real, key: number, owner: string) => {
-  const wanted = place(key)
+  const wanted = explicitLast(key)
   return {
     pool: real.pool,
     requestId: real.ids[key] ?? "",
@@ -85,7 +85,7 @@ const allocating = (key: number, owner: string): Command =>
     const [outcome, wanted] =
       known?.state === "held" && known.owner === owner
         ? ["replayed", known.first?.address]
-        : expected(model, real, key, owner, place(key))
+        : expected(model, real, key, owner, explicitLast(key))
     const answer = await allocate(session, request(real, key, owner))
     expect(answer.outcome).toBe(outcome)
     expect(answer.address).toBe(wanted ?? null)
@@ -116,21 +116,18 @@ const confirming = (key: number): Command =>
     if (known?.state === "held") known.confirmed = true
   })
 
-const reserving = (where: number, on: boolean): Command =>
-  command(`${on ? "reserve" : "unreserve"} ${where}`, async (model, real) => {
-    await owner.rows(`select ipam.${on ? "reserve" : "unreserve"}('default', $1, $2)`, [
-      real.pool,
-      address(real, where),
-    ])
-    if (on) model.reserved.add(where)
-    else model.reserved.delete(where)
+const reserving = (last: number, on: boolean): Command =>
+  command(`${on ? "reserve" : "unreserve"} ${last}`, async (model, real) => {
+    await owner.rows(`select ipam.${on ? "reserve" : "unreserve"}('default', $1, $2)`, [real.pool, address(real, last)])
+    if (on) model.reserved.add(last)
+    else model.reserved.delete(last)
   })
 
-const looking: Command = command("look", async (model, real) => {
+const checking: Command = command("check", async (model, real) => {
   await upkeep(owner)
   expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
   const inUse = held(model).length
-  const reserved = [...model.reserved].filter((where) => heldAt(model, address(real, where)) === undefined).length
+  const reserved = [...model.reserved].filter((last) => heldAt(model, address(real, last)) === undefined).length
   expect(await counts(owner, real.pool)).toEqual({
     held: inUse,
     reserved,
@@ -159,13 +156,13 @@ const commands = fc.commands(
     key.map((one) => allocating(one, "a")),
     key.map(releasing),
     key.map(confirming),
-    fc.tuple(fc.nat(size - 1), fc.boolean()).map(([where, on]) => reserving(where, on)),
-    fc.constant(looking),
+    fc.tuple(fc.nat(size - 1), fc.boolean()).map(([last, on]) => reserving(last, on)),
+    fc.constant(checking),
   ],
   { maxCommands: 40 },
 )
 
-test("any history of calls answers as the model does", async () => {
+test("any sequence of calls gets the answers of the model", async () => {
   await fc.assert(
     fc.asyncProperty(commands, async (steps) => {
       number += 1
@@ -176,7 +173,7 @@ test("any history of calls answers as the model does", async () => {
       }
       await createPool(owner, real.pool, `${real.net}.0-${real.net}.${size - 1}`)
       const model: Model = { keys: new Map(), reserved: new Set(), generations: new Map() }
-      await fc.asyncModelRun(() => ({ model, real }), [...steps, looking])
+      await fc.asyncModelRun(() => ({ model, real }), [...steps, checking])
     }),
     { numRuns: Number(process.env["SAGA_IPAM_TEST_RUNS"] ?? 30), endOnFailure: true },
   )

@@ -1,4 +1,4 @@
-/** Callers who share keys, their answers arriving in any order: what each then does next comes in any order too. */
+/** Callers that share keys and receive their answers in any order, so that their next calls come in any order as well. */
 import fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -19,7 +19,7 @@ afterAll(() => Promise.all([operator.close(), ipam.close()]))
 const verbs = fc.array(fc.constantFrom("allocate", "allocate", "confirm", "release"), { minLength: 1, maxLength: 4 })
 const callers = fc.array(fc.record({ key: fc.nat(2), verbs }), { minLength: 2, maxLength: 6 })
 
-test("one key has one address, none after its release, and its last state is a fact, in every order of answers", async () => {
+test("a key has one address, none after its release, and the final state that the answers told, in any order of answers", async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), callers, async (scheduler, work) => {
       number += 1
@@ -63,7 +63,7 @@ test("one key has one address, none after its release, and its last state is a f
         if (record !== null && record.state !== "released") {
           held += 1n
           expect(addresses.get(requestId)).toEqual(new Set([record.address]))
-          // Re-invoked at any later point: the first answer.
+          // The same request again, at any later time, gets the first answer.
           expect(await ipam.allocate({ pool, requestId })).toMatchObject({
             outcome: "replayed",
             address: record.address,

@@ -1,4 +1,4 @@
-/** Our reading of addresses and ranges against the server's, over both families: one text, one number, one size. */
+/** The library and PostgreSQL agree on addresses and ranges of both families: on their text, number and size. */
 import * as Result from "effect/Result"
 import fc from "fast-check"
 import { beforeAll, expect, test } from "vitest"
@@ -12,7 +12,7 @@ const database = useDatabase()
 let session: Session
 beforeAll(() => {
   session = database().session()
-  // pg_input_is_valid is not there before PostgreSQL 16.
+  // PostgreSQL before 16 has no pg_input_is_valid.
   return session.run(`create function pg_temp.read(text) returns text language plpgsql as $$
     begin return host($1::inet); exception when invalid_text_representation then return null; end $$`)
 })
@@ -26,7 +26,7 @@ const anyText = fc.oneof(
 )
 const address = (text: string): IpAddress => Result.getOrThrow(parseAddress(text))
 
-test("an address in any spelling has the server's text, number and order", async () => {
+test("an address in any spelling has the same text and number as in the server", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyText, { minLength: 200, maxLength: 200 }), async (texts) => {
       const rows = await session.rows(
@@ -41,25 +41,25 @@ test("an address in any spelling has the server's text, number and order", async
   )
 })
 
-/** Texts that are nearly addresses: a valid one with a character changed, dropped or doubled. */
-const nearly = fc
+/** Texts that are almost addresses: valid ones with a character replaced or inserted. */
+const almost = fc
   .tuple(anyText, fc.nat(), fc.constantFrom("", "0", "1", "9", "a", "g", ".", ":", "/", "-", " ", "%"), fc.boolean())
-  .map(([text, place, character, instead]) => {
-    const at = place % (text.length + 1)
-    return text.slice(0, at) + character + text.slice(at + (instead ? 1 : 0))
+  .map(([text, position, character, replace]) => {
+    const at = position % (text.length + 1)
+    return text.slice(0, at) + character + text.slice(at + (replace ? 1 : 0))
   })
 
-test("what we accept of texts that are nearly addresses the server reads alike; what it alone accepts has a mask or a meaning that we refuse", async () => {
+test("a text that is almost an address is read as the server reads it, or refused; those that only the server accepts are refused on purpose", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(nearly, { minLength: 200, maxLength: 200 }), async (texts) => {
+    fc.asyncProperty(fc.array(almost, { minLength: 200, maxLength: 200 }), async (texts) => {
       const rows = await session.rows(`select pg_temp.read(text) as read from (${all}) t order by ordinality`, [
         inArray(texts),
       ])
-      for (const [place, text] of texts.entries()) {
-        const read = rows[place]?.["read"] ?? null
+      for (const [index, text] of texts.entries()) {
+        const read = rows[index]?.["read"] ?? null
         const ours = Result.getOrUndefined(parseAddress(text))
         if (ours !== undefined) expect(`${text}: ${read as string}`).toBe(`${text}: ${ours}`)
-        // A mask, a leading zero in a quad (octal to some), a dot at the end, a dotted tail or a block that stands for IPv4.
+        // A prefix length, a leading zero in a quad, a trailing dot, a dotted quad in IPv6, or a block that stands for IPv4.
         else if (read !== null) expect(text).toMatch(/\/|(^|\.)0\d|:.*\.|^[0:]*(:|ffff:)|^::|\.$/i)
       }
     }),
@@ -77,7 +77,7 @@ const anyRange = fc
   )
   .map(([first, last]) => `${first}-${last}`)
 
-test("a range has the server's ends and size", async () => {
+test("a range has the same ends and size as in the server", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyRange, { minLength: 100, maxLength: 100 }), async (texts) => {
       const rows = await session.rows(

@@ -8,7 +8,7 @@ import { expect } from "vitest"
 import { counts } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { database, owner } from "../harness/fixture.ts"
-import { throwDice } from "../harness/soak.ts"
+import { seededRandom } from "../harness/soak.ts"
 
 type Dice = () => number
 
@@ -121,7 +121,7 @@ const caller = async (open: () => Session, owner: Session, next: Dice) => {
 
 /** Rounds, from 1, of so many steps each. */
 export const changeEverything = async (hasRound: (round: number) => boolean): Promise<void> => {
-  const dice = throwDice()
+  const dice = seededRandom()
   for (const pool of pools)
     await owner.rows("select ipam.create_pool('default', $1, array[$2], cooldown_seconds => $3)", [
       pool.name,

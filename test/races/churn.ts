@@ -4,7 +4,7 @@ import { beforeAll, expect } from "vitest"
 import { allocate, allocatorSession, counts, createPool, release } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { database, number, owner, pool } from "../harness/fixture.ts"
-import { throwDice } from "../harness/soak.ts"
+import { seededRandom } from "../harness/soak.ts"
 
 let sessions: ReadonlyArray<Session>
 beforeAll(async () => {
@@ -26,7 +26,7 @@ interface Held {
  */
 export const churn = async (size: number, calls: number, hasRound: (round: number) => boolean): Promise<void> => {
   await makePool(size)
-  const dice = throwDice()
+  const dice = seededRandom()
   const holders = new Map<string, string>()
   let taken = 0
 

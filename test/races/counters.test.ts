@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import { expect, test } from "vitest"
-import { allocate, allocateMany, counts, createPool, release, releaseMany, waiting } from "../harness/calls.ts"
+import { allocate, allocateMany, counts, createPool, release, releaseMany, untilBlocked } from "../harness/calls.ts"
 import { address, database, first, number, owner, pool, requestId, second, span } from "../harness/fixture.ts"
 
 const poolId = async () =>
@@ -66,7 +66,7 @@ test("a release that waits for an allocate whose transaction also made the pool 
   const released = release(first, requestId)
   const several = releaseMany(second, requestId, ["default"])
   const watch = database().session()
-  await waiting(watch, 2)
+  await untilBlocked(watch, 2)
   await watch.end()
   await owner.run("commit")
   const freed = [await released, ...(await several)].filter((one) => one.freed)

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, describe, expect, test } from "vitest"
-import { allocate, counts, createPool, release, waiting } from "../harness/calls.ts"
+import { allocate, counts, createPool, release, untilBlocked } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { address, database, first, owner, pool, second, span } from "../harness/fixture.ts"
 
@@ -94,7 +94,7 @@ describe("unreserving", () => {
     await first.run("begin")
     await release(first, held)
     const answer = outcome("unreserve('default', $1, $2)", address(5))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe("unreserved")
     await release(second, held)
@@ -107,7 +107,7 @@ describe("unreserving", () => {
     await first.run("begin")
     const held = await take(first, 51, { allowReserved: true })
     const answer = outcome("unreserve('default', $1, $2)", span(0, 99))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe("unreserved")
     expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: end === "commit" ? 99 : 100 })
@@ -123,7 +123,7 @@ test.each(["commit", "rollback"])("a drain meets an allocation and a release in 
   await release(first, held)
   const taken = await take(first, 2)
   const answer = outcome("set_draining('default', $1, true)")
-  await waiting(owner)
+  await untilBlocked(owner)
   await first.run(end)
   expect(await answer).toBe("draining")
   for (const key of [held, taken]) await release(second, key)
@@ -142,7 +142,7 @@ test.each(["commit", "rollback"])(
     await release(first, above)
     const below = await take(first, 1)
     const answer = outcome("remove_range('default', $1, $2)", span(4, 5))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe("removed")
     for (const key of [above, below]) await release(second, key)
@@ -155,7 +155,7 @@ test("a change gives its locks back while it waits for an idle transaction, and 
   await first.run("begin")
   await take(first, 150)
   const answer = outcome("set_draining('default', $1, true)")
-  await waiting(owner)
+  await untilBlocked(owner)
   // It waits for the extent of .150 and has locked those below: an allocation there succeeds all the same.
   await take(second, 20)
   await first.run("commit")

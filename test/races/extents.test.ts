@@ -8,7 +8,7 @@ import {
   createPool,
   release,
   releaseMany,
-  waiting,
+  untilBlocked,
 } from "../harness/calls.ts"
 import { address, database, first, number, owner, pool, requestId, second, span } from "../harness/fixture.ts"
 
@@ -22,7 +22,7 @@ test.each([
   await first.run("begin")
   await allocate(first, { pool, requestId: randomUUID() })
   const answer = allocate(second, { pool, requestId: randomUUID() })
-  await waiting(owner)
+  await untilBlocked(owner)
   await first.run(end)
   expect(await answer).toMatchObject({ outcome })
 })
@@ -35,7 +35,7 @@ test.each([
   await first.run("begin")
   await allocate(first, { pool, requestId: randomUUID(), address: address(5) })
   const answer = allocate(second, { pool, requestId: randomUUID(), address: address(5) })
-  await waiting(owner)
+  await untilBlocked(owner)
   await first.run(end)
   expect(await answer).toMatchObject({ outcome })
 })
@@ -64,7 +64,7 @@ test("of two addresses one is held by an idle transaction: whoever waits gets th
   const third = await allocatorSession(database())
   const answer = allocate(third, { pool, requestId: randomUUID() })
   const several = allocateMany(await allocatorSession(database()), randomUUID(), [{ slot: "a", pool }])
-  await waiting(owner, 2)
+  await untilBlocked(owner, 2)
   await second.run("rollback")
   const outcomes = [await Promise.race([answer, several.then(([one]) => one)])]
   expect(outcomes).toMatchObject([{ outcome: "allocated", address: address(1) }])

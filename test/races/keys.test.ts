@@ -10,7 +10,7 @@ import {
   createPool,
   extend,
   release,
-  waiting,
+  untilBlocked,
 } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { address, database, first, number, owner, pool, requestId, second } from "../harness/fixture.ts"
@@ -35,7 +35,7 @@ describe.each([
     await first.run("begin")
     const { address } = await allocate(first, { pool, requestId })
     const answer = allocate(second, { pool, requestId })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject({ outcome: committed ? "replayed" : "allocated", address })
   })
@@ -44,7 +44,7 @@ describe.each([
     await first.run("begin")
     await allocate(first, { pool, requestId, owner: "a" })
     const answer = allocate(second, { pool, requestId, owner: "b" })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject({ outcome: committed ? "key_reused" : "allocated" })
   })
@@ -53,7 +53,7 @@ describe.each([
     await first.run("begin")
     await allocate(first, { pool, requestId })
     const answer = release(second, requestId)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject({ outcome: "released", freed: committed })
     expect(await allocate(first, { pool, requestId })).toMatchObject({ outcome: "key_released" })
@@ -64,7 +64,7 @@ describe.each([
     await first.run("begin")
     await release(first, requestId)
     const answer = allocate(second, { pool, requestId })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject({ outcome: committed ? "key_released" : "allocated" })
   })
@@ -85,7 +85,7 @@ describe.each([
     await first.run("begin")
     await release(first, requestId)
     const answer = release(second, requestId)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject(
       committed ? { outcome: "already_released", freed: false } : { outcome: "released", freed: true },
@@ -101,7 +101,7 @@ describe.each([
     await first.run("reset role; begin")
     expect(await reclaim(first)).toHaveLength(1)
     const answer = verb === "confirm" ? confirm(second, requestId) : extend(second, requestId, 600)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     await first.run("set role ipam_allocator")
     expect(await answer).toMatchObject({ outcome: committed ? "expired" : success })
@@ -125,7 +125,7 @@ describe.each([
     await first.run("begin")
     await allocateMany(first, requestId, slots)
     const answer = allocateMany(second, requestId, slots.toReversed())
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     const outcome = committed ? "replayed" : "allocated"
     expect((await answer).map((one) => one.outcome)).toEqual([outcome, outcome])
@@ -143,7 +143,7 @@ test.each(["confirm", "extend"])("%s of slots that appear while it waits takes t
       : "select outcome from ipam.extend_many('default', $1, array['a', 'b'], 60)",
     [requestId],
   )
-  await waiting(owner)
+  await untilBlocked(owner)
   await allocate(owner, { pool: `more-${number}`, requestId, slot: "a", ttlSeconds: 600 })
   await first.run("commit; set role ipam_allocator")
   expect(await answer).toEqual([{ outcome: `${verb}ed` }, { outcome: `${verb}ed` }])

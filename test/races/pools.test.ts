@@ -1,7 +1,7 @@
 /** Changes of ranges against allocates and releases that are under way, and explicit addresses against any in one extent. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocatorSession, counts, createPool, release, waiting } from "../harness/calls.ts"
+import { allocate, allocatorSession, counts, createPool, release, untilBlocked } from "../harness/calls.ts"
 import { address, database, first, owner, pool, second, span } from "../harness/fixture.ts"
 
 const change = async (what: "remove_range" | "reserve", range: string) => {
@@ -32,7 +32,7 @@ describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
     await first.run("begin")
     expect(await allocate(first, { pool, requestId: randomUUID() })).toMatchObject({ address: address(0) })
     const answer = allocate(second, { pool, requestId: randomUUID(), address: address(1) })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toMatchObject({ outcome: "allocated", address: address(1) })
   })
@@ -43,7 +43,7 @@ describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
     const answers = [address(0), address(2), address(3)].map(async (wanted) =>
       allocate(await allocatorSession(database()), { pool, requestId: randomUUID(), address: wanted }),
     )
-    await waiting(owner, 3)
+    await untilBlocked(owner, 3)
     await first.run(end)
     for (const answer of await Promise.all(answers)) expect(answer.outcome).toBe("allocated")
   })
@@ -66,7 +66,7 @@ describe.each(endings)("removing a range, the other ended by %s", (end) => {
     await first.run("begin")
     await allocate(first, { pool, requestId: randomUUID() })
     const answer = change("remove_range", span(0, 3))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe(end === "commit" ? "range_in_use" : "removed")
   })
@@ -80,7 +80,7 @@ test.each(endings)("an allocate waits for a removal under way; ended by %s it is
   await operator.run("begin")
   await operator.rows("select ipam.remove_range('default', $1, $2)", [pool, address(0)])
   const answer = allocate(second, { pool, requestId: randomUUID() })
-  await waiting(owner)
+  await untilBlocked(owner)
   await operator.run(end)
   expect(await answer).toMatchObject({ outcome: end === "commit" ? "exhausted" : "allocated" })
 })
@@ -92,7 +92,7 @@ describe.each(endings)("reserving, the other ended by %s", (end) => {
     await first.run("begin")
     expect(await allocate(first, { pool, requestId })).toMatchObject({ address: address(0) })
     const answer = change("reserve", address(0))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe("reserved")
     expect(await counts(owner, pool)).toMatchObject(
@@ -109,7 +109,7 @@ describe.each(endings)("reserving, the other ended by %s", (end) => {
     await first.run("begin")
     await release(first, requestId)
     const answer = change("reserve", address(0))
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).toBe("reserved")
     await release(second, requestId)

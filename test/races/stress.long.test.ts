@@ -3,13 +3,13 @@
  * a counter that is off after an hour.
  */
 import { test } from "vitest"
-import { lasting, soaking, soakMs } from "../harness/soak.ts"
+import { timeLeft, soaking, soakMs } from "../harness/soak.ts"
 import { churn, holdOneEach } from "./churn.ts"
 
 test.each([2, 64, 1000])("allocate, replay and release at random on %i addresses", soaking, (size) =>
-  churn(size, 300, lasting(soakMs / 3)),
+  churn(size, 300, timeLeft(soakMs / 3)),
 )
 
 test("32 callers that hold one each of 33 addresses are never told exhausted", soaking, () =>
-  holdOneEach(lasting(soakMs)),
+  holdOneEach(timeLeft(soakMs)),
 )

@@ -2,7 +2,7 @@
 import * as Fiber from "effect/Fiber"
 import * as ShardId from "effect/cluster/ShardId"
 import { beforeAll, expect, test } from "vitest"
-import { waiting } from "../harness/calls.ts"
+import { untilBlocked } from "../harness/calls.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 import { locks, openStorages } from "./storages.ts"
 
@@ -36,7 +36,7 @@ test("a lock that is given back while somebody asks for it is not taken back", a
   await other.run("begin")
   await other.rows("select from ipam_engine.engine_runners for update")
   const asking = fork(runners.refresh(address, [two]))
-  await waiting(owner)
+  await untilBlocked(owner)
   // This one is asked after the one that waits, and before the lock is given back.
   const asked = fork(runners.refresh(address, [one]))
   const released = fork(runners.release(address, one))

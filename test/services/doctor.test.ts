@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, counts, createPool, release, repair, waiting } from "../harness/calls.ts"
+import { allocate, counts, createPool, release, repair, untilBlocked } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { createDatabase, useDatabase } from "../harness/database.ts"
 
@@ -315,7 +315,7 @@ describe("repair beside traffic", () => {
     const requestId = randomUUID()
     expect(await allocate(first, { pool, requestId, address: address(1) })).toMatchObject({ outcome: "allocated" })
     const answer = named()
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).not.toEqual([])
     expect(await findings()).toEqual([])
@@ -328,7 +328,7 @@ describe("repair beside traffic", () => {
     await first.run("begin")
     await release(first, held)
     const answer = named()
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await answer).not.toEqual([])
     expect(await findings()).toEqual([])
@@ -356,7 +356,7 @@ describe("repair beside traffic", () => {
     await first.run("begin")
     await first.rows("select from ipam.free_extent where pool_id = $1 and host(last) like '%.2' for update", [poolId])
     const answer = named()
-    await waiting(owner)
+    await untilBlocked(owner)
     const second = database().session()
     expect(await allocate(second, { pool: other, requestId: randomUUID() })).toMatchObject({ outcome: "allocated" })
     expect(await release(second, held)).toMatchObject({ outcome: "released" })

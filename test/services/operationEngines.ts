@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto"
 import { beforeAll, expect } from "vitest"
 import { createPool } from "../harness/calls.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
-import { throwDice } from "../harness/soak.ts"
+import { seededRandom } from "../harness/soak.ts"
 
 const database = useDatabase()
 let owner: Session
@@ -25,7 +25,7 @@ const isRefusal = (error: unknown): boolean =>
  * succeeded holds what it did not give back, confirmed; one that unwound holds nothing; and what nobody ends is unwound by reclaim.
  */
 export const runEngines = async (goesOn: (call: number) => boolean): Promise<void> => {
-  const dice = throwDice()
+  const dice = seededRandom()
   const random = (below: number): number => Math.floor(dice() * below)
   const oneOf = <A>(all: ReadonlyArray<A>): A => all[random(all.length)] as A
   const ids = Array.from({ length: 8 }, () => randomUUID())

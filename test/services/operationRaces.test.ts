@@ -1,7 +1,7 @@
 /** Two sessions that meet at an operation: the first held open by its transaction, then ended by commit or by rollback. */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { allocate, allocateMany, allocatorSession, createPool, get, release, waiting } from "../harness/calls.ts"
+import { allocate, allocateMany, allocatorSession, createPool, get, release, untilBlocked } from "../harness/calls.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
@@ -72,7 +72,7 @@ describe.each([
     await first.run("begin")
     await begin(first)
     const shut = gate(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await shut).toBe(committed)
   })
@@ -81,7 +81,7 @@ describe.each([
     await first.run("begin")
     expect(await gate(first)).toBe(false)
     const beginning = begin(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await beginning).toBe("begun")
     expect(await gate(first)).toBe(true)
@@ -91,7 +91,7 @@ describe.each([
     await first.run("begin")
     await begin(first)
     const again = begin(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await again).toBe(committed ? "replayed" : "begun")
     expect(await owner.rows("select id from ipam.operation_target where operation_id = $1", [operationId])).toEqual([
@@ -106,7 +106,7 @@ describe.each([
       await first.run("begin")
       await finish(first, state)
       const answer = allocate(second, { pool: "web", requestId: operationId })
-      await waiting(owner)
+      await untilBlocked(owner)
       await first.run(end)
       expect((await answer).outcome).toBe(committed ? "operation_ended" : "allocated")
     },
@@ -117,7 +117,7 @@ describe.each([
     await first.run("begin")
     await first.rows("select ipam.unwind_operation($1)", [operationId])
     const answer = allocate(second, { pool: "web", requestId: operationId })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     const { outcome, detail } = await answer
     expect({ outcome, detail }).toEqual(
@@ -135,7 +135,7 @@ describe.each([
       { slot: "a", pool: "web" },
       { slot: "b", pool: "web" },
     ])
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(new Set((await answers).map(({ outcome }) => outcome))).toEqual(
       new Set([committed ? "operation_ended" : "allocated"]),
@@ -150,7 +150,7 @@ describe.each([
     await first.run("begin")
     await allocate(first, { pool: "web", requestId: operationId, ttlSeconds: 600 })
     const ended = finish(second, state)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await ended).toBe("finished")
     expect((await get(owner, operationId))?.state).toBe(committed ? key : undefined)
@@ -162,7 +162,7 @@ describe.each([
     await first.run("begin")
     await release(first, operationId)
     const ended = finish(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await ended).toBe("finished")
     expect((await get(owner, operationId))?.state).toBe(committed ? "released" : "confirmed")
@@ -206,7 +206,7 @@ describe.each([
     await operator.run("begin")
     expect(await reclaim()).toEqual(["default"])
     const late = call()
-    await waiting(owner)
+    await untilBlocked(owner)
     await operator.run(end)
     expect(await late).toBe(committed ? "operation_ended" : otherwise)
     expect((await get(owner, operationId))?.state).toBe(committed ? "released" : "confirmed")
@@ -234,7 +234,7 @@ describe.each([
     await first.run("begin")
     expect(await begin(first, operationId, [machine], { exclusive: true })).toBe("begun")
     const other = begin(second, randomUUID(), [machine], { exclusive: true })
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await other).toBe(committed ? "target_busy" : "begun")
   })
@@ -243,7 +243,7 @@ describe.each([
     await first.run("begin")
     await begin(first)
     const cancelled = cancel(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await cancelled).toEqual({ outcome: "cancelled", state: committed ? "unwinding" : "unwound" })
   })
@@ -252,7 +252,7 @@ describe.each([
     await first.run("begin")
     expect(await cancel(first)).toEqual({ outcome: "cancelled", state: "unwound" })
     const beginning = begin(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await beginning).toBe(committed ? "replayed" : "begun")
     expect(await gate(owner)).toBe(!committed)
@@ -263,7 +263,7 @@ describe.each([
     await first.run("begin")
     await allocate(first, { pool: "web", requestId: operationId })
     const ended = finish(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await ended).toBe("finished")
     const { outcome } = await allocate(owner, { pool: "web", requestId: operationId })
@@ -276,7 +276,7 @@ describe.each([
     await first.run("begin")
     await finish(first, "unwound")
     const other = finish(second)
-    await waiting(owner)
+    await untilBlocked(owner)
     await first.run(end)
     expect(await other).toBe(committed ? "operation_ended" : "finished")
   })

@@ -1,8 +1,8 @@
 /** What `stress.test.ts` does, for as long as it takes to meet two rare orders of calls at once. */
 import { test } from "vitest"
-import { lasting, soaking, soakMs } from "../harness/soak.ts"
+import { timeLeft, soaking, soakMs } from "../harness/soak.ts"
 import { runEngines } from "./operationEngines.ts"
 
 test("no engine leaks or loses an address, whatever it does and whenever it dies", soaking, () =>
-  runEngines(lasting(soakMs)),
+  runEngines(timeLeft(soakMs)),
 )

@@ -1,6 +1,6 @@
 /** The fence in the database, which an orphan's release must pass: its mark, its generation, and the gate of its owner. */
 import { describe, expect, test } from "vitest"
-import { waiting } from "../harness/calls.ts"
+import { untilBlocked } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { database, held, owner, take, vrf } from "./machines.ts"
 
@@ -47,7 +47,7 @@ describe("the fence in the database", () => {
     await flow.run("begin")
     await begin(flow, busy())
     const released = release(reconciler, requestId, generation)
-    await waiting(owner)
+    await untilBlocked(owner)
     await flow.run(end)
     expect(await released).toBe(outcome)
     await flow.end()
@@ -62,7 +62,7 @@ describe("the fence in the database", () => {
     await reconciler.run("begin")
     expect(await release(reconciler, requestId, generation)).toBe("released")
     const begun = begin(flow, busy())
-    await waiting(owner)
+    await untilBlocked(owner)
     await reconciler.run(end)
     expect(await begun).toEqual([{ outcome: "begun" }])
     expect(await held()).toEqual(end === "commit" ? [] : [busy()])

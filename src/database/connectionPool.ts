@@ -1,13 +1,13 @@
 /**
- * The connections of one client, and who may use them when: first come, first served, one statement at a time on each.
+ * A pool of connections. Statements are served first come, first served, one at a time on each connection.
  *
- * Every statement ends within its deadline, and one that is stopped has ended on the server too before its connection
- * serves anybody else, so a cancel request can never hit another caller's statement. Knows nothing of what is sent.
+ * Every statement ends within its deadline. A cancelled statement has ended on the server before its connection serves the next one,
+ * so that a cancel request never hits another caller's statement. Knows nothing about the statements themselves.
  */
 import { makeConnection, sqlState, type Connection, type Parameter, type Row, type Running } from "./connection.ts"
 import type { DatabaseSettings } from "./settings.ts"
 
-/** The deadline passed. `sent` is false when no server has seen the statement: then it surely did nothing. */
+/** The deadline passed. `sent` is false if the statement was never sent to a server, and so had no effect. */
 export class DeadlinePassed extends Error {
   readonly sent: boolean
   constructor(sent: boolean) {
@@ -16,7 +16,7 @@ export class DeadlinePassed extends Error {
   }
 }
 
-/** The pool was closed before the statement was sent: then it surely did nothing. */
+/** The pool was closed before the statement was sent, which so had no effect. */
 export class PoolClosed extends Error {
   constructor() {
     super("the connections were closed")
@@ -25,8 +25,8 @@ export class PoolClosed extends Error {
 
 export interface Pool {
   /**
-   * Runs one statement and calls `done` once, with its rows or with what went wrong. The function returned stops it:
-   * its promise resolves when the statement has ended on the server, or its connection was cut because that took too long.
+   * Runs one statement and calls `done` once, with its rows or an error. The returned function cancels the statement; its promise
+   * resolves when the statement has ended on the server, or its connection has been cut because that took too long.
    */
   readonly submit: (
     text: string,
@@ -35,8 +35,8 @@ export interface Pool {
     done: (error: unknown, rows: ReadonlyArray<Row>) => void,
   ) => () => Promise<void>
   /**
-   * Refuses new statements at once, serves the others for five seconds, those that wait for a connection too, stops the rest,
-   * and leaves no socket and no timer behind.
+   * Refuses new statements at once, serves those already submitted for up to five seconds, and cancels the rest. Leaves no socket
+   * and no timer behind.
    */
   readonly close: () => Promise<void>
 }
@@ -53,10 +53,10 @@ interface Job {
   stopping: Promise<void> | undefined
 }
 
-/** How long the server may take to end a statement that it was told to cancel. */
-const stopBoundMs = 2000
-/** How long `close` goes on serving what was submitted before. */
-const closeBoundMs = 5000
+/** How long the server may take to end a statement that is cancelled. */
+const cancelTimeoutMs = 2000
+/** How long `close` serves statements that were submitted before. */
+const closeTimeoutMs = 5000
 const noRows: ReadonlyArray<Row> = []
 
 export const makePool = (settings: DatabaseSettings): Pool => {
@@ -65,7 +65,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   const waiting = new Set<Job>()
   const busy = new Set<Job>()
   let closed = false
-  /** Called whenever nobody waits and nothing runs. */
+  /** Called whenever no statement waits and none runs. */
   let onDrained = ignore
 
   const open = (): Connection => {
@@ -90,7 +90,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   }
 
   const ended = (job: Job, connection: Connection, error: unknown, rows: ReadonlyArray<Row>) => {
-    // A script that failed may have left its transaction open.
+    // A failed script may have left its transaction open.
     if (error !== undefined && (job.parameters === undefined || isBroken(error))) discard(connection)
     busy.delete(job)
     if (job.stopping === undefined) free(connection)
@@ -127,23 +127,23 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   }
 
   /**
-   * The request is repeated: one that arrives between two messages of a statement is without effect. One that is not known to
-   * have arrived costs the connection: it may be on its way, and would hit the statement that comes next.
+   * Repeats the cancel request, since one that arrives between two messages of a statement has no effect. If it is not known
+   * whether a request has arrived, the connection is discarded: the request might still hit the next statement.
    */
   const cancelUntilEnded = async (job: Job, connection: Connection, running: Running) => {
-    const bound = performance.now() + stopBoundMs
-    const leftMs = () => Math.max(0, bound - performance.now())
-    const over = running.rows.then(ignore, ignore)
+    const deadline = performance.now() + cancelTimeoutMs
+    const leftMs = () => Math.max(0, deadline - performance.now())
+    const settled = running.rows.then(ignore, ignore)
     await new Promise((resolve) => setImmediate(resolve))
-    // Not delivered: it was not sent yet, the server cannot be reached, or does not react. None of these is worth a wait.
+    // Not delivered: the statement has not been sent yet, or the server cannot be reached or does not react. Waiting would not help.
     let delivered = true
     for (let pauseMs = 10; !job.settled && delivered && leftMs() > 0; pauseMs *= 2) {
       delivered = (await within(leftMs(), running.cancel())) === true
-      if (delivered) await within(Math.min(pauseMs, leftMs()), over)
+      if (delivered) await within(Math.min(pauseMs, leftMs()), settled)
     }
     if (!job.settled || !delivered) discard(connection)
     if (!job.settled) {
-      await within(stopBoundMs, over)
+      await within(cancelTimeoutMs, settled)
       busy.delete(job)
       finish(job, new DeadlinePassed(true), noRows)
     }
@@ -180,8 +180,8 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     },
     close: async () => {
       closed = true
-      if (!isDrained()) await within(closeBoundMs, new Promise<void>((resolve) => (onDrained = resolve)))
-      // Those who wait come first, so that no connection that is freed starts one of them.
+      if (!isDrained()) await within(closeTimeoutMs, new Promise<void>((resolve) => (onDrained = resolve)))
+      // Waiting statements first, so that a connection which becomes free does not start one of them.
       await Promise.all([...waiting, ...busy].map(stop))
       await Promise.all([...connections].map((connection) => connection.close()))
     },
@@ -190,7 +190,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
 
 const ignore = (): void => undefined
 
-/** What the promise gives, or undefined when it takes longer. */
+/** The value of the promise, or `undefined` if it takes longer than `ms`. */
 const within = async <A>(ms: number, promise: Promise<A>): Promise<A | undefined> => {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, ms, undefined)))
@@ -199,7 +199,7 @@ const within = async <A>(ms: number, promise: Promise<A>): Promise<A | undefined
   return first
 }
 
-/** Only the server's own errors leave a connection usable; 25006 comes from a server that is not the primary any more. */
+/** Whether the connection is of no more use: only errors of the server leave it usable; 25006 means that the server is no longer the primary. */
 const isBroken = (error: unknown): boolean => {
   const state = sqlState(error)
   return state === undefined || state === "25006" || /^(08|57P)/.test(state)

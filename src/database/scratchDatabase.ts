@@ -1,35 +1,35 @@
 /**
- * A migrated database that is gone afterwards, for demos, benches and tools: on a throw-away server, or its own on a server that is
- * there. It never touches another database of that server.
+ * A temporary, migrated database for demos, benchmarks and tools: on a temporary server of its own, or as a new database on a given
+ * server. Never touches another database of that server.
  */
 import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { Database } from "./Database.ts"
 import { startTemporaryServer } from "../embedded/temporary.ts"
 import { migrate } from "./migrate.ts"
-import { failWith } from "./outcome.ts"
+import { failWith } from "./failure.ts"
 
 export interface ScratchDatabase {
-  /** Where it is, as its owner. */
+  /** The URL of the database, for its owner. */
   readonly url: string
-  /** Removes it, and with it the server if that is its own. May be called again. */
+  /** Drops the database, or stops and removes its own server. May be called again. */
   readonly remove: () => Promise<void>
 }
 
 export interface ScratchOptions {
-  /** What it is for, in its name: `demo` gives `saga_ipam_demo_1a2b3c4d5e`. */
+  /** A word for its name: `demo` gives `saga_ipam_demo_1a2b3c4d5e`. */
   readonly purpose: string
-  /** The server; undefined for a throw-away one. */
+  /** The server to use; `undefined` for a temporary one. */
   readonly url: string | undefined
-  /** Whether a throw-away server flushes to disk, as a real one does. */
+  /** Whether a temporary server flushes to disk at every commit, as servers in production do. */
   readonly durable: boolean
-  /** Where its migrations and functions are; those of this package when left out. */
+  /** The folder of migrations and functions; by default that of this package. */
   readonly sqlFolder?: string
-  /** The folder of the programs of a throw-away server; the embedded ones when left out. */
+  /** The folder of the programs of a temporary server; by default the embedded ones. */
   readonly binaries?: string
 }
 
-/** Makes it; rejects as `connect` and `migrate` do, leaving nothing. */
+/** Creates and migrates the database. Rejects as `connect` and `migrate` do, and then leaves nothing behind. */
 export const openScratchDatabase = async (options: ScratchOptions): Promise<ScratchDatabase> => {
   const scratch = options.url === undefined ? await ownServer(options) : await ownDatabase(options.url, options.purpose)
   try {
@@ -61,21 +61,21 @@ const ownDatabase = async (url: string, purpose: string): Promise<ScratchDatabas
     )
   await run("create database")
   return {
-    url: toDatabase(url, name),
+    url: withDatabase(url, name),
     remove: once(async () => {
       await run("drop database if exists", " with (force)")
     }),
   }
 }
 
-/** The URL of another database of the same server. By hand, since `URL` takes neither several hosts nor none. */
-const toDatabase = (url: string, name: string): string => {
-  const [place = "", query = ""] = url.trim().split("?", 2)
-  const others = query.split("&").filter((part) => part !== "" && !part.startsWith("dbname="))
-  return `${place}?${[`dbname=${name}`, ...others].join("&")}`
+/** The URL of another database of the same server. Not by `URL`, which accepts neither several hosts nor none. */
+const withDatabase = (url: string, name: string): string => {
+  const [base = "", query = ""] = url.trim().split("?", 2)
+  const parameters = query.split("&").filter((part) => part !== "" && !part.startsWith("dbname="))
+  return `${base}?${[`dbname=${name}`, ...parameters].join("&")}`
 }
 
-/** However many ask for it, and when. */
+/** Runs the work at the first call; every call returns the same promise. */
 const once = (work: () => Promise<void>): (() => Promise<void>) => {
   let done: Promise<void> | undefined
   return () => (done ??= work())

@@ -1,22 +1,22 @@
 /**
- * Which schema a database has, and whether it and this library fit each other.
+ * The version of a database's schema, and whether it fits this library.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import type { Row } from "./connection.ts"
-import type { DatabaseError, Failure } from "./outcome.ts"
+import type { DatabaseError, Failure } from "./failure.ts"
 
-/** The schema that this library is written for; `ipam.schema_version.version` after its migrations. */
+/** The schema version that this library needs: `ipam.schema_version.version` after its migrations. */
 export const SCHEMA_VERSION = 8
 
-/** The row of `ipam.schema_version`: what the schema is, and the oldest library that may write to it. */
+/** The row of `ipam.schema_version`. `compatibleFrom` is the oldest library, by the version it needs, that may use this schema. */
 export interface SchemaVersion {
   readonly version: number
   readonly compatibleFrom: number
 }
 
-/** The version found, or why the library must not write; `undefined` means that there is no schema. */
+/** The version found, or why the library must not use the schema. `found` is `undefined` if there is no schema. */
 export const checkVersion = (
   found: SchemaVersion | undefined,
   library: number = SCHEMA_VERSION,
@@ -27,20 +27,20 @@ export const checkVersion = (
   return Result.succeed(found)
 }
 
-/** Gives the row that `versionIn` reads. */
+/** Reads the row that `versionIn` decodes. */
 export const readVersion = {
   text: "select version, compatible_from from ipam.schema_version",
   repeatable: true,
 } as const
 
-/** The version that `readVersion` was answered with; `undefined` when there is no schema. */
+/** The version in the answer to `readVersion`; `undefined` if there is no schema. */
 export const versionIn = (
   answer: Effect.Effect<ReadonlyArray<Row>, Failure>,
   fail: (failure: Failure) => Effect.Effect<never, DatabaseError>,
 ) =>
   answer.pipe(
     Effect.map(([row]) => (row === undefined ? undefined : toVersion(row))),
-    Effect.catch((failure) => (failure.kind === "schema" ? Effect.succeed(undefined) : fail(failure))),
+    Effect.catch((failure) => (failure.kind === "schema_mismatch" ? Effect.succeed(undefined) : fail(failure))),
   )
 
 const toVersion = (row: Row): SchemaVersion => ({
