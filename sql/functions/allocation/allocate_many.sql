@@ -48,7 +48,8 @@ declare
   v_drifted text;
 begin
   perform ipam.check_request(
-    allocate_many.vrf, allocate_many.request_id, slots, allocate_many.owner_kind, allocate_many.owner_id, allocate_many.ttl_seconds
+    allocate_many.vrf, allocate_many.request_id, slots, allocate_many.owner_kind, allocate_many.owner_id,
+    allocate_many.ttl_seconds
   );
   perform ipam.check_slots(slots, pools, addresses);
   if (max_wait_seconds between 0 and 3600) is false then
@@ -61,8 +62,8 @@ begin
     v_state := ipam.enter_operation(allocate_many.request_id);
   end if;
 
-  -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against it, a key
-  -- that is known or a pool that is short, undoes it, and the attempts below say what it was.
+  -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against
+  -- it, a key that is known or a pool that is short, undoes it, and the attempts below say what it was.
   if v_known = 0 and (addresses is null or addresses = array_fill(null::inet, array[cardinality(slots)])) then
     v_now := clock_timestamp();
     select
@@ -76,7 +77,8 @@ begin
       if v_may_take then
         v_taken := ipam.take_slots(
           allocate_many.vrf, allocate_many.request_id, slots, v_pool_ids, null, v_fingerprints, null,
-          allocate_many.owner_kind, allocate_many.owner_id, v_now + make_interval(secs => allocate_many.ttl_seconds), false, v_now
+          allocate_many.owner_kind, allocate_many.owner_id, v_now + make_interval(secs => allocate_many.ttl_seconds),
+          false, v_now
         );
       end if;
     exception
@@ -89,7 +91,8 @@ begin
     exit attempts when v_taken is not null;
     v_now := clock_timestamp();
     select
-      array_agg(v.outcome order by v.ordinal), array_agg(v.detail order by v.ordinal), array_agg(v.held order by v.ordinal),
+      array_agg(v.outcome order by v.ordinal), array_agg(v.detail order by v.ordinal),
+      array_agg(v.held order by v.ordinal),
       array_agg(slots[v.ordinal] order by v.ordinal) filter (where v.outcome is null),
       array_agg(v.pool_id order by v.ordinal) filter (where v.outcome is null),
       array_agg(addresses[v.ordinal] order by v.ordinal) filter (where v.outcome is null),
@@ -149,7 +152,8 @@ begin
       v_taken := v_taken[2:];
     end if;
     return next ipam.answer_for(
-      v_outcomes[v_index], allocate_many.vrf, pools[v_index], allocate_many.request_id, slots[v_index], v_held[v_index], v_details[v_index]
+      v_outcomes[v_index], allocate_many.vrf, pools[v_index], allocate_many.request_id, slots[v_index], v_held[v_index],
+      v_details[v_index]
     );
   end loop;
 end

@@ -4,7 +4,8 @@
 -- null, or above 0 and at most a hundred years. Isolation: ipam.check_isolation.
 -- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_request(
-  vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null, ttl_seconds double precision default null
+  vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null,
+  ttl_seconds double precision default null
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -19,11 +20,13 @@ begin
     when request_id = '00000000-0000-0000-0000-000000000000' then 'request_id: must not be the nil UUID'
     when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
     when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be one list, from 1 on'
-    when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true then 'slot: must have 1 to 200 characters'
+    when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true
+      then 'slot: must have 1 to 200 characters'
     when (owner_kind is null) <> (owner_id is null) then 'owner: needs a kind and an id'
     when (char_length(owner_kind) between 1 and 200 and char_length(owner_id) between 1 and 200) is false
       then 'owner: kind and id must have 1 to 200 characters'
-    when (ttl_seconds > 0 and ttl_seconds <= 3155760000) is false then 'ttl_seconds: must be above 0 and at most a hundred years'
+    when (ttl_seconds > 0 and ttl_seconds <= 3155760000) is false
+      then 'ttl_seconds: must be above 0 and at most a hundred years'
   end;
   if v_problem is null and cardinality(slots) > 1 then
     if exists (select from unnest(slots) s where (char_length(s) between 1 and 200) is not true) then

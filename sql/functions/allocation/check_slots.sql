@@ -6,16 +6,19 @@ set search_path = pg_catalog, pg_temp
 as $function$
 begin
   if cardinality(pools) is distinct from cardinality(slots) or cardinality(addresses) <> cardinality(slots) then
-    raise exception using errcode = 'invalid_parameter_value', message = 'slots, pools and addresses: must be alike long';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'slots, pools and addresses: must be alike long';
   end if;
   if array_ndims(pools) <> 1 or array_lower(pools, 1) <> 1 or array_ndims(addresses) <> 1 or array_lower(addresses, 1) <> 1 then
-    raise exception using errcode = 'invalid_parameter_value', message = 'pools and addresses: must each be one list, from 1 on';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'pools and addresses: must each be one list, from 1 on';
   end if;
   if array_position(pools, null) is not null then
     raise exception using errcode = 'invalid_parameter_value', message = 'pool: must be given';
   end if;
   if exists (select from unnest(addresses) a where masklen(a) <> case family(a) when 4 then 32 else 128 end) then
-    raise exception using errcode = 'invalid_parameter_value', message = 'address: must be one address, without a prefix length';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'address: must be one address, without a prefix length';
   end if;
 end
 $function$;

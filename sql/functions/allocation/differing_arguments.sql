@@ -1,4 +1,5 @@
--- Which arguments of a repeated allocate are not those of the first call. "address" also where only one of them named one.
+-- Which arguments of a repeated allocate are not those of the first call. "address" also where only one of them named
+-- one.
 create or replace function ipam.differing_arguments(
   previous ipam.allocation, pool_id bigint, address inet, owner_kind text, owner_id text
 ) returns text[]

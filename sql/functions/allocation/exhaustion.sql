@@ -20,7 +20,8 @@ begin atomic
       from (
         select a.pool_id
         from ipam.allocation a
-        where a.vrf = exhaustion.vrf and a.released_at is null and a.confirmed_at is null and a.expires_at <= exhaustion.at
+        where a.vrf = exhaustion.vrf and a.released_at is null and a.confirmed_at is null
+          and a.expires_at <= exhaustion.at
         order by a.expires_at
         limit 100
       ) expired

@@ -1,4 +1,9 @@
--- Gives several slots of a request a new ttl, counted from the server's clock, all or none, as ipam.confirm_many confirms them.
+-- Gives several slots of a request a new ttl, counted from the server's clock, all or none.
+--
+-- slots: 1 to 256.
+-- Returns one row a slot, in the order asked, as ipam.extend; if one slot is refused, the slots that could have been
+-- extended are `withheld`.
+-- Repeatable and safe: ipam.set_expiry.
 create or replace function ipam.extend_many(
   vrf text, request_id uuid, slots text[], ttl_seconds double precision
 ) returns setof ipam.answer

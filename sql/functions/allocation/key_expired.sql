@@ -9,6 +9,7 @@ set search_path = pg_catalog, pg_temp
 return case
   when (ipam.uuid_time(key_expired.request_id) <= key_expired.at - interval '24 hours') is not true then false
   else (
-    select ipam.uuid_time(key_expired.request_id) < greatest(r.pruned_before, key_expired.at - r.horizon) from ipam.retention r
+    select ipam.uuid_time(key_expired.request_id) < greatest(r.pruned_before, key_expired.at - r.horizon)
+    from ipam.retention r
   )
 end;

@@ -12,7 +12,9 @@
 -- whether it belongs to one.
 -- Cost: an index probe for each VRF, the rows released, and those skipped. The index on expiry begins with the VRF, so
 -- one VRF costs nothing of the others.
-create or replace function ipam.reclaim_expired(max_rows int default 100, vrf text default null) returns setof ipam.answer
+create or replace function ipam.reclaim_expired(
+  max_rows int default 100, vrf text default null
+) returns setof ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$

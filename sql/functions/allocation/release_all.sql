@@ -19,7 +19,8 @@ begin
   for v_chunk in 0 .. (cardinality(v_slots) - 1) / 256 loop
     exit when cardinality(v_slots) = 0;
     return query
-    select * from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 256 + 1 : v_chunk * 256 + 256]);
+    select *
+    from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 256 + 1 : v_chunk * 256 + 256]);
   end loop;
 end
 $function$;

@@ -38,8 +38,8 @@ begin
     ) known on true
     left join lateral (select r.unit is not null as freed from unnest(v_released) r where r.slot = s.slot) fresh on true
     cross join lateral ipam.answer_for(
-      case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null, release_many.request_id,
-      s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
+      case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null,
+      release_many.request_id, s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
     ) x
   order by s.ordinal;
 end

@@ -3,7 +3,9 @@
 -- request_ids: the caller has locked their keys, in the order of keys. reason: that of the tombstones.
 -- Returns what they held; null if that was nothing. The caller returns the units to their pools (ipam.free_everywhere)
 -- after it has locked everything else.
-create or replace function ipam.release_requests(request_ids uuid[], reason text, at timestamptz) returns ipam.allocation[]
+create or replace function ipam.release_requests(
+  request_ids uuid[], reason text, at timestamptz
+) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
@@ -12,7 +14,8 @@ declare
   v_held ipam.allocation[];
   v_released ipam.allocation[];
 begin
-  -- By the request alone: with `released_at is null` beside it, an index on units could be taken for it while tables are empty.
+  -- By the request alone: with `released_at is null` beside it, an index on units could be taken for it while tables
+  -- are empty.
   select array_agg(a) filter (where a.released_at is null) into v_held
   from ipam.allocation a
   where a.request_id = any (request_ids);

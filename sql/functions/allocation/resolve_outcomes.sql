@@ -11,7 +11,8 @@ create or replace function ipam.resolve_outcomes(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text,
   allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamptz
 ) returns table (
-  ordinal int, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamptz
+  ordinal int, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea,
+  available_at timestamptz
 )
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -52,7 +53,8 @@ begin
       left join lateral (
         select r.range_id, r.last
         from ipam.range r
-        where r.vrf = resolve_outcomes.vrf and r.pool_id = asked.pool_id and r.first <= asked.address and not asked.known
+        where r.vrf = resolve_outcomes.vrf and r.pool_id = asked.pool_id and r.first <= asked.address
+          and not asked.known
         order by r.first desc
         limit 1
       ) range on range.last >= asked.address
@@ -115,7 +117,8 @@ begin
       when 'unknown_pool' then jsonb_build_object('vrfs', ipam.vrfs_with_pool(j.pool))
       when 'address_taken' then jsonb_build_object(
         'heldBy', case
-          when (j.holder).owner_kind is not null then jsonb_build_object('kind', (j.holder).owner_kind, 'id', (j.holder).owner_id)
+          when (j.holder).owner_kind is not null
+            then jsonb_build_object('kind', (j.holder).owner_kind, 'id', (j.holder).owner_id)
         end
       )
       when 'address_cooling' then jsonb_build_object('until', j.cooling_until)

@@ -1,10 +1,12 @@
--- Sets when several held slots of a request expire, or confirms them, all or none. For ipam.confirm_many and ipam.extend_many.
+-- Sets when several held slots of a request expire, or confirms them, all or none. For ipam.confirm_many and
+-- ipam.extend_many.
 --
 -- expires_at: null confirms. A confirmed slot stays as it is.
--- Returns one row a slot, in the order of `slots`: `confirmed` or `extended`; if one of them is not held, `expired`, `key_released`
--- or `not_found` for that one, `withheld` for those that are held, and nothing changes.
+-- Returns one row a slot, in the order of `slots`: `confirmed` or `extended`. If one of them is not held, nothing
+-- changes: that one is `expired`, `key_released` or `not_found`, and those that are held are `withheld`.
 -- Repeatable: a slot that is confirmed already is not written.
--- Safe: the rows are locked in the order of slots before anything is decided. An operation with an expiry is extended first.
+-- Safe: the rows are locked in the order of slots before anything is decided. An operation with an expiry is extended
+-- first.
 create or replace function ipam.set_expiry(
   vrf text, request_id uuid, slots text[], expires_at timestamptz
 ) returns setof ipam.answer
@@ -24,7 +26,8 @@ begin
   loop
     v_held := 0;
     for v_slot in select s.slot from unnest(slots) s (slot) order by s.slot collate "C" loop
-      -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables are empty.
+      -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables
+      -- are empty.
       select a.released_at is null into v_live
       from ipam.allocation a
       where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = v_slot
@@ -38,7 +41,8 @@ begin
       v_outcome := case when set_expiry.expires_at is null then 'confirmed' else 'extended' end;
       update ipam.allocation a
       set expires_at = set_expiry.expires_at, confirmed_at = case when set_expiry.expires_at is null then v_now end
-      where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = any (slots) and a.confirmed_at is null;
+      where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = any (slots)
+        and a.confirmed_at is null;
     end if;
 
     v_answers := array(

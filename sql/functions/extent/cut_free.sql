@@ -4,7 +4,8 @@
 -- first, last: within the range, both inclusive. available_at: when it may be allocated. The extents drain if the range
 -- does.
 create or replace function ipam.cut_free(
-  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int, available_at timestamptz
+  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int,
+  available_at timestamptz
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -16,8 +17,9 @@ declare
 begin
   insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation)
   select
-    cut_free.vrf, cut_free.pool_id, cut_free.range_id, cut_free.available_at, ipam.unit_after(cut_free.first, n * v_step),
-    ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation
+    cut_free.vrf, cut_free.pool_id, cut_free.range_id, cut_free.available_at,
+    ipam.unit_after(cut_free.first, n * v_step), ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1),
+    cut_free.generation
   from generate_series(0::numeric, ceil(v_count / v_step) - 1) n;
 end
 $function$;

@@ -38,7 +38,8 @@ as $function$
   select
     array_agg(n.extent_id),
     row(
-      n.vrf, null, n.pool_id, n.range_id, n.state, min(n.next), max(n.last), max(n.generation), null, null, n.draining, null
+      n.vrf, null, n.pool_id, n.range_id, n.state, min(n.next), max(n.last), max(n.generation), null, null, n.draining,
+      null
     )::ipam.free_extent
   from numbered n
   group by n.vrf, n.pool_id, n.range_id, n.part, n.state, n.draining, n.run

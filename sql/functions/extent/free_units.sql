@@ -35,11 +35,12 @@ begin
 
     freed_extent as (
       insert into ipam.free_extent (
-        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
+        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining,
+        cooling_until
       )
       select
-        free_units.vrf, f.pool_id, f.range_id, f.available_at, f.unit, f.unit, f.generation, f.owner_kind, f.owner_id, f.draining,
-        f.cooling_until
+        free_units.vrf, f.pool_id, f.range_id, f.available_at, f.unit, f.unit, f.generation, f.owner_kind, f.owner_id,
+        f.draining, f.cooling_until
       from freed f
       where f.range_id is not null
       order by f.pool_id, f.unit

@@ -10,7 +10,9 @@ declare
   v_now timestamptz := clock_timestamp();
   v_floor bigint := (select v.generation_floor from ipam.vrf v where v.vrf = open_extents.vrf);
   v_ranges ipam.inet_multirange := (
-    select range_agg(ipam.unit_span(r.first, r.last)) from ipam.range r where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
+    select range_agg(ipam.unit_span(r.first, r.last))
+    from ipam.range r
+    where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
   );
 begin
   -- Parked extents of these ranges; what lies outside of them stays parked.

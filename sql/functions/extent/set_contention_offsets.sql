@@ -12,7 +12,8 @@ begin
     from (
       select array_agg(e.next order by e.last) as starts
       from ipam.free_extent e
-      where e.vrf = set_contention_offsets.vrf and e.pool_id = set_contention_offsets.pool_id and not e.draining and e.available_at = '-infinity'
+      where e.vrf = set_contention_offsets.vrf and e.pool_id = set_contention_offsets.pool_id and not e.draining
+        and e.available_at = '-infinity'
     ) free, generate_series(0, 63) n
     where cardinality(free.starts) > 0
   ), '{}')

@@ -67,13 +67,13 @@ begin
     -- Their addresses, as the locked rows have them now, unless a live allocation holds one against all rules.
     with inserted as (
       insert into ipam.allocation as a (
-        vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, owner_kind, owner_id, reserved, draining,
-        allocated_at, confirmed_at
+        vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, owner_kind, owner_id, reserved,
+        draining, allocated_at, confirmed_at
       )
       select
         import_addresses.vrf, import_addresses.request_id, t.slot, v_pool_id, e.range_id, t.address, e.generation + 1,
-        ipam.fingerprint(v_pool_id, t.address, t.owner_kind, t.owner_id), t.owner_kind, t.owner_id, e.available_at = 'infinity',
-        e.draining, v_now, v_now
+        ipam.fingerprint(v_pool_id, t.address, t.owner_kind, t.owner_id), t.owner_kind, t.owner_id,
+        e.available_at = 'infinity', e.draining, v_now, v_now
       from unnest(slots, addresses, owner_kinds, owner_ids) t (slot, address, owner_kind, owner_id)
         join unnest(v_extents) e on e.next <= t.address and e.last >= t.address
         left join lateral (
@@ -90,7 +90,8 @@ begin
     )
     select array_agg(inserted.a) into v_taken from inserted;
 
-    -- Each extent is cut at the addresses that it lost: a piece below each of them, and what is above the highest keeps the row.
+    -- Each extent is cut at the addresses that it lost: a piece below each of them, and what is above the highest keeps
+    -- the row.
     with lost as materialized (
       select
         e.extent_id, t.unit, e.last,
@@ -102,7 +103,8 @@ begin
 
     below as (
       insert into ipam.free_extent (
-        vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id, draining
+        vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id,
+        draining
       )
       select
         e.vrf, e.pool_id, e.range_id, e.available_at, e.cooling_until, l.low, ipam.unit_prev(l.unit), e.generation,
@@ -123,7 +125,8 @@ begin
 
     if v_taken is not null then
       perform ipam.count_units(
-        import_addresses.vrf, v_pool_id, cardinality(v_taken), -(select count(*) from unnest(v_taken) t where t.reserved)
+        import_addresses.vrf, v_pool_id, cardinality(v_taken),
+        -(select count(*) from unnest(v_taken) t where t.reserved)
       );
     end if;
   end if;
@@ -137,7 +140,8 @@ begin
       when new.slot is not null then 'allocated'
       when key.released_at is not null then 'key_released'
       when key.unit <> t.address then 'key_reused'
-      when (key.owner_kind, key.owner_id) is distinct from (t.owner_kind, t.owner_id) and key.unit is not null then 'moved'
+      when (key.owner_kind, key.owner_id) is distinct from (t.owner_kind, t.owner_id) and key.unit is not null
+        then 'moved'
       when key.unit is not null then 'replayed'
       when holder.unit is not null then 'address_taken'
       when extent.next <= t.address then case when dry_run then 'allocated' else 'contended' end

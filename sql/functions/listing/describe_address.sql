@@ -34,8 +34,8 @@ begin
       when e.draining then 'draining'
       else 'free'
     end,
-    v.vrf::text, p.name::text, null::uuid, null, describe_address.address, r.prefix_length::int, r.gateway::inet, e.generation, null,
-    null::timestamptz, null, null, null::boolean,
+    v.vrf::text, p.name::text, null::uuid, null, describe_address.address, r.prefix_length::int, r.gateway::inet,
+    e.generation, null, null::timestamptz, null, null, null::boolean,
     jsonb_build_object(
       'until', nullif(greatest(nullif(e.available_at, 'infinity'), e.cooling_until, v_now), v_now),
       'lastOwner', case when e.last_owner_kind is not null then jsonb_build_object('kind', e.last_owner_kind, 'id', e.last_owner_id) end,
@@ -63,7 +63,8 @@ begin
         jsonb_build_object('first', host(s.first), 'last', host(s.last), 'kind', s.kind, 'reason', s.reason) order by s.first, s.last, s.kind
       ) as found
       from ipam.reservation s
-      where s.vrf = v.vrf and s.pool_id = r.pool_id and s.first <= describe_address.address and s.last >= describe_address.address
+      where s.vrf = v.vrf and s.pool_id = r.pool_id and s.first <= describe_address.address
+        and s.last >= describe_address.address
     ) s on true
   where (describe_address.vrf is null or v.vrf = describe_address.vrf)
     and not exists (

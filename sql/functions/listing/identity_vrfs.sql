@@ -13,7 +13,8 @@ as $function$
   where exists (
     select
     from ipam.allocation a
-    where a.owner_kind = identity_vrfs.kind and a.owner_id = identity_vrfs.id and a.vrf = v.vrf and a.released_at is null
+    where a.owner_kind = identity_vrfs.kind and a.owner_id = identity_vrfs.id and a.vrf = v.vrf
+      and a.released_at is null
   )
   order by 1;
 $function$;

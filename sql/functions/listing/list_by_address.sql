@@ -1,6 +1,7 @@
 -- Who holds an address, in one VRF, or (vrf null) in every VRF that has it, in the order of VRFs, after `after_vrf`.
-create or replace function ipam.list_by_address(vrf text, address inet, after_vrf text default null, page_size int default 100)
-returns setof ipam.answer
+create or replace function ipam.list_by_address(
+  vrf text, address inet, after_vrf text default null, page_size int default 100
+) returns setof ipam.answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

@@ -1,6 +1,7 @@
 -- What an owner holds, in one VRF, or (vrf null) in all, ordered by VRF and address, after the given pair.
 create or replace function ipam.list_by_owner(
-  vrf text, owner_kind text, owner_id text, after_vrf text default null, after_address inet default null, page_size int default 100
+  vrf text, owner_kind text, owner_id text, after_vrf text default null, after_address inet default null,
+  page_size int default 100
 ) returns setof ipam.answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

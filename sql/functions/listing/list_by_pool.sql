@@ -2,8 +2,9 @@
 -- units.
 --
 -- For an unknown pool it returns one row, `unknown_pool`: no row would read as "nothing is held".
-create or replace function ipam.list_by_pool(vrf text, pool text, after_address inet default null, page_size int default 100)
-returns setof ipam.answer
+create or replace function ipam.list_by_pool(
+  vrf text, pool text, after_address inet default null, page_size int default 100
+) returns setof ipam.answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

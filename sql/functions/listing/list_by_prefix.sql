@@ -1,6 +1,7 @@
 -- What is held of a prefix in a VRF, in the order of addresses, after `after_address`.
-create or replace function ipam.list_by_prefix(vrf text, prefix inet, after_address inet default null, page_size int default 100)
-returns setof ipam.answer
+create or replace function ipam.list_by_prefix(
+  vrf text, prefix inet, after_address inet default null, page_size int default 100
+) returns setof ipam.answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

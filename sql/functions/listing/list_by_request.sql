@@ -1,6 +1,7 @@
 -- The slots of a request, held and released, in the order of slots, after `after_slot`.
-create or replace function ipam.list_by_request(vrf text, request_id uuid, after_slot text default null, page_size int default 100)
-returns setof ipam.answer
+create or replace function ipam.list_by_request(
+  vrf text, request_id uuid, after_slot text default null, page_size int default 100
+) returns setof ipam.answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

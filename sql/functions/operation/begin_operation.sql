@@ -37,7 +37,8 @@ declare
   v_known ipam.operation;
 begin
   perform ipam.check_operation(
-    begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, target_vrfs, target_kinds, target_ids, expires_in_seconds
+    begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, target_vrfs, target_kinds, target_ids,
+    expires_in_seconds
   );
   v_expires_in := make_interval(secs => expires_in_seconds);
   select jsonb_agg(distinct jsonb_build_object('vrf', t.vrf, 'kind', t.kind, 'id', t.id)) into v_targets
@@ -45,7 +46,9 @@ begin
   v_fingerprint := ipam.operation_fingerprint(begin_operation.vrf, begin_operation.kind, begin_operation.payload, v_targets);
 
   for v_lock in
-    select distinct ipam.target_lock(t.kind, t.id) as key from unnest(target_kinds, target_ids) t (kind, id) order by key
+    select distinct ipam.target_lock(t.kind, t.id) as key
+    from unnest(target_kinds, target_ids) t (kind, id)
+    order by key
   loop
     perform pg_advisory_xact_lock(v_lock);
   end loop;

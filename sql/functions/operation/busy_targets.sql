@@ -2,7 +2,9 @@
 -- first 20 in the order in which they began; null if there are none.
 --
 -- Safe: the caller holds the advisory locks of the targets.
-create or replace function ipam.busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb
+create or replace function ipam.busy_targets(
+  operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]
+) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic

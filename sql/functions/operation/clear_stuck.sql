@@ -1,6 +1,7 @@
 -- Removes the mark of ipam.mark_stuck: the operation has continued.
 --
--- vrf: the home VRF of the operation. Returns `cleared`, also where there was no mark; `operation_ended` or `not_found`.
+-- vrf: the home VRF of the operation.
+-- Returns `cleared`, also where there was no mark; `operation_ended` or `not_found`.
 -- Repeatable: forever.
 create or replace function ipam.clear_stuck(operation_id uuid, vrf text default 'default') returns ipam.operation_answer
 language plpgsql volatile security definer

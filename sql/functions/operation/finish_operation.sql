@@ -88,7 +88,8 @@ begin
   where o.operation_id = finish_operation.operation_id and o.pending;
   get diagnostics v_count = row_count;
   if v_count <> 1 then
-    raise exception using errcode = 'data_corrupted', message = format('finishing an operation changed %s rows', v_count);
+    raise exception using errcode = 'data_corrupted',
+      message = format('finishing an operation changed %s rows', v_count);
   end if;
   delete from ipam.saga_run r where r.operation_id = finish_operation.operation_id;
   select o.* into strict v_known from ipam.operation o where o.operation_id = finish_operation.operation_id;

@@ -8,7 +8,9 @@
 -- isolation level than read committed the answer would date from before the wait, so it is refused. A caller that
 -- cannot read this gate must assume true.
 -- Cost: one index probe, however long the history of the target is.
-create or replace function ipam.has_pending_operation(vrf text, kind text, id text, except_operation_id uuid default null) returns boolean
+create or replace function ipam.has_pending_operation(
+  vrf text, kind text, id text, except_operation_id uuid default null
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$

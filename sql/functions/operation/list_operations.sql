@@ -1,7 +1,8 @@
 -- The history of a target, newest first, before the given sequence number. The order is that of sequence numbers, since
 -- clocks may disagree.
-create or replace function ipam.list_operations(vrf text, kind text, id text, before_sequence bigint default null, page_size int default 100)
-returns setof ipam.operation_answer
+create or replace function ipam.list_operations(
+  vrf text, kind text, id text, before_sequence bigint default null, page_size int default 100
+) returns setof ipam.operation_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

@@ -1,7 +1,8 @@
 -- Operations newest first, before the given sequence number: all of them (state null), those in one state, or those
 -- marked as stuck (state `stuck`).
-create or replace function ipam.list_operations_by_state(state text default null, before_sequence bigint default null, page_size int default 100)
-returns setof ipam.operation_answer
+create or replace function ipam.list_operations_by_state(
+  state text default null, before_sequence bigint default null, page_size int default 100
+) returns setof ipam.operation_answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

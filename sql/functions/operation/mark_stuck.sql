@@ -1,4 +1,5 @@
--- Marks an operation as stuck: it cannot continue by itself. It records the step, the error and since when, and stays pending.
+-- Marks an operation as stuck, because it cannot continue by itself: at which step, with which error, and since when.
+-- It stays pending.
 --
 -- vrf: the home VRF of the operation. step, error: null is stored as an empty text.
 -- Returns `stuck`, `operation_ended` or `not_found`.

@@ -1,5 +1,5 @@
--- The answer to a change of an operation that is not pending: `operation_ended`, with the state in which it ended, or `not_found`
--- where the VRF named has no operation of that id, with the VRFs that have one in the detail.
+-- The answer to a change of an operation that is not pending: `operation_ended` with the state in which it ended, or
+-- `not_found` with the VRFs that do have an operation of that id.
 --
 -- known: the operation as ipam.lock_operation returned it.
 create or replace function ipam.operation_refusal(operation_id uuid, known ipam.operation) returns ipam.operation_answer

@@ -6,7 +6,9 @@
 -- Returns what they held; null if that was nothing.
 -- Safe: the row of the operation decides between this call and a call under the operation. It waits for nobody: an
 -- operation that another transaction holds, or one of whose keys another one holds, is left to the next round.
-create or replace function ipam.reclaim_operations(max_operations int, vrf text, at timestamptz) returns ipam.allocation[]
+create or replace function ipam.reclaim_operations(
+  max_operations int, vrf text, at timestamptz
+) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
@@ -18,7 +20,8 @@ begin
   for v_id in
     select o.operation_id
     from ipam.operation o
-    where o.expires_at <= reclaim_operations.at and o.pending and (reclaim_operations.vrf is null or o.vrf = reclaim_operations.vrf)
+    where o.expires_at <= reclaim_operations.at and o.pending
+      and (reclaim_operations.vrf is null or o.vrf = reclaim_operations.vrf)
     order by o.expires_at
     limit max_operations
     for update skip locked
@@ -33,7 +36,8 @@ begin
 
   update ipam.operation o
   set
-    state = 'unwound', unwinding_at = coalesce(o.unwinding_at, reclaim_operations.at), finished_at = reclaim_operations.at,
+    state = 'unwound', unwinding_at = coalesce(o.unwinding_at, reclaim_operations.at),
+    finished_at = reclaim_operations.at,
     error = jsonb_build_object('_tag', 'OperationExpired', 'expiresAt', o.expires_at),
     stuck_since = null, stuck_step = null, stuck_error = null
   where o.operation_id = any (v_ids);

@@ -1,10 +1,14 @@
--- Records the request that an operation resume where it stopped. The mark of being stuck stays until the operation has continued.
+-- Records the request that an operation continue where it stopped. The mark of being stuck stays until it has
+-- continued.
 --
 -- vrf: the home VRF of the operation.
--- Returns `resumed`; `not_stuck` if it was not marked as stuck, so that as far as the ledger knows it continues by itself;
--- `operation_ended`, with the state in which it ended, and nothing was done; `not_found`, with the VRFs that have it.
+-- Returns `resumed`; `not_stuck` if it was not marked as stuck, so that as far as the ledger knows it continues by
+-- itself; `operation_ended` with the state in which it ended, and nothing was done; `not_found` with the VRFs that have
+-- it.
 -- Repeatable: forever.
-create or replace function ipam.resume_operation(operation_id uuid, vrf text default 'default') returns ipam.operation_answer
+create or replace function ipam.resume_operation(
+  operation_id uuid, vrf text default 'default'
+) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$

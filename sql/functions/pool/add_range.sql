@@ -23,7 +23,8 @@ begin
   select * into v_span from ipam.parse_range(add_range.range);
   select p.* into v_pool from ipam.pool p where p.vrf = add_range.vrf and p.pool_id = v_pool_id;
   if family(v_span.first) <> v_pool.family then
-    raise exception using errcode = 'invalid_parameter_value', message = format('range: the pool is of IPv%s', v_pool.family);
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('range: the pool is of IPv%s', v_pool.family);
   end if;
   if exists (
     select from ipam.range r

@@ -1,5 +1,7 @@
 -- Refuses arguments that no pool can have. Raises invalid_parameter_value (22023).
-create or replace function ipam.check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void
+create or replace function ipam.check_pool(
+  vrf text, name text, cooldown_seconds double precision, description text
+) returns void
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $function$

@@ -10,7 +10,8 @@
 -- first and is told.
 create or replace function ipam.create_pool(
   vrf text, name text, ranges text[], reserve text[] default '{}', gateway text default 'none',
-  cooldown_seconds double precision default 0, include_network_addresses boolean default false, description text default null
+  cooldown_seconds double precision default 0, include_network_addresses boolean default false,
+  description text default null
 ) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -38,7 +39,8 @@ begin
   perform ipam.check_isolation();
   perform ipam.check_pool(create_pool.vrf, create_pool.name, cooldown_seconds, create_pool.description);
   if cardinality(ranges) is distinct from greatest(cardinality(ranges), 1) or cardinality(v_families) <> 1 then
-    raise exception using errcode = 'invalid_parameter_value', message = 'ranges: must be at least one, and all of one family with reserve and gateway';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'ranges: must be at least one, and all of one family with reserve and gateway';
   end if;
 
   loop
@@ -46,13 +48,15 @@ begin
       insert into ipam.vrf (vrf) values (create_pool.vrf) on conflict (vrf) do nothing;
       insert into ipam.pool (vrf, name, family, size, cooldown, gateway, include_network_addresses, definition, description)
       values (
-        create_pool.vrf, create_pool.name, v_families[1], 0, make_interval(secs => cooldown_seconds), create_pool.gateway,
-        v_network_addresses, v_definition, nullif(create_pool.description, '')
+        create_pool.vrf, create_pool.name, v_families[1], 0, make_interval(secs => cooldown_seconds),
+        create_pool.gateway, v_network_addresses, v_definition, nullif(create_pool.description, '')
       )
       on conflict (vrf, name) where deleted_at is null do nothing
       returning * into v_pool;
       if v_pool.pool_id is not null then
-        insert into ipam.pool_counter (vrf, pool_id, shard) select create_pool.vrf, v_pool.pool_id, n from generate_series(0, 63) n;
+        insert into ipam.pool_counter (vrf, pool_id, shard)
+        select create_pool.vrf, v_pool.pool_id, n
+        from generate_series(0, 63) n;
         v_in_way := ipam.insert_ranges(create_pool.vrf, v_pool.pool_id, ranges, create_pool.gateway, v_network_addresses);
         if v_in_way is not null then
           raise sqlstate 'IP004';
@@ -70,10 +74,13 @@ begin
     end;
 
     -- Deleted meanwhile: then this one may be made.
-    select p.* into v_pool from ipam.pool p where p.vrf = create_pool.vrf and p.name = create_pool.name and p.deleted_at is null;
+    select p.* into v_pool
+    from ipam.pool p
+    where p.vrf = create_pool.vrf and p.name = create_pool.name and p.deleted_at is null;
     continue when not found;
     return ipam.pool_answer_for(
-      case when v_pool.definition = v_definition then 'exists' else 'pool_exists' end, create_pool.vrf, v_pool.pool_id, v_pool.name,
+      case when v_pool.definition = v_definition then 'exists' else 'pool_exists' end, create_pool.vrf, v_pool.pool_id,
+      v_pool.name,
       jsonb_build_object('differs', (
         select coalesce(jsonb_agg(d.key order by d.key), '[]')
         from jsonb_each(v_definition) d

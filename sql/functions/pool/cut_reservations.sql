@@ -10,7 +10,8 @@ set search_path = pg_catalog, pg_temp
 as $function$
   with cut as (
     delete from ipam.reservation s
-    where s.vrf = cut_reservations.vrf and s.pool_id = cut_reservations.pool_id and s.kind = any (cut_reservations.kinds)
+    where s.vrf = cut_reservations.vrf and s.pool_id = cut_reservations.pool_id
+      and s.kind = any (cut_reservations.kinds)
       and s.first <= cut_reservations.last and s.last >= cut_reservations.first
     returning s.*
   ),

@@ -2,7 +2,9 @@
 -- The only range of a pool may have a gateway outside of it if it is no prefix, and so only a part of a network.
 --
 -- alone: whether it is the only range.
-create or replace function ipam.gateway_of(gateway text, first inet, last inet, prefix_length int, alone boolean) returns inet
+create or replace function ipam.gateway_of(
+  gateway text, first inet, last inet, prefix_length int, alone boolean
+) returns inet
 language sql immutable parallel safe
 return case
   when gateway = 'none' then null

@@ -26,7 +26,8 @@ begin
     from unnest(ranges) t (range) cross join lateral ipam.parse_range(t.range) r
     where ipam.gateway_of(insert_ranges.gateway, r.first, r.last, r.prefix_length, cardinality(ranges) = 1) is not null
   ) then
-    raise exception using errcode = 'invalid_parameter_value', message = format('gateway: %s lies in no range', insert_ranges.gateway);
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('gateway: %s lies in no range', insert_ranges.gateway);
   end if;
 
   loop
@@ -41,7 +42,8 @@ begin
         select jsonb_build_object('vrf', r.vrf, 'pool', p.name, 'first', host(r.first), 'last', host(r.last))
         from wanted w
           join ipam.range r
-            on r.vrf = insert_ranges.vrf and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(w.first, w.last, '[]')
+            on r.vrf = insert_ranges.vrf
+              and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(w.first, w.last, '[]')
           join ipam.pool p on p.vrf = r.vrf and p.pool_id = r.pool_id
         order by r.first
         limit 1

@@ -2,7 +2,9 @@
 --
 -- Returns how many reservations are new or have another reason; null, and nothing was written, if the ranges of the
 -- pool do not contain all spans.
-create or replace function ipam.insert_reservations(vrf text, pool_id bigint, ranges text[], reason text default null) returns bigint
+create or replace function ipam.insert_reservations(
+  vrf text, pool_id bigint, ranges text[], reason text default null
+) returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$

@@ -1,6 +1,7 @@
 -- The pools of one VRF, or (vrf null) of all, ordered by VRF and name, after the given pair.
-create or replace function ipam.list_pools(vrf text default null, after_vrf text default null, after_name text default null, page_size int default 100)
-returns setof ipam.pool_answer
+create or replace function ipam.list_pools(
+  vrf text default null, after_vrf text default null, after_name text default null, page_size int default 100
+) returns setof ipam.pool_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

@@ -1,13 +1,16 @@
 -- A pool as reads show it. held and reserved are the sums of its counters, cooling is counted from its extents, and
 -- free is the rest; `draining` is the part of free that no automatic request gets. The state of the pool is `draining`
 -- if all of it drains.
-create or replace function ipam.pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb default null) returns ipam.pool_answer
+create or replace function ipam.pool_answer_for(
+  outcome text, vrf text, pool_id bigint, name text, detail jsonb default null
+) returns ipam.pool_answer
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $function$
   select row(
-    pool_answer_for.outcome, pool_answer_for.vrf, p.pool_id, coalesce(p.name, pool_answer_for.name), p.family, p.size, c.held, c.reserved,
-    k.cooling + d.cooling, p.size - c.held - c.reserved - k.cooling - d.cooling, extract(epoch from p.cooldown)::double precision, p.gateway,
+    pool_answer_for.outcome, pool_answer_for.vrf, p.pool_id, coalesce(p.name, pool_answer_for.name), p.family, p.size,
+    c.held, c.reserved, k.cooling + d.cooling, p.size - c.held - c.reserved - k.cooling - d.cooling,
+    extract(epoch from p.cooldown)::double precision, p.gateway,
     p.include_network_addresses, r.ranges, p.created_at, pool_answer_for.detail, d.draining,
     case when p.draining then 'draining' when p.pool_id is not null then 'active' end, p.description, p.revision
   )::ipam.pool_answer

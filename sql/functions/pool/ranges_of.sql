@@ -5,7 +5,8 @@ language sql stable
 begin atomic
   select r.*
   from ipam.range r
-  where r.vrf = ranges_of.vrf and r.pool_id = ranges_of.pool_id and r.first > ranges_of.first and r.first <= ranges_of.last
+  where r.vrf = ranges_of.vrf and r.pool_id = ranges_of.pool_id and r.first > ranges_of.first
+    and r.first <= ranges_of.last
   union all
   select before.*
   from (

@@ -46,7 +46,8 @@ begin
     if v_range.first < v_span.first and v_span.last < v_range.last then
       insert into ipam.range (vrf, pool_id, first, last, prefix_length, gateway, draining)
       values (
-        v_range.vrf, v_pool_id, ipam.unit_next(v_span.last), v_range.last, v_range.prefix_length, v_range.gateway, v_range.draining
+        v_range.vrf, v_pool_id, ipam.unit_next(v_span.last), v_range.last, v_range.prefix_length, v_range.gateway,
+        v_range.draining
       );
     end if;
     v_in_way := ipam.settle_covers(remove_range.vrf, v_pool_id, array[v_span.first], array[v_range.last]);

@@ -5,7 +5,9 @@
 -- those added later.
 -- Returns `draining` or `active`; `not_found` if the pool does not have that range; `unknown_pool`.
 -- Repeatable. Safe: ipam.settle_covers. Cost: linear in the extents and the live allocations.
-create or replace function ipam.set_draining(vrf text, pool text, draining boolean, range text default null) returns ipam.pool_answer
+create or replace function ipam.set_draining(
+  vrf text, pool text, draining boolean, range text default null
+) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$

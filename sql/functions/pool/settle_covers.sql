@@ -138,10 +138,12 @@ begin
         select max(l.generation) into v_gone from lost l;
         v_floor := greatest(v_floor, v_gone);
 
-        -- The rest, each piece as its range and the reservations want it. Time is kept: what was cooling goes on cooling.
+        -- The rest, each piece as its range and the reservations want it. Time is kept: what was cooling goes on
+        -- cooling.
         with made as (
           insert into ipam.free_extent (
-            vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id, draining
+            vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id,
+            draining
           )
           select
             old.vrf, old.pool_id, r.range_id,
@@ -163,7 +165,8 @@ begin
             cross join lateral (
               select coalesce(range_agg(ipam.inet_range(n.low, n.high, '[)')), '{}')
               from unnest(
-                v_look.reserved_from[common.from_span:common.to_span], v_look.reserved_to[common.from_span:common.to_span]
+                v_look.reserved_from[common.from_span:common.to_span],
+                v_look.reserved_to[common.from_span:common.to_span]
               ) n (low, high)
             ) near (spans)
             cross join lateral (

@@ -6,8 +6,8 @@
 -- Returns `updated`, also if nothing changed; `pool_exists` if the name is in use; `unknown_pool`.
 -- Repeatable by the id of the pool. Safe: ipam.settle_covers.
 create or replace function ipam.update_pool(
-  vrf text, pool text, name text default null, cooldown_seconds double precision default null, gateway text default null,
-  description text default null
+  vrf text, pool text, name text default null, cooldown_seconds double precision default null,
+  gateway text default null, description text default null
 ) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -54,7 +54,9 @@ begin
   if update_pool.gateway is not null then
     delete from ipam.reservation s where s.vrf = update_pool.vrf and s.pool_id = v_pool_id and s.kind = 'gateway';
     update ipam.range r
-    set gateway = ipam.gateway_of(update_pool.gateway, r.first, r.last, r.prefix_length, v_only), revision = r.revision + 1
+    set
+      gateway = ipam.gateway_of(update_pool.gateway, r.first, r.last, r.prefix_length, v_only),
+      revision = r.revision + 1
     where r.vrf = update_pool.vrf and r.pool_id = v_pool_id;
     insert into ipam.reservation (vrf, pool_id, first, last, kind)
     select r.vrf, r.pool_id, r.gateway, r.gateway, 'gateway'

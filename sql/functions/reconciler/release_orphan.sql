@@ -9,7 +9,8 @@
 -- Safe: takes the advisory lock of the owner, which beginnings of operations on that target take too, and looks in the
 -- next statement: an operation on the owner is either seen as pending, or begins when the address is free.
 create or replace function ipam.release_orphan(
-  vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision default 0
+  vrf text, request_id uuid, slot text, generation bigint, released_by text, note text,
+  marked_before_seconds double precision default 0
 ) returns ipam.answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -22,7 +23,8 @@ declare
 begin
   perform ipam.check_request(release_orphan.vrf, release_orphan.request_id, array[release_orphan.slot]);
   if (char_length(release_orphan.released_by) between 1 and 200 and char_length(release_orphan.note) between 1 and 1000) is not true then
-    raise exception using errcode = 'invalid_parameter_value', message = 'released_by: must have 1 to 200 characters, note 1 to 1000';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'released_by: must have 1 to 200 characters, note 1 to 1000';
   end if;
   -- Who owns a key never changes, so it may be read before the lock.
   select a.* into v_known
@@ -56,7 +58,9 @@ begin
   end;
   if v_outcome = 'released' then
     update ipam.allocation a
-    set released_at = v_now, release_reason = 'orphaned', released_by = release_orphan.released_by, release_note = release_orphan.note
+    set
+      released_at = v_now, release_reason = 'orphaned', released_by = release_orphan.released_by,
+      release_note = release_orphan.note
     where a.vrf = release_orphan.vrf and a.request_id = release_orphan.request_id and a.slot = release_orphan.slot
     returning a.* into strict v_known;
     perform ipam.free_units(release_orphan.vrf, array[v_known], v_now);
@@ -66,7 +70,8 @@ begin
     where m.vrf = release_orphan.vrf and m.request_id = release_orphan.request_id and m.slot = release_orphan.slot;
   end if;
   return ipam.answer_for(
-    v_outcome, release_orphan.vrf, null, release_orphan.request_id, release_orphan.slot, v_known, ipam.tombstone(v_known), v_outcome = 'released'
+    v_outcome, release_orphan.vrf, null, release_orphan.request_id, release_orphan.slot, v_known,
+    ipam.tombstone(v_known), v_outcome = 'released'
   );
 end
 $function$;

@@ -9,7 +9,8 @@ declare
   v_oldest timestamptz;
 begin
   if (horizon_seconds between 86400 and 3155760000) is not true then
-    raise exception using errcode = 'invalid_parameter_value', message = 'horizon_seconds: must be a day to a hundred years';
+    raise exception using errcode = 'invalid_parameter_value',
+      message = 'horizon_seconds: must be a day to a hundred years';
   end if;
   select o.begun_at into v_oldest from ipam.operation o where o.pending order by o.begun_at limit 1;
   if v_oldest < check_horizon.at - make_interval(secs => horizon_seconds) then

@@ -9,11 +9,12 @@ create or replace function ipam.doctor() returns table (check_name text, vrf tex
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-  -- Everything that has a place: ranges first, then extents, what is held, and the largest generation of what was released.
+  -- Everything that has a place: ranges first, then extents, what is held, and the largest generation of what was
+  -- released.
   with place as (
     select
-      r.vrf, r.first::inet as first, r.last::inet as last, 0 as kind, r.pool_id, r.range_id, r.draining, false as reserved,
-      null::bigint as generation, null::uuid as request_id, null::text as slot
+      r.vrf, r.first::inet as first, r.last::inet as last, 0 as kind, r.pool_id, r.range_id, r.draining,
+      false as reserved, null::bigint as generation, null::uuid as request_id, null::text as slot
     from ipam.range r
     union all
     select e.vrf, e.next, e.last, 1, e.pool_id, e.range_id, e.draining, e.available_at = 'infinity', e.generation, null, null
@@ -30,7 +31,8 @@ begin atomic
     group by a.vrf, a.unit
   ),
 
-  -- Beside each of them: how many ranges and extents there are up to it, and how far extents, what is held and both reach before it.
+  -- Beside each of them: how many ranges and extents there are up to it, and how far extents, what is held and both
+  -- reach before it.
   placed as materialized (
     select
       p.*,
@@ -48,8 +50,8 @@ begin atomic
   -- A cover, an extent or what is held, with the range that it lies in and what is reserved of that.
   cover as materialized (
     select
-      c.*, home.pool_id as home_pool_id, home.range_id as home_range_id, home.last as home_last, home.draining as home_draining,
-      coalesce(s.spans, '{}') as reserved_spans
+      c.*, home.pool_id as home_pool_id, home.range_id as home_range_id, home.last as home_last,
+      home.draining as home_draining, coalesce(s.spans, '{}') as reserved_spans
     from placed c
       left join placed home
         on home.kind = 0 and home.vrf = c.vrf and home.range_number = c.range_number and home.last >= c.first
@@ -105,7 +107,8 @@ begin atomic
     -- Each cover counts for what none before it covers.
     select
       'neither free nor held', r.vrf, r.pool_id, r.first,
-      format('%s of %s-%s', ipam.unit_count(r.first, r.last) - coalesce(covered.units, 0), host(r.first), host(r.last)), null
+      format('%s of %s-%s', ipam.unit_count(r.first, r.last) - coalesce(covered.units, 0), host(r.first), host(r.last)),
+      null
     from placed r
       left join (
         select
@@ -124,14 +127,20 @@ begin atomic
 
   counted as (
     select
-      p.vrf, p.pool_id, p.size, coalesce(r.units, 0) as ranges, coalesce(a.held, 0) as held, coalesce(e.reserved, 0) as reserved,
-      coalesce(n.held, 0) as counted_held, coalesce(n.reserved, 0) as counted_reserved
+      p.vrf, p.pool_id, p.size, coalesce(r.units, 0) as ranges, coalesce(a.held, 0) as held,
+      coalesce(e.reserved, 0) as reserved, coalesce(n.held, 0) as counted_held,
+      coalesce(n.reserved, 0) as counted_reserved
     from ipam.pool p
       left join (
-        select r.vrf, r.pool_id, sum(ipam.unit_count(r.first, r.last)) as units from ipam.range r group by r.vrf, r.pool_id
+        select r.vrf, r.pool_id, sum(ipam.unit_count(r.first, r.last)) as units
+        from ipam.range r
+        group by r.vrf, r.pool_id
       ) r on r.vrf = p.vrf and r.pool_id = p.pool_id
       left join (
-        select a.vrf, a.pool_id, count(*) as held from ipam.allocation a where a.released_at is null group by a.vrf, a.pool_id
+        select a.vrf, a.pool_id, count(*) as held
+        from ipam.allocation a
+        where a.released_at is null
+        group by a.vrf, a.pool_id
       ) a on a.vrf = p.vrf and a.pool_id = p.pool_id
       left join (
         select e.vrf, e.pool_id, sum(ipam.unit_count(e.next, e.last)) as reserved
@@ -140,7 +149,9 @@ begin atomic
         group by e.vrf, e.pool_id
       ) e on e.vrf = p.vrf and e.pool_id = p.pool_id
       left join (
-        select n.vrf, n.pool_id, sum(n.held) as held, sum(n.reserved) as reserved from ipam.pool_counter n group by n.vrf, n.pool_id
+        select n.vrf, n.pool_id, sum(n.held) as held, sum(n.reserved) as reserved
+        from ipam.pool_counter n
+        group by n.vrf, n.pool_id
       ) n on n.vrf = p.vrf and n.pool_id = p.pool_id
     where p.deleted_at is null
   ),

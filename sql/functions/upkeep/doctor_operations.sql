@@ -12,7 +12,8 @@ begin atomic
   )
 
   select
-    'held by what unwound', a.vrf::text, p.name::text, format('%s, slot %s of operation %s', host(a.unit), a.slot, a.request_id),
+    'held by what unwound', a.vrf::text, p.name::text,
+    format('%s, slot %s of operation %s', host(a.unit), a.slot, a.request_id),
     'release it by its key: what unwound must hold nothing'
   from ipam.operation o
     join ipam.allocation a on a.request_id = o.operation_id and a.released_at is null
@@ -28,17 +29,20 @@ begin atomic
     join lateral (
       select count(*) as count, min(a.expires_at) as since
       from ipam.allocation a
-      where a.request_id = o.operation_id and a.released_at is null and a.confirmed_at is null and a.expires_at < clock_timestamp()
+      where a.request_id = o.operation_id and a.released_at is null and a.confirmed_at is null
+        and a.expires_at < clock_timestamp()
     ) held on held.count > 0
   union all
   select
-    'operation past its own time', o.vrf::text, null, format('%s should have been reclaimed at %s', o.called, o.expires_at),
+    'operation past its own time', o.vrf::text, null,
+    format('%s should have been reclaimed at %s', o.called, o.expires_at),
     'run saga-ipam reclaim, which a worker does by itself: it unwinds it and releases what it holds'
   from pending o
   where o.expires_at < clock_timestamp() - interval '5 minutes'
   union all
   select
-    'operation stuck', o.vrf::text, null, format('%s in step %s since %s: %s', o.called, o.stuck_step, o.stuck_since, o.stuck_error),
+    'operation stuck', o.vrf::text, null,
+    format('%s in step %s since %s: %s', o.called, o.stuck_step, o.stuck_since, o.stuck_error),
     'resume it once the cause is repaired, or cancel it'
   from pending o
   where o.stuck_since < clock_timestamp() - interval '1 hour'

@@ -4,8 +4,9 @@
 -- horizon_seconds: as for ipam.prune_operations. after_sequence: only operations that began later; null starts at the
 -- first. page_size: how many ended operations to look at.
 -- Returns at most that many rows, `found`, or `held` for one that must stay for now; no row at the end.
-create or replace function ipam.prunable_operations(horizon_seconds double precision, after_sequence bigint default null, page_size int default 100)
-returns setof ipam.operation_answer
+create or replace function ipam.prunable_operations(
+  horizon_seconds double precision, after_sequence bigint default null, page_size int default 100
+) returns setof ipam.operation_answer
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $function$

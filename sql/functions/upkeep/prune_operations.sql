@@ -35,8 +35,10 @@ begin
   delete from ipam.saga_step s where s.operation_id = any (v_ids);
   delete from ipam.operation o where o.operation_id = any (v_ids) and ipam.uuid_time(o.operation_id) < v_horizon;
   update ipam.operation o
-  set pruned_at = v_now, payload = null, execution_id = null,
-    result = case when o.state = 'succeeded' then 'null'::jsonb end, error = case when o.state = 'unwound' then 'null'::jsonb end
+  set
+    pruned_at = v_now, payload = null, execution_id = null,
+    result = case when o.state = 'succeeded' then 'null'::jsonb end,
+    error = case when o.state = 'unwound' then 'null'::jsonb end
   where o.operation_id = any (v_ids);
   return coalesce(cardinality(v_ids), 0);
 end

@@ -71,11 +71,14 @@ begin
     perform ipam.settle_pool(repair.vrf, v_pool_id);
     return query
     select
-      'range, draining or reservation differs', format('%s extents, %s allocations', v_wrong.extents, v_wrong.allocations),
+      'range, draining or reservation differs',
+      format('%s extents, %s allocations', v_wrong.extents, v_wrong.allocations),
       'they are as the ranges and reservations say';
   end if;
 
-  select range_agg(ipam.unit_span(r.first, r.last)) into v_ranges from ipam.range r where r.vrf = repair.vrf and r.pool_id = v_pool_id;
+  select range_agg(ipam.unit_span(r.first, r.last)) into v_ranges
+  from ipam.range r
+  where r.vrf = repair.vrf and r.pool_id = v_pool_id;
   update ipam.free_extent e
   set generation = greatest(e.generation, w.generation)
   from (
@@ -88,7 +91,8 @@ begin
         order by f.last
         limit 1
       ) home
-    where a.vrf = repair.vrf and a.released_at is not null and v_ranges @> a.unit and home.next <= a.unit and home.generation < a.generation
+    where a.vrf = repair.vrf and a.released_at is not null and v_ranges @> a.unit and home.next <= a.unit
+      and home.generation < a.generation
     group by home.extent_id
   ) w
   where e.extent_id = w.extent_id;
@@ -106,7 +110,9 @@ begin
     where c.vrf = repair.vrf and c.pool_id = v_pool_id
   ) n
     cross join (
-      select count(*) as held from ipam.allocation a where a.vrf = repair.vrf and a.pool_id = v_pool_id and a.released_at is null
+      select count(*) as held
+      from ipam.allocation a
+      where a.vrf = repair.vrf and a.pool_id = v_pool_id and a.released_at is null
     ) h
     cross join (
       select sum(ipam.unit_count(f.next, f.last)) as reserved
@@ -121,12 +127,15 @@ begin
     where w.difference <> 0;
   end if;
 
-  select coalesce(sum(ipam.unit_count(r.first, r.last)), 0) into v_size from ipam.range r where r.vrf = repair.vrf and r.pool_id = v_pool_id;
+  select coalesce(sum(ipam.unit_count(r.first, r.last)), 0) into v_size
+  from ipam.range r
+  where r.vrf = repair.vrf and r.pool_id = v_pool_id;
   return query
   update ipam.pool p
   set size = v_size
   from ipam.pool old
-  where p.vrf = repair.vrf and p.pool_id = v_pool_id and old.vrf = p.vrf and old.pool_id = p.pool_id and p.size <> v_size
+  where p.vrf = repair.vrf and p.pool_id = v_pool_id and old.vrf = p.vrf and old.pool_id = p.pool_id
+    and p.size <> v_size
   returning 'size', 'was ' || old.size, 'set to ' || v_size;
 
   perform ipam.set_contention_offsets(repair.vrf, v_pool_id);

@@ -52,7 +52,8 @@ begin
 
         checked as (
           select
-            c.extent_id, c.cluster, c.next, c.next > c.last as disordered, home.last is null as outside, c.next <= c.reach as overlapping,
+            c.extent_id, c.cluster, c.next, c.next > c.last as disordered, home.last is null as outside,
+            c.next <= c.reach as overlapping,
             exists (
               select
               from ipam.allocation a
@@ -76,7 +77,8 @@ begin
 
         select
           array_agg(w.extent_id order by w.next) as extent_ids, array_agg(w.cluster order by w.next) as clusters,
-          count(*) filter (where w.disordered) as disordered, count(*) filter (where w.outside and not w.disordered) as outside,
+          count(*) filter (where w.disordered) as disordered,
+          count(*) filter (where w.outside and not w.disordered) as outside,
           count(*) filter (where w.overlapping) as overlapping, count(*) filter (where w.held) as held
         into v_look
         from wrong w;
@@ -107,7 +109,8 @@ begin
           with holder as materialized (
             select a.unit
             from ipam.allocation a
-            where a.vrf = repair_extents.vrf and a.unit >= v_extent.next and a.unit <= v_extent.last and a.released_at is null
+            where a.vrf = repair_extents.vrf and a.unit >= v_extent.next and a.unit <= v_extent.last
+              and a.released_at is null
             for no key update
           )
           select coalesce(range_agg(ipam.unit_span(h.unit, h.unit)), '{}') into v_held from holder h;
@@ -123,14 +126,15 @@ begin
           parked as (
             insert into ipam.parked_extent (vrf, first, last, available_at, last_owner_kind, last_owner_id)
             select
-              v_extent.vrf, lower(piece.span), coalesce(ipam.unit_prev(upper(piece.span)), v_extent.last), v_extent.until,
-              v_extent.last_owner_kind, v_extent.last_owner_id
+              v_extent.vrf, lower(piece.span), coalesce(ipam.unit_prev(upper(piece.span)), v_extent.last),
+              v_extent.until, v_extent.last_owner_kind, v_extent.last_owner_id
             from unnest(v_span - coalesce((select range_agg(s.span) from home h, unnest(h.spans) s (span)), '{}') - v_held) piece (span)
             where v_extent.until > clock_timestamp()
           )
 
           insert into ipam.free_extent (
-            vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id, draining
+            vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id,
+            draining
           )
           select
             v_extent.vrf, v_extent.pool_id, h.range_id, v_extent.available_at, v_extent.cooling_until,
@@ -140,7 +144,9 @@ begin
           v_given := v_given + v_span;
         end loop;
       end loop;
-      update ipam.vrf v set generation_floor = v_floor where v.vrf = repair_extents.vrf and v.generation_floor < v_floor;
+      update ipam.vrf v
+      set generation_floor = v_floor
+      where v.vrf = repair_extents.vrf and v.generation_floor < v_floor;
       return;
     exception
       when lock_not_available then

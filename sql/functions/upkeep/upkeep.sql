@@ -72,7 +72,8 @@ begin
     if upkeep.after is null then
       fewer := fewer + ipam.fold_counters(upkeep.vrf, upkeep.pool_id);
     end if;
-    select upkeep.fewer + m.fewer, m.last into fewer, last from ipam.merge_extents(upkeep.vrf, upkeep.pool_id, upkeep.after, max_rows) m;
+    select upkeep.fewer + m.fewer, m.last into fewer, last
+    from ipam.merge_extents(upkeep.vrf, upkeep.pool_id, upkeep.after, max_rows) m;
   elsif v_passed < 1000 then
     vrf := null;
     pool_id := null;
