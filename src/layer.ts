@@ -14,8 +14,8 @@ import { Reconciler } from "./services/Reconciler.ts"
 
 /**
  * `Allocator`, `Pools`, `Doctor`, `Operations` and `Reconciler` over one pool of connections, with its `Database`. Fails at once
- * when the database does not answer or its schema does not fit. The embedded server is started and migrated; any other is left
- * as it is.
+ * when the database does not answer or its schema does not fit, or none is named. The embedded server, where it is asked for, is
+ * started and migrated, and stopped with the last program that uses it; any other is left as it is.
  */
 export const layer = (
   options: ConnectOptions = {},

@@ -116,8 +116,9 @@ export interface Ipam {
 }
 
 /**
- * Connects to the database of `url`, or else of `DATABASE_URL`, or else to the embedded server in the folder `data`, or
- * `SAGA_IPAM_DATA`, or the default folder; the embedded one is started and migrated when it needs to be.
+ * Connects to the database of `url`, or else of `DATABASE_URL`, or else to the embedded server in the folder `data` or, with
+ * `embedded: true`, in `SAGA_IPAM_DATA` or the default folder. The embedded one is started and migrated when it needs to be, and stopped
+ * by the last program that closes, or dies.
  *
  * Rejects with `InvalidInput` (an option), `SchemaTooOld`, `SchemaTooNew`, or why there is no database: `DatabaseUnreachable`,
  * `DatabaseMisconfigured`, `NotPermitted`, `DiskFull` or `DatabaseUnavailable`.

@@ -43,6 +43,14 @@ test("errors, domain and contract are pure, and only database/ and embedded/ kno
   expect(found(/from "postgres"/, (path) => !["database", "embedded"].includes(partOf(path)))).toEqual([])
 })
 
+test("the embedded server stands on its own: it imports nothing of the other parts", () => {
+  const others = code
+    .filter(({ path }) => partOf(path) === "embedded")
+    .flatMap(({ text }) => importsOf(text))
+    .filter((to) => to.startsWith("../"))
+  expect(others).toEqual([])
+})
+
 test("index.ts only passes on", () => {
   const index = code.find(({ path }) => path === "index.ts")?.text ?? "nothing"
   expect(index.replaceAll(/export (type )?(\*|\{[^}]*\}) from "[^"]+";?/g, "").trim()).toBe("")

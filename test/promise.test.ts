@@ -1,10 +1,8 @@
 import { execFile } from "node:child_process"
-import { chmod, mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { existsSync } from "node:fs"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { removeServer } from "../src/embedded/server.ts"
+import { serverStatus } from "../src/embedded/server.ts"
 import {
   connect,
   DatabaseUnreachable,
@@ -14,7 +12,9 @@ import {
   type ConnectOptions,
   type Ipam,
 } from "../src/promise.ts"
+import { newFolder } from "./embedded/support.ts"
 import { useDatabase, type Session } from "./harness/database.ts"
+import { until } from "./harness/until.ts"
 
 const database = useDatabase()
 let ipam: Ipam
@@ -193,21 +193,26 @@ describe("connect", () => {
     expect(output).toBe("UnknownPool\n50\nDatabaseUnreachable\n")
   })
 
-  test("without a URL starts and migrates the embedded server, which outlives the program and keeps its data", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "ipam-connect-"))
-    await chmod(folder, 0o755)
-    const script = `const ipam = await connect();
+  test("starts, migrates and stops the embedded server, which keeps its data, where it is asked for", async () => {
+    const folder = newFolder()
+    const connected = (options: string) => `const ipam = await connect(${options});
       const pool = await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] });
-      console.log(pool.outcome);
-      await ipam.close();`
-    try {
-      const env = { DATABASE_URL: "", SAGA_IPAM_DATA: join(folder, "data") }
-      expect(await runScript(script, env)).toBe("created\n")
-      expect(await runScript(script, env)).toBe("exists\n")
-    } finally {
-      await removeServer(join(folder, "data"))
-      await rm(folder, { recursive: true })
-    }
+      console.log(pool.outcome);`
+    const env = { DATABASE_URL: "", SAGA_IPAM_DATA: folder }
+    const stopped = { state: "stopped", folder }
+    expect(await runScript(`${connected("{ embedded: true }")} await ipam.close();`, env)).toBe("created\n")
+    expect(await serverStatus(folder)).toEqual(stopped)
+    expect(await runScript(`${connected(`{ data: ${JSON.stringify(folder)} }`)} process.exit();`, env)).toBe("exists\n")
+    await until("the server has stopped", async () => (await serverStatus(folder)).state === "stopped")
+  })
+
+  test("starts none unasked: says what would name a database, and makes no folder", async () => {
+    const folder = newFolder()
+    const script = "await connect().catch(({ _tag, message }) => console.log(_tag, message));"
+    expect(await runScript(script, { DATABASE_URL: "", SAGA_IPAM_DATA: folder })).toMatch(
+      /^DatabaseMisconfigured .*connect\(\{ url \}\).*DATABASE_URL.*data.*embedded: true/,
+    )
+    expect(existsSync(folder)).toBe(false)
   })
 })
 

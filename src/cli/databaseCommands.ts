@@ -24,7 +24,11 @@ const migrate = Command.make(
     )
     const report = yield* during(
       "Migrating",
-      Effect.flatMap(locate(options), ({ database }) => Effect.provide(migrations.migrate(), Database.layer(database))),
+      Effect.scoped(
+        Effect.flatMap(locate(options), ({ database }) =>
+          Effect.provide(migrations.migrate(), Database.layer(database)),
+        ),
+      ),
     )
     yield* print(report, ({ applied, version, missingRoles }) =>
       [
@@ -172,7 +176,7 @@ const path = Command.make(
 ).pipe(Command.withDescription("Print the folder of the embedded PostgreSQL"))
 
 const db = Command.make("db").pipe(
-  Command.withDescription("The embedded PostgreSQL, which keeps running between calls"),
+  Command.withDescription("The embedded PostgreSQL, which runs on for ten minutes after a call"),
   Command.withSubcommands([status, stop, path]),
 )
 

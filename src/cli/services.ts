@@ -11,9 +11,24 @@ import type { ConnectOptions } from "../database/locate.ts"
 import { Data, Url } from "./flags.ts"
 import { during } from "./output.ts"
 
-/** What `--url` and `--data` say about the database. */
+/** How long a command keeps the embedded server for the next one, unless `SAGA_IPAM_IDLE_SECONDS` says otherwise. */
+const IDLE_SECONDS = 600
+const MOST_IDLE_SECONDS = 86_400
+
+/** What `--url` and `--data` say about the database: the embedded server where they say nothing. */
 export const connectOptions = Effect.gen(function* () {
-  const options: ConnectOptions = { url: yield* Url, data: yield* Data, applicationName: "saga-ipam", max: 4 }
+  const idleSeconds = Number(process.env["SAGA_IPAM_IDLE_SECONDS"] || IDLE_SECONDS)
+  if (!(idleSeconds >= 0 && idleSeconds <= MOST_IDLE_SECONDS)) {
+    return yield* invalid("SAGA_IPAM_IDLE_SECONDS", `must be a number of seconds, at most ${MOST_IDLE_SECONDS}`)
+  }
+  const options: ConnectOptions = {
+    url: yield* Url,
+    data: yield* Data,
+    embedded: true,
+    idleSeconds,
+    applicationName: "saga-ipam",
+    max: 4,
+  }
   return options
 })
 

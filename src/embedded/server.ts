@@ -2,7 +2,7 @@
  * The embedded PostgreSQL of a folder: started or adopted, asked, stopped, removed.
  *
  * Every wait has a bound. Several processes may call at once: PostgreSQL's own lock file decides who starts the server, and
- * the others adopt it. The server outlives the process that started it.
+ * the others adopt it. The server outlives the process that started it; `sharedServer.ts` ends it with the last one that uses it.
  */
 import { existsSync, rmdirSync } from "node:fs"
 import { rm } from "node:fs/promises"
@@ -11,9 +11,10 @@ import { isAbsolute, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { layoutOf, superuser, unfinished, type Layout } from "./cluster.ts"
 import { EmbeddedServerFailed, expected, notStartedReason, systemCode } from "./failure.ts"
+import { dismissIdle } from "./idle.ts"
 import { launch, type Launched, type LaunchOptions } from "./launch.ts"
 import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.ts"
-import { linkedSocketFolder } from "./socketFolder.ts"
+import { existingSocketFolder, linkedSocketFolder } from "./socketFolder.ts"
 
 export interface ServerOptions extends LaunchOptions {
   /** How long the server may take until it answers, crash recovery included; making a cluster is not counted. Default 60,000. */
@@ -126,18 +127,26 @@ export const removeServer = async (folder: string): Promise<void> => {
   })
 }
 
+/** Ends the server by the first signal that does it within the time, and dismisses those who kept it for others. */
 const stopWith = (folder: string, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) =>
   expected(folder, async (): Promise<"stopped" | "not running"> => {
     const layout = layoutOf(folder)
-    const said = readPidFile(layout)
-    if (said === undefined || !isPostmaster(said.pid, layout)) return "not running"
-    for (const signal of signals) {
-      send(said.pid, signal, layout)
-      const bound = deadline(timeoutMs)
-      for (; bound.left() > 0; await pause(10)) if (!isPostmaster(said.pid, layout)) return "stopped"
-    }
-    throw new EmbeddedServerFailed("not-stopped", `The server (pid ${said.pid}) did not stop; its log is ${layout.log}`)
+    const outcome = await signalUntilStopped(layout, signals, timeoutMs)
+    const sockets = existingSocketFolder(layout)
+    if (sockets !== undefined) await dismissIdle(sockets)
+    return outcome
   })
+
+const signalUntilStopped = async (layout: Layout, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) => {
+  const said = readPidFile(layout)
+  if (said === undefined || !isPostmaster(said.pid, layout)) return "not running"
+  for (const signal of signals) {
+    send(said.pid, signal, layout)
+    const bound = deadline(timeoutMs)
+    for (; bound.left() > 0; await pause(10)) if (!isPostmaster(said.pid, layout)) return "stopped"
+  }
+  throw new EmbeddedServerFailed("not-stopped", `The server (pid ${said.pid}) did not stop; its log is ${layout.log}`)
+}
 
 const send = (pid: number, signal: NodeJS.Signals, layout: Layout): void => {
   try {

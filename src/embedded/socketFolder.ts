@@ -61,6 +61,12 @@ export const linkedSocketFolder = (layout: Layout): string | undefined => {
   }
 }
 
+/** The folder of the socket, `undefined` when there is none yet. */
+export const existingSocketFolder = (layout: Layout): string | undefined => {
+  const folder = linkedSocketFolder(layout) ?? layout.socket
+  return lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ? folder : undefined
+}
+
 /** The first folder for temporary files that the user can enter and whose path leaves room for a socket's. */
 export const temporaryFolder = (user: ServerUser): string => {
   const found = [tmpdir(), "/tmp", "/var/tmp"].find(

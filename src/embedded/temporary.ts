@@ -1,15 +1,13 @@
 /**
  * Throw-away servers, for tests, demos and benchmarks: each in a new folder of its own, gone with the process that owns it.
- *
- * However that process ends (`stop`, its end, Ctrl-C, SIGTERM, SIGKILL), a small watchdog notices, ends the server and deletes
- * the folder. There are no signal handlers here: they would compete with the ones of the program, and SIGKILL passes them by.
+ * However that process ends, a watchdog then ends the server and deletes the folder.
  */
-import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { removeServer, startServer, type RunningServer, type ServerOptions } from "./server.ts"
 import { temporaryFolder } from "./socketFolder.ts"
 import { giveTo, serverUser } from "./user.ts"
+import { watch } from "./watchdog.ts"
 
 export interface TemporaryServer extends RunningServer {
   /** Ends the server and deletes its folder. May be called again. */
@@ -26,7 +24,7 @@ export const startTemporaryServer = async (
 ): Promise<TemporaryServer> => {
   const user = serverUser([])
   const folder = mkdtempSync(join(temporaryFolder(user), prefix))
-  const dismiss = watch(folder)
+  const dismiss = watch(["/bin/sh", "-c", removal, "saga-ipam-removal", folder])
   const stop = async () => {
     await removeServer(folder)
     rmSync(folder, { recursive: true, force: true })
@@ -42,11 +40,10 @@ export const startTemporaryServer = async (
 }
 
 /**
- * Reads until its owner is gone: the kernel closes the other end of the pipe then. A server that was about to start may write
- * its pid a moment later, and a killed `initdb` may write more files, hence the rounds. Bounded: 20 seconds.
+ * Ends the server and deletes the folder. A server that was about to start may write its pid a moment later, and a killed `initdb`
+ * may write more files, hence the rounds. Bounded: 20 seconds. In the shell's language, since it has to work on whatever is left.
  */
-const watchdog = `
-cat >/dev/null
+const removal = `
 round=0
 while [ -e "$1" ] && [ $round -lt 200 ]; do
   pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
@@ -60,19 +57,3 @@ while [ -e "$1" ] && [ $round -lt 200 ]; do
   sleep 0.1
 done
 `
-
-/** Starts the watchdog of a folder; what comes back lets it go. It keeps neither this process nor a terminal waiting. */
-const watch = (folder: string): (() => void) => {
-  const child = spawn("/bin/sh", ["-c", watchdog, "saga-ipam-watchdog", folder], {
-    cwd: "/",
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  })
-  child.on("error", () => {})
-  child.unref()
-  // A socket in fact, and the only handle that would keep the event loop of the owner running.
-  const pipe: unknown = child.stdin
-  if (pipe instanceof Object && "unref" in pipe && typeof pipe.unref === "function") pipe.unref()
-  child.stdin.on("error", () => {})
-  return () => child.stdin.end()
-}

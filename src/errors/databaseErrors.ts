@@ -72,7 +72,7 @@ export class NotPermitted extends Schema.TaggedError<NotPermitted>()("NotPermitt
   }
 }
 
-/** A setting is wrong: role, password, database name, certificate, or the folder of the embedded server. Nothing was written. */
+/** No database is named, or a setting is wrong: role, password, database name, certificate, or the folder of the embedded server. Nothing was written. */
 export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigured>()(
   "DatabaseMisconfigured",
   callFields,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { locate, type ConnectOptions } from "../../src/database/locate.ts"
 
 const where = async (options: ConnectOptions, env: Record<string, string> = {}) =>
-  Effect.runPromise(locate(options, env))
+  Effect.runPromise(Effect.scoped(locate(options, env)))
 /** No folder can be made there, and the error names the one that was tried. */
 const folder = (name: string) => `/dev/null/${name}`
 
@@ -30,11 +30,29 @@ describe("the database is", () => {
     })
   })
 
-  test("in the folder of the environment before the default one", async () => {
-    const found = where({}, { SAGA_IPAM_DATA: folder("env") })
+  test("in the folder of the environment before the default one, where the embedded server is asked for", async () => {
+    const found = where({ embedded: true }, { SAGA_IPAM_DATA: folder("env") })
     await expect(found).rejects.toMatchObject({
       _tag: "DatabaseMisconfigured",
       reason: expect.stringContaining(folder("env")),
+    })
+  })
+
+  test.each([{}, { SAGA_IPAM_DATA: folder("env") }])(
+    "none where nothing names one, which says what would: environment %j",
+    async (env: Record<string, string>) => {
+      const reason = /url.*DATABASE_URL.*data.*embedded: true/
+      await expect(where({ embedded: false, max: 3 }, env)).rejects.toMatchObject({
+        _tag: "DatabaseMisconfigured",
+        reason: expect.stringMatching(reason),
+      })
+    },
+  )
+
+  test.each([-1, 86_401, Number.NaN])("not found with an idle time of %s seconds", async (idleSeconds) => {
+    await expect(where({ data: folder("option"), idleSeconds })).rejects.toMatchObject({
+      _tag: "InvalidInput",
+      field: "idleSeconds",
     })
   })
 })
