@@ -64,6 +64,7 @@ begin
         ('renew_lease', 'hot', '2s'),
         ('retire_worker', 'hot', '2s'),
 
+        ('get', 'hot', null),
         ('list_all', 'indexed', null),
         ('list_by_pool', 'indexed', null),
         ('list_reservations', 'indexed', null),

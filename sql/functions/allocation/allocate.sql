@@ -11,7 +11,8 @@
 -- read from the locked row. This function itself only answers `allocated` and `replayed`; every other outcome needs
 -- proof, which ipam.allocate_many gives. The pool is resolved before, by a statement of its own: extents carry its id
 -- and are removed with it, so a pool that is deleted meanwhile has nothing left to allocate. An operation begins before
--- anything is allocated under its id, so whether the request belongs to one is known by then, too.
+-- anything is allocated under its id, so whether the request belongs to one is known by then, too. So is what the key
+-- holds: if another transaction inserts it meanwhile, the insert here conflicts and allocates nothing.
 -- Cost: independent of the size and fill of the pool (bench/exhaustion.ts, bench/floor.ts).
 create or replace function ipam.allocate(
   vrf text, pool text, request_id uuid, slot text default 'default', address inet default null,
@@ -42,63 +43,73 @@ declare
   v_answer ipam.answer;
 begin
   if allocate.address is null then
-    -- The pool, for a call as nearly every one is; any other finds none here, and gets its check and its message below.
-    -- Whoever meets another caller at work in this pool begins somewhere else: those who wait for each other at the lowest
-    -- extent cost more than the lowest address is worth. A caller alone always has the lock.
+    -- The pool, and whether the key is known. Only the usual call finds a pool here; every other one goes on to
+    -- ipam.allocate_many, which checks it and says what is wrong.
+    -- A caller that contends with others for the pool starts at its own contention offset: waiting for each other at
+    -- the lowest extent costs more than the lowest address is worth. A caller that is alone always gets the lock.
     select
       p.pool_id, ipam.fingerprint(p.pool_id, null, allocate.owner_kind, allocate.owner_id),
       case
         when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
         else coalesce(p.spread[1 + v_offset], '0.0.0.0')
-      end
-    into v_pool_id, v_fingerprint, v_from
+      end,
+      exists (
+        select
+        from ipam.allocation a
+        where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot
+      )
+    into v_pool_id, v_fingerprint, v_from, v_known
     from ipam.pool p
     where p.vrf = allocate.vrf and p.name = allocate.pool and p.deleted_at is null
-      and current_setting('transaction_isolation') = 'read committed' and current_setting('synchronous_commit') not in ('off', 'local')
+      and ipam.may_decide()
       and allocate.request_id <> '00000000-0000-0000-0000-000000000000' and char_length(allocate.slot) between 1 and 200
       and case
         when allocate.owner_kind is null then allocate.owner_id is null
         else char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200
       end
       and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000)
-      -- Operations, and keys so old that their tombstone may be gone, are for ipam.allocate_many.
+      -- ipam.allocate_many handles operations, and keys so old that their tombstone may have been pruned.
       and not exists (select from ipam.operation o where o.operation_id = allocate.request_id)
       and (ipam.uuid_time(allocate.request_id) <= clock_timestamp() - interval '24 hours') is not true;
 
-    while v_pool_id is not null loop
+    -- The key is known: the same request gets the same answer again.
+    if v_known then
+      select a.* into v_allocation
+      from ipam.allocation a
+      where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot;
+      if v_allocation.released_at is null and v_allocation.fingerprint = v_fingerprint then
+        return ipam.answer_for(
+          'replayed', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_allocation
+        );
+      end if;
+    end if;
+
+    while v_pool_id is not null and not v_known loop
       v_now := clock_timestamp();
 
-      -- What this key did before.
-      with previous as materialized (
-        select true as known
-        from ipam.allocation a
-        where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot
-      ),
-
-      -- The first free extent from there on that nobody holds.
-      picked as materialized (
+      -- The first free extent from there on that no other transaction has locked.
+      with picked as materialized (
         select e.extent_id, e.range_id, e.next, e.last, e.generation
         from ipam.free_extent e
         where e.vrf = allocate.vrf and e.pool_id = v_pool_id and not e.draining
           and e.available_at <= v_now and (e.available_at, e.last) >= ('-infinity', v_from)
-          and not exists (select from previous)
         order by e.available_at, e.last
         limit 1
         for update skip locked
       ),
 
-      -- Its head, unless a live allocation holds that against all rules. The guard takes the first live unit from there on, in
-      -- order: only the index on units can give that, whatever the planner believes. By equality, a plan made on empty tables
-      -- went through the index of the key and read every row.
+      -- Its head, unless a live allocation holds that unit although it must not. The guard reads the first live unit
+      -- from there on, in order: only the index on units can serve that, whatever the statistics say. With an equality,
+      -- a plan made on empty tables used the index of the key and read every row.
       inserted as (
         insert into ipam.allocation (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
           owner_kind, owner_id, allocated_at, expires_at, confirmed_at
         )
         select
-          allocate.vrf, allocate.request_id, allocate.slot, v_pool_id, picked.range_id, picked.next, picked.generation + 1,
-          v_fingerprint, allocate.owner_kind, allocate.owner_id, v_now, v_now + make_interval(secs => allocate.ttl_seconds),
-          case when allocate.ttl_seconds is null then v_now end
+          allocate.vrf, allocate.request_id, allocate.slot, v_pool_id, picked.range_id, picked.next,
+          picked.generation + 1, v_fingerprint, allocate.owner_kind, allocate.owner_id, v_now,
+          v_now + make_interval(secs => allocate.ttl_seconds), case when allocate.ttl_seconds is null then v_now end
         from picked
           left join lateral (
             select a.unit
@@ -112,14 +123,15 @@ begin
         returning vrf
       ),
 
-      -- The extent without its head; one that was only its head is deleted below, which is seldom and costs nothing here.
+      -- The extent without its head. One that was only its head is deleted below: that is rare, and costs nothing here.
       advanced_extent as (
         update ipam.free_extent e
         set next = ipam.unit_next(e.next)
-        where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last) and exists (select from inserted)
+        where e.extent_id = (select picked.extent_id from picked where picked.next < picked.last)
+          and exists (select from inserted)
       ),
 
-      -- In the session's own counter shard, unless another transaction has it: then ipam.count_units finds another.
+      -- Counted in the session's own counter shard. If another transaction has it, ipam.count_units finds another one.
       counted as (
         update ipam.pool_counter c
         set held = c.held + 1
@@ -129,11 +141,10 @@ begin
       )
 
       select
-        exists (select from previous), exists (select from inserted), exists (select from counted), picked.extent_id, picked.next = picked.last,
+        exists (select from inserted), exists (select from counted), picked.extent_id, picked.next = picked.last,
         picked.next, picked.generation + 1, network.prefix_length, network.gateway
-      into v_known, v_taken, v_counted, v_extent_id, v_spent, v_unit, v_generation, v_prefix_length, v_gateway
-      from (values (true)) request (made)
-        left join picked on true
+      into v_taken, v_counted, v_extent_id, v_spent, v_unit, v_generation, v_prefix_length, v_gateway
+      from picked
         left join lateral (
           select r.prefix_length, r.gateway
           from ipam.range r
@@ -149,20 +160,13 @@ begin
           delete from ipam.free_extent e where e.extent_id = v_extent_id;
         end if;
         return row(
-          'allocated', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_unit, v_prefix_length, v_gateway, v_generation,
-          case when allocate.ttl_seconds is null then 'confirmed' else 'provisional' end,
+          'allocated', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_unit, v_prefix_length,
+          v_gateway, v_generation, case when allocate.ttl_seconds is null then 'confirmed' else 'provisional' end,
           v_now + make_interval(secs => allocate.ttl_seconds), allocate.owner_kind, allocate.owner_id, null, null, v_now
         )::ipam.answer;
-      elsif v_known then
-        select a.* into v_allocation
-        from ipam.allocation a
-        where a.vrf = allocate.vrf and a.request_id = allocate.request_id and a.slot = allocate.slot;
-        if v_allocation.released_at is null and v_allocation.fingerprint = v_fingerprint then
-          return ipam.answer_for('replayed', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_allocation);
-        end if;
-        exit;
       end if;
 
+      -- Nothing from the contention offset on: once more, from the lowest.
       exit when v_extent_id is not null or v_from = '0.0.0.0';
       v_from := '0.0.0.0';
     end loop;

@@ -15,10 +15,17 @@ as $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_offset smallint := ipam.session_offset();
-  v_released record;
+  v_home record;
   v_known ipam.allocation;
+  v_released boolean;
 begin
-  perform ipam.check_request(release.vrf, release.request_id, array[release.slot]);
+  -- The checks of ipam.check_request in one expression, for the usual call. That function raises or corrects the rest.
+  if (
+    ipam.may_decide() and char_length(release.vrf) between 1 and 200 and char_length(release.slot) between 1 and 200
+    and release.request_id <> '00000000-0000-0000-0000-000000000000'
+  ) is not true then
+    perform ipam.check_request(release.vrf, release.request_id, array[release.slot]);
+  end if;
 
   with released as (
     insert into ipam.allocation as a (vrf, request_id, slot, released_at, release_reason)
@@ -26,57 +33,75 @@ begin
     on conflict (vrf, request_id, slot) do update
       set released_at = v_now, release_reason = 'released'
       where a.released_at is null
-    returning a
+    returning
+      a.pool_id, a.range_id, a.unit, a.generation, a.reserved, a.draining, a.owner_kind, a.owner_id, a.allocated_at,
+      a.expires_at
   ),
 
-  -- Where its unit goes back to. What this snapshot does not show, be it gone or made by whom this call waited for, is left to
-  -- ipam.free_units.
+  -- Where its unit returns to. LIMIT 1 makes each lookup use the whole primary key: by plain joins, the plan read every
+  -- pool of the VRF. What this snapshot does not show, because it is gone or because the transaction waited for created
+  -- it, is left to ipam.free_units.
   home as materialized (
-    select p.cooldown
+    select released.*, p.name, p.cooldown, r.prefix_length, r.gateway
     from released
-      join ipam.pool p on p.vrf = release.vrf and p.pool_id = (released.a).pool_id
-      join ipam.range r
-        on r.vrf = release.vrf and r.range_id = (released.a).range_id and r.pool_id = p.pool_id
-        and (released.a).unit between r.first and r.last
+      join lateral (
+        select p.name, p.cooldown from ipam.pool p where p.vrf = release.vrf and p.pool_id = released.pool_id limit 1
+      ) p on true
+      join lateral (
+        select r.pool_id, r.first, r.last, r.prefix_length, r.gateway
+        from ipam.range r
+        where r.vrf = release.vrf and r.range_id = released.range_id
+        limit 1
+      ) r on r.pool_id = released.pool_id and released.unit between r.first and r.last
   ),
 
   -- Its unit alone, as an extent: free at once, free after the cooldown, or reserved again.
   freed_extent as (
     insert into ipam.free_extent (
-      vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
+      vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining,
+      cooling_until
     )
     select
-      release.vrf, (released.a).pool_id, (released.a).range_id,
-      ipam.available_after((released.a).reserved, home.cooldown, v_now),
-      (released.a).unit, (released.a).unit, (released.a).generation, (released.a).owner_kind, (released.a).owner_id,
-      (released.a).draining, ipam.cooling_until((released.a).reserved, home.cooldown, v_now)
-    from released cross join home
+      release.vrf, h.pool_id, h.range_id, ipam.available_after(h.reserved, h.cooldown, v_now), h.unit, h.unit,
+      h.generation, h.owner_kind, h.owner_id, h.draining, ipam.cooling_until(h.reserved, h.cooldown, v_now)
+    from home h
     on conflict (vrf, pool_id, last) do nothing
   ),
 
-  -- In the session's own counter shard, unless another transaction has it.
+  -- Counted in the session's own counter shard. If another transaction has it, ipam.count_units finds another one.
   counted as (
     update ipam.pool_counter c
-    set held = c.held - 1, reserved = c.reserved + (select (released.a).reserved::int from released)
-    where c.vrf = release.vrf and c.pool_id = (select (released.a).pool_id from released cross join home) and c.shard = v_offset
+    set held = c.held - 1, reserved = c.reserved + (select h.reserved::int from home h)
+    where c.vrf = release.vrf and c.pool_id = (select h.pool_id from home h) and c.shard = v_offset
       and ipam.claim_shard(c.pool_id, c.shard)
     returning true as done
   )
 
-  select released.a, exists (select from home) as freed, exists (select from counted) as counted into v_released from released;
+  select exists (select from counted) as counted, h.* into v_home
+  from released left join home h on true;
+  v_released := found;
 
-  v_known := v_released.a;
-  if v_known.unit is not null and not v_released.freed then
-    perform ipam.free_units(release.vrf, array[v_known], v_now);
-  elsif v_known.unit is not null and not v_released.counted then
-    perform ipam.count_units(release.vrf, v_known.pool_id, -1, v_known.reserved::int);
+  -- The answer, with the tombstone as ipam.tombstone describes it.
+  if v_home.unit is not null then
+    if not v_home.counted then
+      perform ipam.count_units(release.vrf, v_home.pool_id, -1, v_home.reserved::int);
+    end if;
+    return row(
+      'released', release.vrf, v_home.name, release.request_id, release.slot, v_home.unit, v_home.prefix_length,
+      v_home.gateway, v_home.generation, 'released', v_home.expires_at, v_home.owner_kind, v_home.owner_id, true,
+      jsonb_build_object('reason', 'released', 'releasedAt', v_now), v_home.allocated_at
+    )::ipam.answer;
   end if;
-  if v_known.released_at is not null then
-    return ipam.answer_for('released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), v_known.unit is not null);
-  end if;
-  select a.* into v_known
+
+  select a.* into strict v_known
   from ipam.allocation a
   where a.vrf = release.vrf and a.request_id = release.request_id and a.slot = release.slot;
-  return ipam.answer_for('already_released', release.vrf, null, release.request_id, release.slot, v_known, ipam.tombstone(v_known), false);
+  if v_released and v_known.unit is not null then
+    perform ipam.free_units(release.vrf, array[v_known], v_now);
+  end if;
+  return ipam.answer_for(
+    case when v_released then 'released' else 'already_released' end, release.vrf, null, release.request_id,
+    release.slot, v_known, ipam.tombstone(v_known), v_released and v_known.unit is not null
+  );
 end
 $function$;

@@ -22,7 +22,9 @@ begin
         ipam.available_after(r.reserved, p.cooldown, free_units.at) as available_at,
         ipam.cooling_until(r.reserved, p.cooldown, free_units.at) as cooling_until
       from unnest(free_units.released) r
-        join ipam.pool p on p.vrf = free_units.vrf and p.pool_id = r.pool_id
+        join lateral (
+          select o.cooldown from ipam.pool o where o.vrf = free_units.vrf and o.pool_id = r.pool_id limit 1
+        ) p on true
         left join lateral (
           select n.range_id, n.last
           from ipam.range n

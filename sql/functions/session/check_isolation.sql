@@ -8,13 +8,14 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
 begin
-  if current_setting('synchronous_commit') in ('off', 'local') then
-    -- An acknowledged allocation must survive a crash. A SET clause of the function would be undone before the commit.
-    perform set_config('synchronous_commit', 'on', true);
+  if ipam.may_decide() then
+    return;
   end if;
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'invalid_parameter_value',
       message = 'isolation: saga-ipam needs read committed, this transaction is ' || current_setting('transaction_isolation');
   end if;
+  -- An acknowledged allocation must survive a crash. A SET clause of the function would be undone before the commit.
+  perform set_config('synchronous_commit', 'on', true);
 end
 $function$;
