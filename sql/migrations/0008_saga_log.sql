@@ -66,11 +66,13 @@ create table ipam.saga_step (
 );
 comment on table ipam.saga_step is 'One row for each step that a saga has begun, so that steps may run at once. Pruned with the operation.';
 comment on column ipam.saga_step.undo is 'It has an undo: the saga cannot end as unwound before that has succeeded.';
+comment on column ipam.saga_step.settled_at is 'When its do ended, with result or error; null: nobody knows what came of it.';
 comment on column ipam.saga_step.until is 'Of a sleep, or of a step that waits for an address: how long at most.';
 comment on column ipam.saga_step.attempts is 'How often it has failed so far and was repeated; failing_since: since when.';
 
 -- A run as its worker learns of it: by a claim, or when it turns to unwinding. claimed: false for a run that the worker has already
--- and that was woken. steps: [{"name", "state", "undo", "result", "error", "secondsLeft"}], in the order in which they began.
+-- and that was woken. steps: [{"name", "state", "undo", "settled", "result", "error", "secondsLeft"}], in the order in
+-- which they began. settled: result or error is that of its `do`.
 create type ipam.claimed_saga as (
   outcome text,
   operation_id uuid,

@@ -40,7 +40,7 @@ begin
     where r.operation_id = lost.operation_id;
 
     -- In another order each time: no saga of many runs keeps those of another from being claimed.
-    for v_name in select distinct s.name from unnest(claim_sagas.names) s (name) order by random() loop
+    for v_name in select s.name from unnest(claim_sagas.names) s (name) group by s.name order by random() loop
       for v_run in
         with due as materialized (
           select r.operation_id

@@ -17,7 +17,7 @@ begin
     coalesce(
       jsonb_agg(
         jsonb_build_object(
-          'name', s.name, 'state', s.state, 'undo', s.undo, 'result', s.result, 'error', s.error,
+          'name', s.name, 'state', s.state, 'undo', s.undo, 'settled', s.settled_at is not null, 'result', s.result, 'error', s.error,
           'secondsLeft', extract(epoch from s.until - clock_timestamp())
         ) order by s.ordinal
       ),

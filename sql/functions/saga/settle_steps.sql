@@ -1,7 +1,7 @@
 -- Records how steps of a run have settled, and returns the run as it is then. The run is locked by the caller.
 --
--- settled: [{"name", "state", "result", "error"}]. A step that was begun becomes `done`, `failed`, or `undoing`: it failed and is undone
--- before anything else; one that is `undoing` becomes `undone`. Any other change was recorded before and is passed over.
+-- settled: [{"name", "state", "result", "error"}]. A step that was begun becomes `done`, `failed`, or `undoing`: it failed, or the body
+-- interrupted it, and it is undone at once; one that is `undoing` becomes `undone`. Any other change was recorded before and is passed over.
 -- A decision to undo raises the fence of the run, so that the undo hands a greater one to its target than each `do` had.
 create or replace function ipam.settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run
 language plpgsql volatile
@@ -22,7 +22,10 @@ begin
       result = case when settling.state = 'done' then settling.result else s.result end,
       error = case when settling.state in ('failed', 'undoing') then settling.error else s.error end,
       fence = case when settling.state = 'undoing' then (settle_steps.run).fence + 1 else s.fence end,
-      settled_at = clock_timestamp(), until = null
+      settled_at = case
+        when settling.state in ('done', 'failed') or settling.error is not null then clock_timestamp() else s.settled_at
+      end,
+      until = null
     from settling
     where s.operation_id = (settle_steps.run).operation_id and s.name = settling.name
       and case when settling.state = 'undone' then s.state = 'undoing' else s.state = 'begun' end

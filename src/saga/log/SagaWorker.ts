@@ -1,0 +1,216 @@
+/**
+ * A worker of the saga log: it claims what is due of the sagas that it serves, runs it, and keeps its lease on it.
+ *
+ * A worker that cannot renew its lease in time, since the database is away or its process stood still, stops everything that it has
+ * and touches nothing; whoever claims it next, which may be the same worker, continues. No port, no session of the database.
+ */
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type { Operation } from "../../contract/operation.ts"
+import type { Database } from "../../database/Database.ts"
+import { Operations } from "../../services/Operations.ts"
+import { makeExecution, type Execution, type Runnable } from "./execute.ts"
+import { persist } from "./run.ts"
+import { makeSagaLog, type ClaimedSaga, type Served } from "./SagaLog.ts"
+
+export interface SagaWorkerOptions {
+  /**
+   * How long the sagas of a worker that died, or that cannot be reached, wait until another one takes them over, in seconds: 1 to 3600,
+   * 10 when left out. A worker that ends hands its sagas back at once.
+   */
+  readonly takeoverSeconds?: number | undefined
+  /** How many sagas it runs at a time; 64 when left out. What waits counts for none. */
+  readonly concurrency?: number | undefined
+  /** How long a worker that is told to end lets its sagas go on before it hands them back, in seconds; 10 when left out. */
+  readonly graceSeconds?: number | undefined
+}
+
+/** What is to be run under which claim; what of it a start in this process knows. */
+type Born = Pick<ClaimedSaga, "operationId" | "vrf" | "name" | "version" | "payload">
+
+interface Running {
+  readonly execution: Execution
+  readonly epoch: number
+  /** The operation once it has ended here; nothing where this worker does not have it any more. */
+  readonly ended: Deferred.Deferred<Operation | undefined>
+  readonly fiber: Fiber.Fiber<unknown>
+  woken: boolean
+}
+
+const POLL_MS = 250
+
+export class SagaWorker extends Context.Service<
+  SagaWorker,
+  {
+    /** Serves a saga from now on. */
+    readonly register: (saga: Runnable) => Effect.Effect<void>
+    /** The id under which a saga may be started as claimed; `null` where this worker has no room or does not serve it. */
+    readonly claimant: (name: string) => string | null
+    /** Runs what was started as claimed by this worker under that id. */
+    readonly run: (workerId: string, born: Born) => Effect.Effect<void>
+    /** The operation once it has ended in this process; `undefined` where it is not here, or no longer. */
+    readonly ending: (operationId: string) => Effect.Effect<Operation | undefined>
+    /** Tells the run of an operation in this process, if any, that it was cancelled or resumed. */
+    readonly wake: (operationId: string, cancelled: boolean) => Effect.Effect<void>
+  }
+>()("saga-ipam/saga/SagaWorker") {
+  static readonly layer = (options: SagaWorkerOptions = {}): Layer.Layer<SagaWorker, never, Database | Operations> =>
+    Layer.effect(SagaWorker, make(options))
+}
+
+const monotonicMs = Clock.clockWith((clock) => Effect.succeed(Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)))
+
+const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
+  const leaseMs = (options.takeoverSeconds ?? 10) * 1000
+  const concurrency = options.concurrency ?? 64
+  const graceMs = (options.graceSeconds ?? 10) * 1000
+  const label = `${hostname()} ${process.pid}`.slice(0, 200)
+  const log = yield* makeSagaLog
+  const operations = yield* Operations
+  const sagas = new Map<string, Runnable>()
+  const running = new Map<string, Running>()
+  /** Another one after each lease that was lost: what that one had is claimed anew, by whoever is first. */
+  let workerId: string = randomUUID()
+  let leaseUntil = Number.NEGATIVE_INFINITY
+  let closing = false
+
+  const served = (): Served =>
+    [...sagas.values()].map(({ name, version, anyVersion }) => ({ name, version: anyVersion ? null : version }))
+  const room = () => (closing ? 0 : concurrency - running.size)
+
+  const runClaimed = (claimed: ClaimedSaga) =>
+    Effect.gen(function* () {
+      const saga = sagas.get(claimed.name)
+      if (saga === undefined) return
+      // What an earlier claim of this process began must have settled before anything of it is done or undone again.
+      const before = running.get(claimed.operationId)
+      const execution = makeExecution(log, operations, saga, claimed)
+      const ended = Deferred.makeUnsafe<Operation | undefined>()
+      const work = (before === undefined ? Effect.void : Effect.asVoid(Fiber.await(before.fiber))).pipe(
+        Effect.andThen(execution.done),
+        Effect.catchTag("LeaseLost", () => Effect.succeed(undefined)),
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.succeed(undefined)
+            : Effect.logError(`Operation ${claimed.operationId} met with a defect of the worker`, cause).pipe(
+                Effect.andThen(Effect.exit(persist(log.park(claimed, [], { retrySeconds: 5 })))),
+                Effect.as(undefined),
+              ),
+        ),
+        Effect.onExit((exit) =>
+          Effect.suspend(() => {
+            if (running.get(claimed.operationId)?.ended === ended) running.delete(claimed.operationId)
+            return Deferred.succeed(ended, exit._tag === "Success" ? exit.value : undefined)
+          }),
+        ),
+      )
+      const fiber = yield* Effect.forkDetach(work, { startImmediately: false })
+      running.set(claimed.operationId, { execution, epoch: claimed.epoch, ended, fiber, woken: false })
+    })
+
+  const wake = (operationId: string, cancelled: boolean) =>
+    Effect.suspend(() => {
+      const run = running.get(operationId)?.execution.current()
+      if (run === undefined) return Effect.void
+      return cancelled ? run.halt({ _tag: "Unwinds", failure: null }) : Effect.asVoid(run.wake)
+    })
+
+  /** Stops what it has under a lease that is no longer its own, without waiting for it. */
+  const abandon = Effect.suspend(() => {
+    const count = running.size
+    workerId = randomUUID()
+    leaseUntil = Number.NEGATIVE_INFINITY
+    for (const { fiber } of running.values()) fiber.interruptUnsafe()
+    return count === 0 ? Effect.void : Effect.logWarning(`The lease on ${count} sagas was lost; they are claimed anew`)
+  })
+
+  const renew = Effect.gen(function* () {
+    const sent = yield* monotonicMs
+    const id = workerId
+    yield* log.renew(id, label, served(), leaseMs / 1000)
+    if (id === workerId) leaseUntil = sent + leaseMs
+  })
+
+  /** The lease is checked here, too: a process that stood still finds out before it claims anything. */
+  const poll = Effect.gen(function* () {
+    if (running.size > 0 && (yield* monotonicMs) > leaseUntil) yield* abandon
+    if (leaseUntil === Number.NEGATIVE_INFINITY) yield* renew
+    if (sagas.size === 0) return false
+    const { claimed, woken } = yield* log.claim(workerId, served(), room())
+    for (const one of woken) {
+      const known = running.get(one.operationId)
+      if (known === undefined || known.woken || known.epoch !== one.epoch) continue
+      known.woken = true
+      yield* wake(one.operationId, one.state === "unwinding")
+    }
+    yield* Effect.forEach(claimed, runClaimed, { discard: true })
+    return claimed.length > 0
+  })
+
+  const quietly = <A>(what: string, work: Effect.Effect<A, unknown>, otherwise: A) =>
+    Effect.catchCause(work, (cause) =>
+      Effect.as(Effect.logWarning(`${what} failed and is tried again`, cause), otherwise),
+    )
+
+  const polling = Effect.gen(function* () {
+    for (;;) {
+      const more = yield* quietly("Claiming sagas", poll, false)
+      if (!more || room() === 0) yield* Effect.sleep(POLL_MS * (yield* Random.nextBetween(0.8, 1.2)))
+    }
+  })
+  const renewing = quietly("Renewing the lease", renew, undefined).pipe(Effect.repeat(Schedule.spaced(leaseMs / 3)))
+
+  const endAll = Effect.suspend(() => {
+    closing = true
+    const finished = Effect.forEach([...running.values()], ({ fiber }) => Fiber.await(fiber), {
+      concurrency: "unbounded",
+    })
+    return Effect.timeoutOption(finished, graceMs).pipe(
+      Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running.values()].map(({ fiber }) => fiber)))),
+      Effect.andThen(quietly("Handing sagas back", log.retire(workerId), undefined)),
+    )
+  })
+
+  yield* Effect.addFinalizer(() => endAll)
+  yield* Effect.forkScoped(polling)
+  yield* Effect.forkScoped(renewing)
+
+  return SagaWorker.of({
+    register: (saga) =>
+      Effect.suspend(() => {
+        if (sagas.has(saga.name)) return Effect.die(new Error(`The saga ${JSON.stringify(saga.name)} is defined twice`))
+        sagas.set(saga.name, saga)
+        return Effect.void
+      }),
+    claimant: (name) => (sagas.has(name) && room() > 0 && leaseUntil !== Number.NEGATIVE_INFINITY ? workerId : null),
+    run: (id, born) =>
+      id === workerId
+        ? runClaimed({
+            ...born,
+            epoch: 1,
+            fence: 1n,
+            state: "pending",
+            failure: null,
+            stuckStep: null,
+            steps: [],
+            hasKeys: false,
+            mustWait: false,
+          })
+        : Effect.void,
+    ending: (operationId) =>
+      Effect.suspend(() => {
+        const known = running.get(operationId)
+        return known === undefined ? Effect.succeed(undefined) : Deferred.await(known.ended)
+      }),
+    wake,
+  })
+})
