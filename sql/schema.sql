@@ -315,9 +315,9 @@ create function check_operation(operation_id uuid, vrf text, kind text, target_v
 create function check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8290affeab7941fe
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 726a69de0e0a5ebc
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 93a599ef9bae214d
-create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- a6b683e0874d78fe
+create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 35a4fac68cb0b6f5
 create function claim_shard(pool_id bigint, shard smallint) returns boolean language sql volatile parallel unsafe cost 100; -- 1136329ce1deb6f5
-create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 570096655d1955f5
+create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6354016b6827397a
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
 create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d82ce95b55f148fe
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b8a3e0bb1feed85a
@@ -422,7 +422,7 @@ create function set_draining(vrf text, pool text, draining boolean, range text D
 create function set_expiry(vrf text, request_id uuid, slots text[], expires_at timestamp with time zone) returns SETOF ipam.answer language plpgsql volatile parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 9e5af771dfffdb0e
 create function settle_covers(vrf text, pool_id bigint, firsts inet[], lasts inet[]) returns jsonb language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- b4f998dd882ec676
 create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 2cc7ff26b1050bca
-create function settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 3183fb1f03d13ec9
+create function settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8e528d71b1f36003
 create function start_saga(operation_id uuid, vrf text, kind text, version integer, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], exclusive boolean DEFAULT false, takes_turn boolean DEFAULT false, worker_id uuid DEFAULT NULL::uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 824df35d2c8394ff
 create function take_slots(vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamp with time zone[], owner_kind text, owner_id text, expires_at timestamp with time zone, allow_draining boolean, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9879e1a293e16f33
 create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
@@ -723,7 +723,7 @@ comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg
 comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- 8b88a122d716defb
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ea867cd1e25299d4
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 526518d4b14a4575
-comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 7eee1f49bf5a8b6b
+comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 5ec0253fa1b6b0fe
 comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 8d5f8f1ef9909ee4
 comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- 5a6ae230039dd8f6
 comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- abcd7db78e3bd1f7
@@ -798,6 +798,7 @@ comment on table column ipam.saga_run.fence is 'Raised by each claim and each de
 comment on table column ipam.saga_run.takes_turn is 'It waits for earlier operations on its targets.';
 comment on table column ipam.saga_run.woken is 'Cancelled or resumed since the last claim, which alone clears it.';
 comment on table column ipam.saga_step.attempts is 'How often it has failed so far and was repeated; failing_since: since when.';
+comment on table column ipam.saga_step.settled_at is 'When its do ended, with result or error; null: nobody knows what came of it.';
 comment on table column ipam.saga_step.undo is 'It has an undo: the saga cannot end as unwound before that has succeeded.';
 comment on table column ipam.saga_step.until is 'Of a sleep, or of a step that waits for an address: how long at most.';
 comment on table column ipam.saga_worker.claimed_at is 'When it last claimed a run.';
