@@ -3,6 +3,7 @@
  * the order turned around from pair to pair. What is told is the median of the ratios with its interval.
  */
 import { execFileSync } from "node:child_process"
+import { existsSync, writeFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -88,6 +89,9 @@ export const against =
 const extract = (ref: string, repository: string, folder: string): void => {
   const files = execFileSync("git", ["archive", "--format=tar", ref], { cwd: repository, maxBuffer: 2 ** 30 })
   execFileSync("tar", ["-x", "-C", folder], { input: files })
+  // Before there was this file, each function had its settings in its own.
+  const settings = join(folder, "sql", "settings.sql")
+  if (!existsSync(settings)) writeFileSync(settings, "")
 }
 
 const compare = async (
