@@ -148,7 +148,8 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     const { claimed, woken } = yield* log.claim(workerId, served(), room())
     for (const one of woken) {
       const known = running.get(one.operationId)
-      if (known === undefined || known.woken || known.epoch !== one.epoch) continue
+      const isNews = known !== undefined && !known.woken && known.epoch === one.epoch
+      if (!isNews || known.execution.current() === undefined) continue
       known.woken = true
       yield* wake(one.operationId, one.state === "unwinding")
     }

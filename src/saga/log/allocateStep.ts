@@ -66,12 +66,15 @@ export const allocateStep = (
     let isBegun = run.recorded.has(name)
 
     const call = allocator.allocateMany(encoded)
+    const fence = (error: Schema.Json) =>
+      run.write((settled) => run.log.refuse(run.claim, settled, { name, error, vrf, slots: names }))
     const refuse = (error: Refusal) =>
       Effect.gen(function* () {
-        const json = cleanJson(yield* Effect.orDie(encodeError(error)))
-        yield* run.write((settled) => run.log.refuse(run.claim, settled, { name, error: json, vrf, slots: names }))
+        yield* fence(cleanJson(yield* Effect.orDie(encodeError(error))))
         return yield* Effect.fail(error)
       })
+    /** What the body interrupted may hold addresses that nobody would know of. */
+    const abandon = Effect.suspend(() => (run.isHalted() ? Effect.void : fence(null)))
     /** Waits for the pool, the first time for as long as the step may wait in all. */
     const waitOnce = Effect.gen(function* () {
       const { secondsLeft } = yield* run.begin(name, false, waitSeconds)
@@ -102,6 +105,8 @@ export const allocateStep = (
       Effect.gen(function* () {
         yield* run.ask(name)
         const recorded = run.recorded.get(name)
+        // It was interrupted by the body, and its keys are fenced: what interrupted it is recorded as well.
+        if (recorded?.state === "failed" && recorded.error === null) return yield* Effect.never
         if (recorded?.state === "failed") {
           return yield* Effect.flatMap(Effect.orDie(decodeError(recorded.error)), (error) =>
             Effect.fail(error as Refusal),
@@ -109,7 +114,7 @@ export const allocateStep = (
         }
         const held = yield* heldBefore(run, name, request)
         if (held !== undefined) return held
-        return run.unwinds ? yield* Effect.never : yield* allocate
+        return run.unwinds ? yield* Effect.never : yield* Effect.onInterrupt(allocate, () => abandon)
       }),
     )
   })

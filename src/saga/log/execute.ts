@@ -34,6 +34,8 @@ export interface Runnable {
 
 /** How soon a saga that waits its turn, or whose worker met with a defect of its own, is attempted again. */
 const AGAIN_SECONDS = 1
+/** How long what was interrupted may take to end before it is shown as stuck. */
+const IGNORED_AFTER = "5 seconds"
 
 const lost = reader("lost allocations", Schema.Struct({ count: Schema.Int, lost: AllocationsLost.fields.lost }))
 const encodeLost = Schema.encodeEffect(Schema.toCodecJson(AllocationsLost))
@@ -69,9 +71,22 @@ export const makeExecution = (
         Effect.map(Fiber.await(fiber), (exit) => ({ _tag: "Ended" as const, exit })),
         run.halting,
       )
+      if (!run.isHalted()) return first
       // From here on the body begins nothing more, whatever it does when it is interrupted.
-      if (first._tag !== "Ended") yield* Fiber.interrupt(fiber)
-      return first
+      yield* Effect.raceFirst(Fiber.interrupt(fiber), showIgnorance(run))
+      return yield* run.halting
+    })
+
+  /** A step that ignores its interruption is waited for, since nothing may be undone beside it, and is shown. */
+  const showIgnorance = ({ operationId, vrf, performing }: Run) =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(IGNORED_AFTER)
+      const stuck = {
+        step: [...performing].join(", ").slice(0, 200) || "the body",
+        error: "ignores that it was interrupted",
+      }
+      yield* Effect.ignore(operations.markStuck({ operationId, vrf, ...stuck }))
+      return yield* Effect.never
     })
 
   const park = (run: Run, why: Parameters<SagaLog["park"]>[2]) =>

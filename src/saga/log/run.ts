@@ -113,6 +113,8 @@ export const openRun = (
   let { fence } = claimed
   let isStuck = claimed.stuckStep !== null
   let active = 0
+  /** The steps whose `do` runs. */
+  const performing = new Set<string>()
   let waking = Deferred.makeUnsafe<void>()
 
   const isHalted = () => Deferred.isDoneUnsafe(halting)
@@ -215,7 +217,11 @@ export const openRun = (
           : Effect.void
       })
       const schedule = Schedule.upTo(pauses, { duration: spec.repeatFor })
-      const exit = yield* Effect.exit(Effect.retry(attempt, { while: (error: E) => spec.repeat(error), schedule }))
+      performing.add(name)
+      const exit = yield* Effect.retry(attempt, { while: (error: E) => spec.repeat(error), schedule }).pipe(
+        Effect.ensuring(Effect.sync(() => performing.delete(name))),
+        Effect.exit,
+      )
       if (isHalted()) return yield* Effect.interrupt
       if (Exit.isSuccess(exit)) {
         const result = yield* Effect.exit(Effect.flatMap(spec.result.encode(exit.value), storable))
@@ -236,9 +242,14 @@ export const openRun = (
       return yield* Effect.fail(error.value)
     })
 
-  /** What the body interrupted may have been done: it is undone before the interruption is answered. */
+  /**
+   * What the body interrupted may have been done: it is undone before the interruption is answered. It is begun once more, since nobody
+   * knows whether the first write was: else a later run would do it after its undo.
+   */
   const abandon = <A, E>({ name, undo }: StepSpec<A, E>) =>
-    Effect.suspend(() => (isHalted() || undo === undefined ? Effect.void : undoNow(name, undo)))
+    Effect.suspend(() =>
+      isHalted() || undo === undefined ? Effect.void : Effect.andThen(begin(name, true), undoNow(name, undo)),
+    )
 
   const replay = <A, E>(spec: StepSpec<A, E>, step: RecordedStep): Effect.Effect<A, E> => {
     const { name, undo } = spec
@@ -315,6 +326,7 @@ export const openRun = (
     /** The names of steps that the body has asked for. */
     asked,
     undos,
+    performing,
     halting: Deferred.await(halting),
     isHalted,
     halt,

@@ -175,6 +175,26 @@ test("steps that run at once are each recorded, and a failure of one undoes all 
   expect((await steps()).every((one) => one.endsWith("undone"))).toBe(true)
 })
 
+test("what the body interrupts is undone, or its addresses given back, before the body goes on", async () => {
+  const reached = Promise.withResolvers<void>()
+  const body = Effect.gen(function* () {
+    const endless = step("endless", {
+      do: Effect.andThen(Effect.sync(reached.resolve), Effect.never),
+      undo: does("undo endless"),
+    })
+    const first = Effect.andThen(
+      Effect.promise(() => reached.promise),
+      undoable("first"),
+    )
+    yield* Effect.raceFirst(endless, first)
+    yield* Effect.raceFirst(nic("waiting", "full", 3600), undoable("second"))
+    return yield* nic("nic", "web")
+  })
+  expect(await execute(body)).toHaveLength(1)
+  expect(done).toEqual(["first", "undo endless", "second"])
+  expect(await held()).toEqual(["nic/v4"])
+})
+
 test("a sleep holds no worker, and the saga continues after it with what it had", async () => {
   const body = Effect.gen(function* () {
     const before = yield* nic("nic", "web")
@@ -265,6 +285,40 @@ test("a result that the log cannot keep is a defect, and cancelling undoes what 
   await worker.runPromise(Create.cancel({ id }))
   expect(await answer).toBe("SagaCancelled")
   expect(done).toEqual(["record", "undo record"])
+})
+
+test("a step that ignores that it was interrupted is shown and waited for, and undone after it has ended", async () => {
+  const reached = Promise.withResolvers<void>()
+  const opened = Promise.withResolvers<void>()
+  const deaf = step("deaf", {
+    do: Effect.uninterruptible(
+      Effect.sync(reached.resolve).pipe(
+        Effect.andThen(Effect.promise(() => opened.promise)),
+        Effect.andThen(does("deaf")),
+      ),
+    ),
+    undo: does("undo deaf"),
+  })
+  const answer = execute(Effect.as(deaf, []))
+  await reached.promise
+  await worker.runPromise(Create.cancel({ id }))
+  expect(await untilStuck()).toEqual({ stuck_step: "deaf", stuck_error: "ignores that it was interrupted" })
+  expect(done).toEqual([])
+  opened.resolve()
+  expect(await answer).toBe("SagaCancelled")
+  expect(done).toEqual(["deaf", "undo deaf"])
+})
+
+test("a step that interrupts itself is stuck, and so is a body that does", async () => {
+  const answer = execute(Effect.as(step("odd", { do: Effect.interrupt }), []))
+  expect(await untilStuck()).toMatchObject({ stuck_step: "odd" })
+  await worker.runPromise(Create.cancel({ id }))
+  expect(await answer).toBe("SagaCancelled")
+  id = `${id} body`
+  const other = execute(Effect.interrupt)
+  expect(await untilStuck()).toMatchObject({ stuck_step: "the body" })
+  await worker.runPromise(Create.cancel({ id }))
+  expect(await other).toBe("SagaCancelled")
 })
 
 test("an undo that fails is shown as stuck and repeated until it succeeds", async () => {
