@@ -1,18 +1,18 @@
-/** The commands on allocations: a verb each, as in `Allocator`. */
+/** The commands on allocations, one for each call of `Allocator`. */
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import type { KeyRecord, Released } from "../contract/allocation.ts"
 import type { ListRequest } from "../contract/requests.ts"
 import { addressText, allocationTable, allocationText } from "./allocationText.ts"
-import { ExitWith } from "./exit.ts"
+import { ExitWith } from "./exitCode.ts"
 import * as flags from "./flags.ts"
 import { print } from "./output.ts"
 import { invalid, readOwner, withServices } from "./services.ts"
 
 const key = { vrf: flags.vrf, request: flags.request, slot: flags.slot }
 
-/** What a caller typed as a key of the services. */
+/** The request key that the flags give. */
 const keyOf = (typed: {
   readonly vrf: string | undefined
   readonly request: string
@@ -46,14 +46,14 @@ const allocate = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Take an address of a pool for a request: the lowest free one, or --address. The same request and slot again get the same answer.",
+    "Allocate an address from a pool: the lowest free one, or the one of --address. The same request and slot again return the same answer.",
   ),
-  Command.withShortDescription("Take an address of a pool for a request"),
+  Command.withShortDescription("Allocate an address from a pool"),
   Command.withExamples([
     {
       command:
         "saga-ipam allocate --pool web --request 0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b --owner instance/i-1 --ttl 300",
-      description: "Hold the next address for five minutes",
+      description: "Allocate an address for five minutes, or until it is confirmed",
     },
   ]),
 )
@@ -64,7 +64,7 @@ const confirm = Command.make(
   Effect.fnUntraced(function* (typed) {
     yield* print(yield* withServices(({ allocator }) => allocator.confirm(keyOf(typed))), allocationText)
   }),
-).pipe(Command.withDescription("Make a provisional allocation stay"))
+).pipe(Command.withDescription("Confirm a provisional allocation: its ttl no longer counts"))
 
 const extend = Command.make(
   "extend",
@@ -73,11 +73,11 @@ const extend = Command.make(
     const answer = yield* withServices(({ allocator }) => allocator.extend({ ...keyOf(typed), ttlSeconds: typed.ttl }))
     yield* print(answer, allocationText)
   }),
-).pipe(Command.withDescription("Give a provisional allocation a new ttl, from now on"))
+).pipe(Command.withDescription("Give a provisional allocation a new ttl that begins now"))
 
 const release = Command.make(
   "release",
-  { ...key, all: flags.toggle("all", "Every slot of the request that exists; answers a list") },
+  { ...key, all: flags.toggle("all", "Every slot of the request; prints a list") },
   Effect.fnUntraced(function* (typed) {
     const { vrf, requestId, slot } = keyOf(typed)
     if (!typed.all) {
@@ -94,13 +94,13 @@ const release = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Give the address of a key back, and bar the key for good, whether it was seen before or not",
+    "Release the address of a key and permanently fence the key, whether it was used before or not: a late allocate with it is refused",
   ),
-  Command.withShortDescription("Give an address back and bar its key"),
+  Command.withShortDescription("Release an address and permanently fence its key"),
 )
 
-/** How many slots of a request an error names. */
-const MOST_HINTS = 10
+/** How many of the request's slots an error names at most. */
+const MAX_SLOTS_NAMED = 10
 
 const get = Command.make(
   "get",
@@ -111,7 +111,7 @@ const get = Command.make(
       Effect.fnUntraced(function* ({ allocator }) {
         const known = yield* allocator.get({ vrf, requestId, slot })
         if (known !== null) return known
-        const others = yield* allocator.list({ vrf, requestId, pageSize: MOST_HINTS })
+        const others = yield* allocator.list({ vrf, requestId, pageSize: MAX_SLOTS_NAMED })
         const { NotFound } = yield* Effect.promise(() => import("../errors/errors.ts"))
         const slots = others.map((one) => one.slot)
         return yield* new NotFound({
@@ -127,7 +127,7 @@ const get = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Show what a key holds or held; exit code 3 when it was never seen, with the slots that the request has",
+    "Show the allocation of a key, or how it ended; exit code 3 for an unknown key, with the slots that the request has",
   ),
 )
 
@@ -148,12 +148,12 @@ const list = Command.make(
   Effect.fnUntraced(function* ({ request: requestId, limit, after, count, owner: typedOwner, ...filter }) {
     const owner = yield* readOwner(typedOwner)
     if (limit !== undefined && limit < 1) return yield* invalid("limit", "must be at least 1")
-    const asked = { ...filter, requestId, owner, after: cursorOf(after, requestId !== undefined, filter.vrf) }
+    const request = { ...filter, requestId, owner, after: cursorOf(after, requestId !== undefined, filter.vrf) }
     if (count) {
-      const number = yield* withServices(({ allocator }) => Effect.map(allocator.list(asked), (all) => all.length))
+      const number = yield* withServices(({ allocator }) => Effect.map(allocator.list(request), (all) => all.length))
       return yield* print({ count: number }, () => String(number))
     }
-    const found = yield* withServices(({ allocator }) => pagesOf(limit, asked, allocator.list))
+    const found = yield* withServices(({ allocator }) => listUpTo(limit, request, allocator.list))
     const last = found.length === limit ? found.at(-1) : undefined
     return yield* print(found, (all) =>
       [
@@ -164,12 +164,12 @@ const list = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "List what is held: of a VRF, of all with --all-vrfs, or by one of --pool, --request, --owner, --address, --prefix. Without --vrf, --owner and --address look in all VRFs.",
+    "List allocations: of a VRF, of all with --all-vrfs, or those that match one of --pool, --request, --owner, --address, --prefix. Without --vrf, --owner and --address search all VRFs.",
   ),
-  Command.withShortDescription("List what is held, all of it or by pool, request, owner, address or prefix"),
+  Command.withShortDescription("List allocations, all or by pool, request, owner, address or prefix"),
 )
 
-/** `10.0.0.9@blue`; of a request's slots, which are listed by name, the slot. */
+/** The value of --after for the next page: `10.0.0.9@blue`, or a slot if the slots of a request are listed. */
 const cursorText = ({ address, vrf, slot }: KeyRecord, bySlot: boolean): string => (bySlot ? slot : `${address}@${vrf}`)
 
 const cursorOf = (typed: string | undefined, bySlot: boolean, vrf = "default") => {
@@ -179,20 +179,21 @@ const cursorOf = (typed: string | undefined, bySlot: boolean, vrf = "default") =
   return at === -1 ? { address: typed, vrf } : { address: typed.slice(0, at), vrf: typed.slice(at + 1) }
 }
 
-const MOST_ROWS = 10_000
+/** The largest page. */
+const MAX_PAGE_SIZE = 10_000
 
-/** As many as `limit` asks for, or all. */
-const pagesOf = Effect.fnUntraced(function* <E>(
+/** Reads pages until there are `limit` rows, or all of them if there is no limit. */
+const listUpTo = Effect.fnUntraced(function* <E>(
   limit: number | undefined,
-  asked: typeof ListRequest.Encoded,
+  request: typeof ListRequest.Encoded,
   read: (request: typeof ListRequest.Encoded) => Effect.Effect<ReadonlyArray<KeyRecord>, E>,
 ) {
-  if (limit === undefined) return yield* read(asked)
+  if (limit === undefined) return yield* read(request)
   const found: Array<KeyRecord> = []
-  let { after } = asked
+  let { after } = request
   for (;;) {
-    const pageSize = Math.min(MOST_ROWS, limit - found.length)
-    const page = yield* read({ ...asked, after, pageSize })
+    const pageSize = Math.min(MAX_PAGE_SIZE, limit - found.length)
+    const page = yield* read({ ...request, after, pageSize })
     found.push(...page)
     const last = page.at(-1)
     if (last === undefined || page.length < pageSize || found.length === limit) return found
@@ -212,13 +213,13 @@ const who = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Show who holds an address, or that it is free, reserved, cooling, draining or outside of every range; exit code 3 when nobody holds it",
+    "Show who holds an address, or that it is free, reserved, cooling, draining or outside every range; exit code 3 if nobody holds it",
   ),
-  Command.withShortDescription("Show who holds an address, or what else it is"),
+  Command.withShortDescription("Show who holds an address, or whether it is free"),
 )
 
-/** How many are reclaimed in one transaction. */
-const reclaimRows = 1000
+/** How many allocations are reclaimed in one transaction. */
+const RECLAIM_ROWS = 1000
 
 const reclaim = Command.make(
   "reclaim",
@@ -229,13 +230,13 @@ const reclaim = Command.make(
         if (limit !== undefined) return yield* allocator.reclaimExpired({ vrf, maxRows: limit })
         const found: Array<Released> = []
         for (;;) {
-          const some = yield* allocator.reclaimExpired({ vrf, maxRows: reclaimRows })
+          const some = yield* allocator.reclaimExpired({ vrf, maxRows: RECLAIM_ROWS })
           found.push(...some)
-          if (some.length < reclaimRows) return found
+          if (some.length < RECLAIM_ROWS) return found
         }
       }),
     )
-    yield* print(all, (released) => (released.length === 0 ? "Nothing had expired." : allocationTable(released)))
+    yield* print(all, (released) => (released.length === 0 ? "Nothing has expired." : allocationTable(released)))
   }),
 ).pipe(Command.withDescription("Release provisional allocations that are past their ttl"))
 

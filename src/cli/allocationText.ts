@@ -1,16 +1,16 @@
-/** Allocations as people read them. Pure. */
+/** Allocations as text for people. Pure. */
 import type { AddressRecord, Allocation, KeyRecord, Released } from "../contract/allocation.ts"
 import { details, table } from "./output.ts"
 
-type Shown = Allocation | KeyRecord | Released
+type AnyAllocation = Allocation | KeyRecord | Released
 
-const withLength = ({ address, prefixLength }: Shown): string | null =>
+const withLength = ({ address, prefixLength }: AnyAllocation): string | null =>
   address === null || prefixLength === null ? address : `${address}/${prefixLength}`
 
-const ownerText = ({ owner }: Shown): string | null => (owner === null ? null : `${owner.kind}/${owner.id}`)
+const ownerText = ({ owner }: AnyAllocation): string | null => (owner === null ? null : `${owner.kind}/${owner.id}`)
 
-/** One allocation or tombstone, a line a field. */
-export const allocationText = (one: Shown): string =>
+/** One allocation or tombstone, one field a line. */
+export const allocationText = (one: AnyAllocation): string =>
   details([
     ["outcome", one.outcome],
     ...("freed" in one ? ([["freed", one.freed ? "yes" : "no, the key held nothing"]] as const) : []),
@@ -34,7 +34,7 @@ export const allocationText = (one: Shown): string =>
       : []),
   ])
 
-/** What an address is: the allocation that holds it, or why nobody does. */
+/** An address: the allocation that holds it, or why nobody does. */
 export const addressText = (one: AddressRecord): string =>
   one.outcome === "held" || "state" in one
     ? allocationText(one)
@@ -56,8 +56,8 @@ export const addressText = (one: AddressRecord): string =>
         ),
       ])
 
-/** Several, a line each. */
-export const allocationTable = (all: ReadonlyArray<Shown>): string =>
+/** Several allocations, one a line. */
+export const allocationTable = (all: ReadonlyArray<AnyAllocation>): string =>
   table(
     ["ADDRESS", "STATE", "POOL", "VRF", "REQUEST", "SLOT", "OWNER", "SINCE", "UNTIL"],
     all.map((one) => [

@@ -1,11 +1,11 @@
-/** The commands on the database itself: its schema, its health, and the embedded server. */
+/** The commands on the database itself: migrations, the doctor, and the embedded server. */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { resolve } from "node:path"
 import type { FoundPool } from "../services/Doctor.ts"
 import type { Finding, Repair } from "../errors/errors.ts"
 import type * as EmbeddedServer from "../embedded/server.ts"
-import { ExitWith } from "./exit.ts"
+import { ExitWith } from "./exitCode.ts"
 import * as flags from "./flags.ts"
 import { details, during, print, table } from "./output.ts"
 import { connectOptions, withServices } from "./services.ts"
@@ -37,13 +37,15 @@ const migrate = Command.make(
         ...(missingRoles.length === 0
           ? []
           : [
-              `Not there, and not for this role to make: ${missingRoles.join(", ")}. Only the owner of the schema can use it.`,
-              "To grant access to others, make these roles (create role ... nologin) as a role with CREATEROLE, then migrate again.",
+              `These roles do not exist, and this role may not create them: ${missingRoles.join(", ")}. Only the owner of the schema can use it.`,
+              "To grant access to others, create them (create role ... nologin) as a role with CREATEROLE, then migrate again.",
             ]),
       ].join("\n"),
     )
   }),
-).pipe(Command.withDescription("Bring the schema up to date; as the owner of the database or of the schema"))
+).pipe(
+  Command.withDescription("Migrate the schema to this version; run it as the owner of the database or of the schema"),
+)
 
 type Findings = ReadonlyArray<typeof Finding.Type>
 type Repairs = ReadonlyArray<typeof Repair.Type>
@@ -62,8 +64,8 @@ const repairsText = (repairs: Repairs): string =>
     "Nothing was repaired.",
   )
 
-/** Findings have the exit code of `Drifted`. */
-const endWith = Effect.fnUntraced(function* (findings: Findings) {
+/** Ends with the exit code of `Drifted` if there are findings. */
+const failIfAny = Effect.fnUntraced(function* (findings: Findings) {
   if (findings.length === 0) return
   const { errorFacts } = yield* Effect.promise(() => import("../errors/errorFacts.ts"))
   return yield* Effect.fail(new ExitWith(errorFacts.Drifted.exit))
@@ -71,12 +73,12 @@ const endWith = Effect.fnUntraced(function* (findings: Findings) {
 
 const doctor = Command.make(
   "doctor",
-  { repair: flags.toggle("repair", "Repair what no person needs to decide, then check again") },
+  { repair: flags.toggle("repair", "Repair whatever needs no decision of a person, then check again") },
   Effect.fnUntraced(function* ({ repair }) {
     if (!repair) {
       const findings = yield* withServices((services) => during("Checking every pool", services.doctor.doctor))
       yield* print(findings, findingsText)
-      return yield* endWith(findings)
+      return yield* failIfAny(findings)
     }
     const { poolsOf } = yield* Effect.promise(() => import("../services/Doctor.ts"))
     const report = yield* withServices(
@@ -100,34 +102,35 @@ const doctor = Command.make(
       [
         repairsText(repaired),
         ...busy.map(
-          ({ vrf, pool }) => `${pool} of vrf ${vrf}: calls in flight were in the way for 10 seconds; run it again.`,
+          ({ vrf, pool }) =>
+            `Pool ${pool} in VRF ${vrf} was not repaired: it waited 10 seconds for other transactions; run it again.`,
         ),
-        ...(findings.length === 0 || repaired.length === 0 ? [] : ["", "What is left:"]),
+        ...(findings.length === 0 || repaired.length === 0 ? [] : ["", "What remains:"]),
         findingsText(findings),
       ].join("\n"),
     )
-    return yield* endWith(report.findings)
+    return yield* failIfAny(report.findings)
   }),
 ).pipe(
   Command.withDescription(
-    "Check every invariant of the tables; exit code 7 when one does not hold, with what --repair does about it or what a person must decide. --repair works beside any traffic, shows what it did, and then what is left.",
+    "Check every invariant of the tables; exit code 7 if one does not hold, with what --repair does about it or what a person must decide. --repair may run beside any traffic; it shows what it did, and what remains.",
   ),
-  Command.withShortDescription("Check every invariant of the tables, and repair"),
+  Command.withShortDescription("Check every invariant of the tables, and repair them"),
 )
 
 type Server = typeof EmbeddedServer
 const load: Effect.Effect<Server> = Effect.promise(() => import("../embedded/server.ts"))
 
-const folderMeant = Effect.gen(function* () {
+const dataFolder = Effect.gen(function* () {
   const data = yield* flags.Data
   const { defaultDataFolder } = yield* load
   return resolve(data ?? (process.env["SAGA_IPAM_DATA"] || undefined) ?? defaultDataFolder())
 })
 
-/** A call on the embedded server; what it refuses is an expected error. */
+/** Calls a function on the embedded server's folder; its failures become errors of the library. */
 const onServer = <A>(call: string, run: (server: Server, folder: string) => Promise<A>) =>
   Effect.gen(function* () {
-    const folder = yield* folderMeant
+    const folder = yield* dataFolder
     const server = yield* load
     const { embeddedServerError } = yield* Effect.promise(() => import("../database/failure.ts"))
     const { EmbeddedServerFailed } = yield* Effect.promise(() => import("../embedded/failure.ts"))
@@ -152,18 +155,18 @@ const status = Command.make(
   Effect.fnUntraced(function* () {
     yield* print(yield* onServer("db status", (server, folder) => server.serverStatus(folder)), statusText)
   }),
-).pipe(Command.withDescription("Say whether the embedded PostgreSQL runs, and how to connect to it"))
+).pipe(Command.withDescription("Show whether the embedded PostgreSQL is running, and how to connect to it"))
 
 const stop = Command.make(
   "stop",
   {},
   Effect.fnUntraced(function* () {
-    const folder = yield* folderMeant
+    const folder = yield* dataFolder
     const state = yield* during(
       "Stopping",
       onServer("db stop", (server) => server.stopServer(folder)),
     )
-    yield* print({ state, folder }, () => (state === "stopped" ? "Stopped; the data stays." : "It was not running."))
+    yield* print({ state, folder }, () => (state === "stopped" ? "Stopped; its data stays." : "It was not running."))
   }),
 ).pipe(Command.withDescription("Stop the embedded PostgreSQL; its data stays"))
 
@@ -171,7 +174,7 @@ const path = Command.make(
   "path",
   {},
   Effect.fnUntraced(function* () {
-    yield* print({ folder: yield* folderMeant }, ({ folder }) => folder)
+    yield* print({ folder: yield* dataFolder }, ({ folder }) => folder)
   }),
 ).pipe(Command.withDescription("Print the folder of the embedded PostgreSQL"))
 

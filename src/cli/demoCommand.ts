@@ -1,14 +1,14 @@
-/** The command that plays the demo, the same as `npm run demo`. */
+/** The command that plays the demo, as `npm run demo` does. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import type { DemoOptions, DemoResult } from "../demo/demo.ts"
-import { ExitWith } from "./exit.ts"
+import { ExitWith } from "./exitCode.ts"
 import { Json, Url } from "./flags.ts"
 import { print } from "./output.ts"
 
-/** Plays it; when interrupted, it ends only after everything of it is removed. */
+/** Plays the demo. If interrupted, it ends only after everything that the demo created is removed. */
 const play = (options: Omit<DemoOptions, "signal">) =>
   Effect.flatMap(
     Effect.promise(() => Promise.all([import("../demo/demo.ts"), import("../errors/errorFacts.ts")])),
@@ -30,7 +30,9 @@ export const demoCommand = Command.make(
   "demo",
   {
     folder: Argument.String("dir").pipe(
-      Argument.withDescription("Folder of NetBox's exports, as for `import netbox`; else a small plan of our own"),
+      Argument.withDescription(
+        "Folder of NetBox exports, as for `import netbox`; default: a small plan in this package",
+      ),
       Argument.optional,
       Argument.map(Option.getOrUndefined),
     ),
@@ -43,6 +45,6 @@ export const demoCommand = Command.make(
     return yield* result.ok ? Effect.void : Effect.fail(new ExitWith(1))
   }),
 ).pipe(
-  Command.withDescription("Play a day of a control plane on a database of its own, which is removed afterwards"),
-  Command.withShortDescription("Play a day of a control plane, on a database of its own"),
+  Command.withDescription("Play a day of a control plane on a temporary database, which is removed afterwards"),
+  Command.withShortDescription("Play a day of a control plane on a temporary database"),
 )

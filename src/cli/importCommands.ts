@@ -1,4 +1,4 @@
-/** The commands that bring in what another system has: NetBox, Nautobot, or a table of addresses. */
+/** The commands that import the address plan of another system: NetBox, Nautobot, or a CSV table. */
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -8,18 +8,18 @@ import type { InvalidInput } from "../errors/errors.ts"
 import type { Inventory } from "../import/inventory.ts"
 import type { ReportedEntry } from "../import/plan.ts"
 import type { HeldForAnother, ImportReport, Missing } from "../import/report.ts"
-import { ExitWith } from "./exit.ts"
+import { ExitWith } from "./exitCode.ts"
 import * as flags from "./flags.ts"
 import { during, print, progress, table } from "./output.ts"
 import { invalid, withServices } from "./services.ts"
 
-/** How many of a list people are shown. */
-const MOST_SHOWN = 20
+/** How many rows of a list are printed at most. */
+const MAX_ROWS = 20
 
-/** What is not protected, and so still might be handed out. */
+/** The exit code if something occupied is not protected, and might be handed out. */
 const INCOMPLETE = 5
 
-/** A list under its title, or nothing; of a long one the beginning. */
+/** A table with a title, or nothing for an empty list. Only the beginning of a long list is printed. */
 const listText = <A>(
   title: string,
   titles: ReadonlyArray<string>,
@@ -27,11 +27,11 @@ const listText = <A>(
   cells: (one: A) => ReadonlyArray<string | number | null>,
 ): ReadonlyArray<string> => {
   if (all.length === 0) return []
-  const more = all.length - MOST_SHOWN
+  const more = all.length - MAX_ROWS
   return [
     "",
     `${title} (${all.length}):`,
-    table(titles, all.slice(0, MOST_SHOWN).map(cells), ""),
+    table(titles, all.slice(0, MAX_ROWS).map(cells), ""),
     ...(more > 0 ? [`... and ${more} more; --json lists all.`] : []),
   ]
 }
@@ -41,7 +41,7 @@ const ownerText = (owner: { readonly kind: string; readonly id: string } | null)
 
 const reportedColumns = ["FILE", "ENTRY", "ID", "VRF", "WHAT", "REASON", "WHY"]
 const reportedCells = (one: ReportedEntry) => [one.file, one.index, one.id, one.vrf, one.what, one.reason, one.message]
-const heldColumns = ["ID", "VRF", "POOL", "ADDRESS", "IN THE SOURCE", "HELD FOR"]
+const heldColumns = ["ID", "VRF", "POOL", "ADDRESS", "OWNER IN THE SOURCE", "HELD FOR"]
 const heldCells = (one: HeldForAnother) => [
   one.id,
   one.vrf,
@@ -59,29 +59,29 @@ const missingCells = (one: Missing) => [
   one.kind === "allocation" ? ownerText(one.owner) : one.reason,
 ]
 
-/** Containers are never meant to become anything, and there may be many: they are counted, and not listed. */
+/** The report for people. Containers are only counted: they never become anything, and there may be many. */
 const reportText = (report: ImportReport): string => {
   const { made, existing, moved, taken, missing, left, unprotected, dryRun } = report
   const kinds = ["pools", "reservations", "allocations"] as const
   const reasons = [...Map.groupBy(left, ({ reason }) => reason)].map(([reason, all]) => `${all.length} ${reason}`)
-  const gone = missing[0]?.released === true ? "Gone from the source, and released" : "Gone from the source, and kept"
+  const gone = missing[0]?.released === true ? "No longer in the source, released" : "No longer in the source, kept"
   return [
     ...(dryRun ? ["A dry run: nothing was changed.", ""] : []),
     table(
-      ["WHAT", dryRun ? "TO MAKE" : "MADE", "THERE ALREADY"],
+      ["WHAT", dryRun ? "TO CREATE" : "CREATED", "EXISTING"],
       kinds.map((kind) => [kind, made[kind].length, existing[kind].length]),
       "",
     ),
     "",
-    left.length === 0 ? "Nothing was left." : `Left ${left.length}: ${reasons.join(", ")}.`,
+    left.length === 0 ? "Nothing was skipped." : `Skipped ${left.length}: ${reasons.join(", ")}.`,
     ...listText(
-      "Left",
+      "Skipped",
       reportedColumns,
       left.filter(({ reason }) => reason !== "container"),
       reportedCells,
     ),
-    ...listText("Held for another owner than the source says", heldColumns, moved, heldCells),
-    ...listText("Held by another key, and reserved for the time after", heldColumns, taken, heldCells),
+    ...listText("Held for another owner than in the source", heldColumns, moved, heldCells),
+    ...listText("Held by another key, reserved for when it is released", heldColumns, taken, heldCells),
     ...listText(gone, missingColumns, missing, missingCells),
     ...listText(
       "NOT PROTECTED: occupied in the source, neither held nor reserved",
@@ -96,18 +96,18 @@ const importFlags = (source: string) => ({
   source: Flag.String("source").pipe(
     Flag.withMetavar("NAME"),
     Flag.withDescription(
-      `Which system it is, the same at every import: keys, reservations and VRFs go by it; default ${source}`,
+      `Name of the other system; use the same at every import, which finds its earlier work by it; default ${source}`,
     ),
     Flag.withDefault(source),
   ),
-  dryRun: flags.toggle("dry-run", "Show what would become of everything, and change nothing"),
+  dryRun: flags.toggle("dry-run", "Show what the import would do, and change nothing"),
   releaseMissing: flags.toggle(
     "release-missing",
-    "Release what an earlier import holds or reserved and the source has no more",
+    "Release what an earlier import allocated or reserved and the source no longer has",
   ),
   allowOutside: flags.toggle(
     "allow-outside",
-    "Exit with 0 although the source has addresses or ranges that no pool here has",
+    "Exit with 0 even if the source has addresses or ranges that lie in no pool here",
   ),
 })
 
@@ -118,8 +118,8 @@ interface Typed {
   readonly allowOutside: boolean
 }
 
-/** Imports what is read, prints the report, and ends with 5 when anything that is occupied is not protected. */
-const bringIn = Effect.fnUntraced(function* (
+/** Reads and imports an inventory and prints the report. Ends with exit code 5 if anything occupied is not protected. */
+const importFrom = Effect.fnUntraced(function* (
   read: Effect.Effect<Inventory, InvalidInput>,
   { source, allowOutside, ...options }: Typed,
 ) {
@@ -132,7 +132,7 @@ const bringIn = Effect.fnUntraced(function* (
   )
   const named = parseInput(Name)(source)
   if (named._tag === "Failure") return yield* invalid("source", named.failure.message.replace(/^[^:]*: /, ""))
-  // What is malformed is said before a server is asked, or started.
+  // Reports malformed input before connecting to a server, or starting one.
   const inventory = yield* during("Reading", read)
   const report = yield* withServices(() =>
     importInventory(inventory, { ...options, source, onProgress: progress("Importing") }),
@@ -142,14 +142,14 @@ const bringIn = Effect.fnUntraced(function* (
   return open.length === 0 ? undefined : yield* Effect.fail(new ExitWith(INCOMPLETE))
 })
 
-/** NetBox's and Nautobot's exports are read alike. */
+/** The command for exports of NetBox or Nautobot, which are read alike. */
 const folderCommand = (name: "netbox" | "nautobot", title: string, example: string) =>
   Command.make(
     name,
     {
       folder: Argument.String("dir").pipe(
         Argument.withDescription(
-          "Folder with prefixes*.json, ip-addresses*.json, and where there are some vrfs*.json, namespaces*.json, ip-ranges*.json",
+          "Folder with prefixes*.json, ip-addresses*.json and, if there are any, vrfs*.json, namespaces*.json, ip-ranges*.json",
         ),
       ),
       ...importFlags(name),
@@ -158,16 +158,16 @@ const folderCommand = (name: "netbox" | "nautobot", title: string, example: stri
       const [{ readFolder }, { toInventory }] = yield* Effect.promise(() =>
         Promise.all([import("../import/netbox/readFolder.ts"), import("../import/netbox/toInventory.ts")]),
       )
-      yield* bringIn(Effect.map(readFolder(folder), toInventory), typed)
+      yield* importFrom(Effect.map(readFolder(folder), toInventory), typed)
     }),
   ).pipe(
     Command.withDescription(
-      `Import ${title}'s REST exports, lists or pages: active prefixes become pools, active addresses allocations, and whatever else it calls occupied reservations. Again, it reconciles: new ones are taken, what has moved or gone is listed. Exit 5 when anything that is occupied could be handed out.`,
+      `Import REST exports of ${title}, as lists or pages: active prefixes become pools, active addresses allocations, and everything else that it calls occupied reservations. A later import adds what is new, and lists what has moved or is gone. Exit code 5 if anything occupied could be handed out.`,
     ),
-    Command.withShortDescription(`Import ${title}'s REST exports`),
+    Command.withShortDescription(`Import REST exports of ${title}`),
     Command.withExamples([
       { command: `saga-ipam import ${name} ${example}`, description: "Import the files of a folder" },
-      { command: `saga-ipam import ${name} ${example} --dry-run`, description: "Only show what would be done" },
+      { command: `saga-ipam import ${name} ${example} --dry-run`, description: "Only show what it would do" },
     ]),
   )
 
@@ -175,7 +175,7 @@ const csv = Command.make(
   "csv",
   {
     file: Argument.String("file").pipe(
-      Argument.withDescription("Table with a line for each pool, address or range"),
+      Argument.withDescription("CSV file with a line for each pool, address or range"),
       Argument.optional,
     ),
     template: flags.toggle("template", "Print an example to fill in, and import nothing"),
@@ -184,22 +184,22 @@ const csv = Command.make(
   Effect.fnUntraced(function* ({ file, template, ...typed }) {
     const table = yield* Effect.promise(() => import("../import/csv/readTable.ts"))
     if (template) return yield* print(table.template, (text) => text)
-    if (Option.isNone(file)) return yield* invalid("file", "name the table, or ask for --template")
-    yield* bringIn(table.readTableFile(file.value), typed)
+    if (Option.isNone(file)) return yield* invalid("file", "name the file, or give --template")
+    yield* importFrom(table.readTableFile(file.value), typed)
   }),
 ).pipe(
   Command.withDescription(
-    "Import a table of pools and addresses: comma-separated, with the columns vrf, pool or prefix, address, owner kind, owner id, status and description. Without an address a line is a pool; a status other than active is a reservation.",
+    "Import a CSV table of pools and addresses, with the columns vrf, pool or prefix, address, owner kind, owner id, status and description. A line without an address is a pool; a status other than active makes a reservation.",
   ),
-  Command.withShortDescription("Import a table of addresses"),
+  Command.withShortDescription("Import a CSV table of addresses"),
   Command.withExamples([
-    { command: "saga-ipam import csv --template > addresses.csv", description: "A table to fill in" },
+    { command: "saga-ipam import csv --template > addresses.csv", description: "Write an example to fill in" },
     { command: "saga-ipam import csv addresses.csv", description: "Import it" },
   ]),
 )
 
 export const importCommand = Command.make("import").pipe(
-  Command.withDescription("Bring in the address plan of another system"),
+  Command.withDescription("Import the address plan of another system"),
   Command.withSubcommands([
     folderCommand("netbox", "NetBox", "./netbox"),
     folderCommand("nautobot", "Nautobot", "./nautobot"),

@@ -1,4 +1,4 @@
-/** The log of a command that goes on, such as a worker: warnings and errors, a line each, on stderr. Answers have stdout for themselves. */
+/** The log of long-running commands, such as the worker: warnings and errors on stderr, one line each. Stdout is for answers alone. */
 import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -6,11 +6,11 @@ import * as References from "effect/References"
 import { redacted } from "../errors/errorText.ts"
 import { toJson } from "./output.ts"
 
-/** What lies at the bottom of an error: there the server or the system said what is wrong. */
+/** The innermost cause of an error, which has the message of the server or the operating system. */
 const innermost = (error: unknown): unknown =>
   error instanceof Error && error.cause !== undefined ? innermost(error.cause) : error
 
-/** The words of a failure; of a defect, which is a bug, the stack too. */
+/** The message of a failure; for a defect, its stack. */
 const causeText = (cause: Cause.Cause<unknown>): string => {
   const error = innermost(Cause.squash(cause))
   if (!(error instanceof Error)) return String(error)
@@ -29,13 +29,13 @@ const line = Logger.make<unknown, string>(({ date, logLevel, message, cause }) =
   return `${date.toISOString()} ${logLevel.toUpperCase()} ${text}`
 })
 
-/** The same as JSON, a line each. */
+/** The same as JSON. */
 const jsonLine = Logger.make<unknown, string>(({ date, logLevel, message, cause }) => {
   const parts = [...(Array.isArray(message) ? message : [message]), ...(cause.reasons.length === 0 ? [] : [cause])]
   return toJson({ time: date.toISOString(), level: logLevel, message: redacted(parts.map(partText).join(": ")) })
 })
 
-export const logs = (json: boolean) =>
+export const logLayer = (json: boolean) =>
   Layer.merge(
     Logger.layer([Logger.withConsoleError(json ? jsonLine : line)]),
     Layer.succeed(References.MinimumLogLevel, "Warn"),

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-/** The program `saga-ipam`: a process that runs the command typed and ends with its exit code, or with 130 after Ctrl-C. */
+/** The program `saga-ipam`: runs the command line, and ends the process with its exit code, or with 130 after Ctrl-C. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Exit from "effect/Exit"
 import { run } from "./run.ts"
 
-// What cannot be written is told by the write itself; a reader that closes the pipe, such as `head`, ends nothing and is no error.
+// Each write reports its own errors. A reader that closes the pipe, such as `head`, is no error and must not end the process.
 process.stdout.on("error", () => undefined)
 process.stderr.on("error", () => undefined)
 

@@ -1,4 +1,4 @@
-/** Operations as people read them. Pure. */
+/** Operations as text for people. Pure. */
 import type { Operation, OperationOutcome, OperationState } from "../contract/operation.ts"
 import { details, table } from "./output.ts"
 
@@ -10,7 +10,7 @@ const stateText = ({ state, stuck }: Operation): string => (stuck === null ? sta
 const jsonText = (value: unknown): string | null =>
   value === null || value === undefined ? null : JSON.stringify(value)
 
-/** One operation, a line a field. */
+/** One operation, one field a line. */
 export const operationText = (one: Operation): string =>
   details([
     ["operation", one.operationId],
@@ -32,25 +32,25 @@ export const operationText = (one: Operation): string =>
     ["pruned", one.prunedAt],
   ])
 
-/** What a cancel or a resume did, or why it did nothing, and the operation after it. */
-export const verbText = (one: Operation): string => `${verbWords(one)}\n${operationText(one)}`
+/** The effect of a cancel or a resume, and the operation after it. */
+export const changeText = (one: Operation): string => `${effectText(one)}\n${operationText(one)}`
 
-const verbWords = ({ outcome, state }: Operation): string =>
-  verbs[outcome]?.[state] ?? `It has ended (${state}); nothing was changed.`
+const effectText = ({ outcome, state }: Operation): string =>
+  effects[outcome]?.[state] ?? `It has ended already (${state}); nothing was changed.`
 
-const resumed = "Told to go on where it stopped."
-const notStuck = "It was not marked as stuck; told to go on all the same."
-const verbs: { readonly [Outcome in OperationOutcome]?: { readonly [State in OperationState]?: string } } = {
+const resumed = "Resumed: it continues where it stopped."
+const notStuck = "It was not stuck; it was told to continue all the same."
+const effects: { readonly [Outcome in OperationOutcome]?: { readonly [State in OperationState]?: string } } = {
   cancelled: {
-    unwinding: "Cancelled: it unwinds from its next step on.",
-    unwound: "Cancelled before it was begun: it will not run.",
+    unwinding: "Cancelled: it unwinds before its next step.",
+    unwound: "Cancelled before it began: it will never run.",
   },
-  replayed: { unwinding: "It unwinds already; nothing was changed." },
+  replayed: { unwinding: "It is unwinding already; nothing was changed." },
   resumed: { pending: resumed, unwinding: resumed },
   not_stuck: { pending: notStuck, unwinding: notStuck },
 }
 
-/** Several, a line each. */
+/** Several operations, one a line. */
 export const operationTable = (all: ReadonlyArray<Operation>): string =>
   table(
     ["OPERATION", "KIND", "STATE", "VRF", "TARGETS", "BEGUN", "FINISHED"],

@@ -1,4 +1,4 @@
-/** The commands on pools, their ranges and reservations, as in `Pools`. */
+/** The commands on pools, their ranges and reservations, one for each call of `Pools`. */
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -13,7 +13,7 @@ const newName = Argument.String("name").pipe(Argument.withDescription("Name of t
 const name = Argument.String("name").pipe(Argument.withDescription("Pool, by name or id"))
 const range = Argument.String("range").pipe(Argument.withDescription("CIDR, FIRST-LAST or one address"))
 
-/** Tenths of a percent of what is handed out; exact, since a pool may have 2^128 units. */
+/** The share of the pool that is held, to a tenth of a percent. Computed with bigints, since a pool may have 2^128 units. */
 const used = ({ size, held }: Pool): string => {
   const tenths = size === 0n ? 0n : (held * 1000n) / size
   return `${tenths / 10n}.${tenths % 10n}%`
@@ -86,9 +86,9 @@ const create = Command.make(
     yield* print(answer, poolText)
   }),
 ).pipe(
-  Command.withDescription("Make a pool; the same definition again changes nothing"),
+  Command.withDescription("Create a pool; the same definition again changes nothing"),
   Command.withExamples([
-    { command: "saga-ipam pool create web --range 10.0.0.0/24 --gateway first", description: "A /24 with its gateway" },
+    { command: "saga-ipam pool create web --range 10.0.0.0/24 --gateway first", description: "A /24 with a gateway" },
   ]),
 )
 
@@ -104,9 +104,9 @@ const show = Command.make(
   "show",
   { name, vrf: flags.vrf },
   Effect.fnUntraced(function* (typed) {
-    const asked = { vrf: typed.vrf, pool: typed.name }
+    const request = { vrf: typed.vrf, pool: typed.name }
     const answer = yield* withServices(({ pools }) =>
-      Effect.map(Effect.all([pools.getPool(asked), pools.listReservations(asked)]), ([pool, reservations]) => ({
+      Effect.map(Effect.all([pools.getPool(request), pools.listReservations(request)]), ([pool, reservations]) => ({
         ...pool,
         reservations,
       })),
@@ -122,7 +122,7 @@ const reservations = Command.make(
     const found = yield* withServices(({ pools }) => pools.listReservations({ vrf: typed.vrf, pool: typed.name }))
     yield* print(found, reservationTable)
   }),
-).pipe(Command.withDescription("List what is reserved of a pool, with the reasons"))
+).pipe(Command.withDescription("List the reservations of a pool, with their reasons"))
 
 const update = Command.make(
   "update",
@@ -130,7 +130,7 @@ const update = Command.make(
     name,
     vrf: flags.vrf,
     rename: flags.maybe(
-      Flag.String("name").pipe(Flag.withMetavar("NAME"), Flag.withDescription("A new name, free in its VRF")),
+      Flag.String("name").pipe(Flag.withMetavar("NAME"), Flag.withDescription("New name, unused in its VRF")),
     ),
     cooldown: flags.cooldown,
     gateway: flags.gateway,
@@ -145,9 +145,13 @@ const update = Command.make(
     )
     return yield* print(answer, poolText)
   }),
-).pipe(Command.withDescription("Change the name, cooldown, gateway or description of a pool; what is left out stays"))
+).pipe(
+  Command.withDescription(
+    "Change the name, cooldown, gateway or description of a pool; whatever is left out stays as it is",
+  ),
+)
 
-/** `drain` and `undrain`: of a pool, or of one of its ranges. */
+/** `drain` or `undrain` a pool, or one of its ranges. */
 const draining = <const Name extends "drain" | "undrain">(command: Name, description: string) =>
   Command.make(
     command,
@@ -162,9 +166,9 @@ const draining = <const Name extends "drain" | "undrain">(command: Name, descrip
 
 const drain = draining(
   "drain",
-  "Allocate nothing automatically from a pool or, with --range, from one of its ranges; what is held stays",
+  "Stop automatic allocation from a pool or, with --range, from one of its ranges; existing allocations stay",
 )
-const undrain = draining("undrain", "Allocate from a pool or a range again")
+const undrain = draining("undrain", "Resume automatic allocation from a pool or a range")
 
 const addRange = Command.make(
   "add-range",
@@ -187,9 +191,9 @@ const addRange = Command.make(
     )
     yield* print(answer, poolText)
   }),
-).pipe(Command.withDescription("Give a pool one more range"))
+).pipe(Command.withDescription("Add a range to a pool"))
 
-/** The commands that name a pool and a range of it. */
+/** A command that takes a pool and a range of it. */
 const onRange = <const Name extends string, E>(
   command: Name,
   description: string,
@@ -211,7 +215,7 @@ const onRange = <const Name extends string, E>(
 
 const removeRange = onRange(
   "remove-range",
-  "Remove a range or any part of one, unless any of its addresses is held; what is left keeps its gateway and reservations",
+  "Remove a range or a part of one, unless any of its addresses is held; the rest keeps its gateway and reservations",
   (pools, request) => pools.removeRange(request),
 )
 const reserve = Command.make(
@@ -221,16 +225,16 @@ const reserve = Command.make(
     range,
     vrf: flags.vrf,
     reason: flags.maybe(
-      Flag.String("reason").pipe(Flag.withMetavar("TEXT"), Flag.withDescription("Why, for whoever reads the list")),
+      Flag.String("reason").pipe(Flag.withMetavar("TEXT"), Flag.withDescription("Reason, for people")),
     ),
   },
   Effect.fnUntraced(function* ({ name: pool, ...fields }) {
     yield* print(yield* withServices(({ pools }) => pools.reserve({ pool, ...fields })), poolText)
   }),
-).pipe(Command.withDescription("Keep addresses from being handed out automatically"))
+).pipe(Command.withDescription("Reserve addresses: they are not handed out automatically"))
 const unreserve = onRange(
   "unreserve",
-  "Lift what was reserved of a span, whole reservations or parts of them; exit code 3 when there is nothing to lift",
+  "Lift the reservations of a span, entirely or in part; exit code 3 if nothing of it is reserved",
   (pools, request) => pools.unreserve(request),
 )
 
@@ -243,7 +247,7 @@ const remove = Command.make(
 ).pipe(Command.withDescription("Delete a pool, unless any of its addresses is held"))
 
 export const poolCommand = Command.make("pool").pipe(
-  Command.withDescription("Make, change and show pools"),
+  Command.withDescription("Create, change and show pools"),
   Command.withSubcommands([
     create,
     list,

@@ -1,7 +1,7 @@
 /**
- * The command line of `saga-ipam`: what is typed, to an exit code.
+ * Runs a command line of `saga-ipam` and returns its exit code.
  *
- * Only what `--help` needs is loaded here; each command loads what it runs on. What happens to the process is left to `main.ts`.
+ * Loads only what `--help` needs; each command loads the rest. Does not touch the process: that is for `main.ts`.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
@@ -14,10 +14,10 @@ import { readFileSync } from "node:fs"
 import { allocationCommands } from "./allocationCommands.ts"
 import { databaseCommands } from "./databaseCommands.ts"
 import { demoCommand } from "./demoCommand.ts"
-import { report } from "./exit.ts"
+import { reportFailure } from "./exitCode.ts"
 import { Data, Json, Url } from "./flags.ts"
 import { importCommand } from "./importCommands.ts"
-import { logs } from "./log.ts"
+import { logLayer } from "./log.ts"
 import { poolCommand } from "./poolCommands.ts"
 import { sagaCommand } from "./sagaCommands.ts"
 import { upkeepCommands } from "./upkeepCommands.ts"
@@ -40,14 +40,14 @@ const root = Command.make("saga-ipam").pipe(
   Command.withGlobalFlags([Json, Data, Url]),
 )
 
-/** What is wrong with a command line goes to stderr with the other errors; help that was asked for goes to stdout. */
+/** Prints help on stdout. Usage errors are left to `reportFailure`, which prints them on stderr like all other errors. */
 const presenter = CliOutput.layerPresenter({
   present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)),
 })
 
 const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
 
-/** Two levels above both `src/cli` and `dist/cli`. */
+/** The version in package.json, which is two levels above both `src/cli` and `dist/cli`. */
 const version = (): string => {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string
@@ -55,16 +55,16 @@ const version = (): string => {
   return version
 }
 
-/** Runs the command that was typed, prints its answer or its error, and gives its exit code. Fails with an interruption only. */
+/** Runs the command line `typed`, prints its answer or its error, and returns its exit code. Fails only by interruption. */
 export const run = (typed: ReadonlyArray<string>): Effect.Effect<number> => {
   const operands = typed.indexOf("--")
-  // Known before the command line is understood, since what is wrong with it is an error too.
+  // Found before the command line is parsed, since its usage errors are printed as JSON as well.
   const json = (operands === -1 ? typed : typed.slice(0, operands)).some(
     (word) => word === "--json" || word === "--json=true",
   )
   return Command.runWith(root, { version: version() })(typed).pipe(
     Effect.as(0),
-    Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config, logs(json))),
-    Effect.catchCause((cause) => report(cause, json, typed)),
+    Effect.provide(Layer.mergeAll(NodeServices.layer, presenter, config, logLayer(json))),
+    Effect.catchCause((cause) => reportFailure(cause, json, typed)),
   )
 }

@@ -1,5 +1,5 @@
 /**
- * The services that a command asks, loaded and connected when a command needs them: help and usage errors need none.
+ * The services that commands call, loaded and connected only by a command that needs them: help and usage errors need none.
  */
 import * as Effect from "effect/Effect"
 import type { Allocator } from "../services/Allocator.ts"
@@ -11,15 +11,15 @@ import type { ConnectOptions } from "../database/locate.ts"
 import { Data, Url } from "./flags.ts"
 import { during } from "./output.ts"
 
-/** How long a command keeps the embedded server for the next one, unless `SAGA_IPAM_IDLE_SECONDS` says otherwise. */
+/** How long the embedded server stays running for the next command, by default and at most. */
 const IDLE_SECONDS = 600
-const MOST_IDLE_SECONDS = 86_400
+const MAX_IDLE_SECONDS = 86_400
 
-/** What `--url` and `--data` say about the database: the embedded server where they say nothing. */
+/** The connection options that `--url`, `--data` and `SAGA_IPAM_IDLE_SECONDS` give; without any, the embedded server. */
 export const connectOptions = Effect.gen(function* () {
   const idleSeconds = Number(process.env["SAGA_IPAM_IDLE_SECONDS"] || IDLE_SECONDS)
-  if (!(idleSeconds >= 0 && idleSeconds <= MOST_IDLE_SECONDS)) {
-    return yield* invalid("SAGA_IPAM_IDLE_SECONDS", `must be a number of seconds, at most ${MOST_IDLE_SECONDS}`)
+  if (!(idleSeconds >= 0 && idleSeconds <= MAX_IDLE_SECONDS)) {
+    return yield* invalid("SAGA_IPAM_IDLE_SECONDS", `must be a number of seconds, at most ${MAX_IDLE_SECONDS}`)
   }
   const options: ConnectOptions = {
     url: yield* Url,
@@ -51,7 +51,7 @@ const load = Effect.promise(() =>
   ]),
 )
 
-/** Runs one command's calls on a connection of their own, which is closed when they end. */
+/** Connects, runs the calls of one command, and closes the connection. */
 export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const options = yield* connectOptions
@@ -65,16 +65,16 @@ export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect
         reconciler: yield* Reconciler,
       })
     })
-    return yield* during("Asking the database", Effect.provide(calls, layer(options)))
+    return yield* during("Querying the database", Effect.provide(calls, layer(options)))
   })
 
-/** Refuses what was typed for a flag or an argument. Errors are loaded only then: help does without them. */
+/** Fails with `InvalidInput` for a flag or an argument. Loads the errors only then, since help does not need them. */
 export const invalid = Effect.fnUntraced(function* (field: string, message: string) {
   const { InvalidInput } = yield* Effect.promise(() => import("../errors/errors.ts"))
   return yield* new InvalidInput({ field, message: `${field}: ${message}` })
 })
 
-/** `KIND/ID` as an owner or a target, the flag's name; refuses with `InvalidInput`. */
+/** Parses `KIND/ID` as an owner or a target; fails with `InvalidInput` that names the flag `field`. */
 export const readOwner = Effect.fnUntraced(function* (text: string | undefined, field = "owner") {
   if (text === undefined) return undefined
   const { parseOwner } = yield* Effect.promise(() => import("../domain/identity.ts"))

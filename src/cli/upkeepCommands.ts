@@ -1,4 +1,4 @@
-/** The commands that an operator has run by night: releasing what nobody will, and forgetting what ended long ago. */
+/** The commands that an operator schedules: release expired and orphaned allocations, and delete old operations and tombstones. */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -15,8 +15,8 @@ const number = (name: string, metavar: string, description: string) =>
 const text = (name: string, metavar: string, description: string) =>
   flags.maybe(Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description)))
 
-/** `USER@HOST`, or the host alone where the user has no name. */
-const whoever = (): string => {
+/** `USER@HOST`, or the host alone if the user has no name. */
+const userAtHost = (): string => {
   try {
     return `${userInfo().username}@${hostname()}`
   } catch {
@@ -24,7 +24,7 @@ const whoever = (): string => {
   }
 }
 
-/** The source that the flags name: exactly one. */
+/** The source of owners that the flags name. They must name exactly one. */
 const sourceOf = Effect.fnUntraced(function* (typed: {
   readonly owners: string | undefined
   readonly query: string | undefined
@@ -35,16 +35,16 @@ const sourceOf = Effect.fnUntraced(function* (typed: {
   )
   const { owners, query, url } = typed
   if ((owners === undefined) === (query === undefined)) {
-    return yield* invalid("owners", "give --owners or --owners-sql, one of them")
+    return yield* invalid("owners", "give either --owners or --owners-sql")
   }
   if (url !== undefined && query === undefined) {
-    return yield* invalid("owners-url", "goes with --owners-sql only")
+    return yield* invalid("owners-url", "needs --owners-sql")
   }
   if (query === undefined) return ownersByFile(owners ?? "")
   const source = ownersByQuery(query)
   if (url === undefined) return source
   const elsewhere = Database.layer({ url, applicationName: "saga-ipam", max: 1 })
-  return (asked: Parameters<typeof source>[0]) => Effect.provide(source(asked), elsewhere)
+  return (owners: Parameters<typeof source>[0]) => Effect.provide(source(owners), elsewhere)
 })
 
 const reconciledText = ({ expired, orphans, marked, released }: Reconciled, dryRun: boolean): string => {
@@ -64,17 +64,25 @@ const reconciledText = ({ expired, orphans, marked, released }: Reconciled, dryR
 const reconcile = Command.make(
   "reconcile",
   {
-    owners: text("owners", "FILE", `Every owner that is there, as JSON: [{"kind": "instance", "id": "i-1"}, ...]`),
-    query: text("owners-sql", "QUERY", "The same as a query with columns kind, id and, where it matters, vrf"),
-    url: text("owners-url", "URL", "Where to run that query; else on the allocator's own database"),
+    owners: text(
+      "owners",
+      "FILE",
+      `File with every owner that exists, as JSON: [{"kind": "instance", "id": "i-1"}, ...]`,
+    ),
+    query: text(
+      "owners-sql",
+      "QUERY",
+      "Query that returns every owner that exists: columns kind, id and, if it matters, vrf",
+    ),
+    url: text("owners-url", "URL", "Database to run that query on; default: that of the allocator"),
     vrf: flags.anyVrf,
-    grace: number("grace", "SECONDS", "Leave alone what was taken or confirmed since then; default 3600"),
-    settle: number("settle", "SECONDS", "How long a mark must stand before the release; default 600"),
-    maxShare: number("max-share", "SHARE", "Stop when more of a pool than this looks orphaned; default 0.25"),
+    grace: number("grace", "SECONDS", "Spare what was allocated or confirmed within this time; default 3600"),
+    settle: number("settle", "SECONDS", "How long an orphan must have been marked before it is released; default 600"),
+    maxShare: number("max-share", "SHARE", "Stop if more than this share of a pool looks orphaned; default 0.25"),
     rate: number("rate", "N", "Release at most N a second; default 50"),
-    timeout: number("owners-timeout", "SECONDS", "How long one question about owners may take; default 30"),
-    by: text("by", "NAME", "Who does it, for the tombstones; default USER@HOST"),
-    dryRun: flags.toggle("dry-run", "Count what has expired, show what looks orphaned, and change nothing"),
+    timeout: number("owners-timeout", "SECONDS", "How long one query of owners may take; default 30"),
+    by: text("by", "NAME", "Who releases, as recorded in the tombstones; default USER@HOST"),
+    dryRun: flags.toggle("dry-run", "Count what has expired, show what looks orphaned, change nothing"),
   },
   Effect.fnUntraced(function* ({ owners, query, url, maxShare, rate, grace, settle, timeout, by, ...typed }) {
     const source = yield* sourceOf({ owners, query, url })
@@ -86,16 +94,16 @@ const reconcile = Command.make(
         sourceTimeoutSeconds: timeout,
         maxShare,
         perSecond: rate,
-        by: by ?? whoever(),
+        by: by ?? userAtHost(),
       }),
     )
     yield* print(answer, (all) => reconciledText(all, typed.dryRun))
   }),
 ).pipe(
   Command.withDescription(
-    "Release what has expired, and orphans: what is held for an owner that is gone. A first run marks them; a later one releases those that were marked long enough ago and still are orphans.",
+    "Release what has expired, and orphans: allocations whose owner no longer exists. The first run marks them; a later run releases those that were marked long enough ago and still are orphans.",
   ),
-  Command.withShortDescription("Release what is held for owners that are gone"),
+  Command.withShortDescription("Release allocations whose owner no longer exists"),
   Command.withExamples([
     {
       command: `saga-ipam reconcile --owners-sql "select 'instance' as kind, id from cloud.instance"`,
@@ -105,20 +113,20 @@ const reconcile = Command.make(
 )
 
 const DAY_SECONDS = 86_400
-/** The bounds of a horizon in days, so that what is refused is the flag that was typed. */
+/** The bounds of the horizon in days, checked here so that the error names the flag. */
 const LEAST_DAYS = 1
 const MOST_DAYS = 36_525
 
 const prunedText = ({ operations, keys, held }: Pruned): string =>
   details([
-    ["operations", `${operations} forgotten`],
+    ["operations", `${operations} deleted`],
     ["tombstones", `${keys} deleted`],
     ["kept", held === 0 ? null : `${held} ${held === 1 ? "operation that holds" : "operations that hold"} addresses`],
   ])
 
 const prune = Command.make(
   "prune",
-  { days: number("days", "DAYS", "How long ago it must have ended; at least 1, default 90") },
+  { days: number("days", "DAYS", "Delete what ended longer ago than this; at least 1, default 90") },
   Effect.fnUntraced(function* ({ days }) {
     if (days !== undefined && (days < LEAST_DAYS || days > MOST_DAYS)) {
       return yield* invalid("days", `must be ${LEAST_DAYS} to ${MOST_DAYS}`)
@@ -130,9 +138,9 @@ const prune = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Forget operations that ended long ago and hold nothing, with what the engine keeps of them, and tombstones of UUIDv7 keys; allocate refuses such keys once they are that old.",
+    "Delete operations that ended long ago and hold nothing, with their log, and old tombstones of UUIDv7 keys; allocate refuses UUIDv7 keys of that age.",
   ),
-  Command.withShortDescription("Forget what ended long ago"),
+  Command.withShortDescription("Delete operations and tombstones that ended long ago"),
 )
 
 export const upkeepCommands = [reconcile, prune] as const

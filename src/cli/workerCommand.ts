@@ -1,4 +1,4 @@
-/** The command that runs flows until it is told to end. */
+/** The command that executes sagas until it is told to end. */
 import * as Effect from "effect/Effect"
 import * as Flag from "effect/cli/Flag"
 import * as Command from "effect/cli/Command"
@@ -6,21 +6,21 @@ import * as flags from "./flags.ts"
 import { printError, printLine, toJson } from "./output.ts"
 import { connectOptions, invalid } from "./services.ts"
 
-/** A port below those that systems give to outgoing connections, which could be at it when the worker is started again. */
+/** A port below those of outgoing connections, one of which could occupy it when the worker is started again. */
 const DEFAULT_LISTEN = "127.0.0.1:24431"
-/** The bounds of a takeover in seconds: a shorter one takes flows from workers that are only slow. */
+/** The bounds of the takeover time, in seconds: a shorter one would take sagas from workers that are only slow. */
 const LEAST_TAKEOVER = 3
 const MOST_TAKEOVER = 86_400
 
 const listen = Flag.String("listen").pipe(
   Flag.withMetavar("HOST:PORT"),
   Flag.withDescription(
-    `Where starters and other workers reach this one; no password, so a trusted network only; default ${DEFAULT_LISTEN}`,
+    `Address at which other programs reach this worker, without a password: a trusted network only; default ${DEFAULT_LISTEN}`,
   ),
   Flag.withDefault(DEFAULT_LISTEN),
 )
 
-/** `HOST:PORT`; an IPv6 host in brackets. */
+/** Parses `HOST:PORT`, with an IPv6 host in brackets. */
 const readListen = Effect.fnUntraced(function* (text: string) {
   const [, bracketed, bare, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? []
   const host = bracketed ?? bare
@@ -29,15 +29,15 @@ const readListen = Effect.fnUntraced(function* (text: string) {
   return yield* invalid("listen", `must be HOST:PORT, e.g. ${DEFAULT_LISTEN}`)
 })
 
-/** A program that starts a worker with a channel to it may die without a word: the worker then ends too. */
+/** Ends the worker when the program that started it with an IPC channel has ended, however that ended. */
 const endWithParent = Effect.sync(() => {
   if (process.channel !== undefined) process.once("disconnect", () => process.exit(0))
 })
 
-/** How long a worker may take to end, in milliseconds. */
+/** How long a worker may take to end after a signal, in milliseconds. */
 const END_MS = 10_000
 
-/** While the database is away, flows cannot be left in order: they go on elsewhere then, as those of a worker that was killed. */
+/** Bounds the time to end: while the database is unavailable, sagas cannot be handed back, and are taken over as after a crash. */
 const endInTime = Effect.sync(() => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => setTimeout(() => process.exit(130), END_MS).unref())
@@ -52,7 +52,7 @@ export const workerCommand = Command.make(
       Flag.String("devices").pipe(
         Flag.withMetavar("URL"),
         Flag.withDescription(
-          "The switch and hypervisor that the reference flows drive; else a fake one inside this worker",
+          "Switch and hypervisor that the reference sagas control; default: a fake one inside this worker",
         ),
       ),
     ),
@@ -60,7 +60,7 @@ export const workerCommand = Command.make(
       Flag.Finite("takeover").pipe(
         Flag.withMetavar("SECONDS"),
         Flag.withDescription(
-          "How long the flows of a worker that hangs wait for another one; the same for all; at least 3, default 20",
+          "After how long other workers take over the sagas of one that hangs; the same for all workers; at least 3, default 20",
         ),
       ),
     ),
@@ -76,7 +76,7 @@ export const workerCommand = Command.make(
     }
     const { runWorker } = yield* Effect.promise(() => import("../saga/reference/worker.ts"))
     yield* runWorker({
-      // The connections of a command are few; a worker runs many flows at once.
+      // A worker executes many sagas at once, and needs more connections than other commands.
       ...options,
       max: undefined,
       listen: address,
@@ -84,12 +84,14 @@ export const workerCommand = Command.make(
       takeoverSeconds: typed.takeover,
       onReady: (yield* flags.Json)
         ? Effect.ignore(printLine(toJson({ event: "running", listen: typed.listen })))
-        : printError(`saga-ipam worker: running on ${typed.listen}; Ctrl-C ends it, its flows go on with the next one`),
+        : printError(
+            `saga-ipam worker: running on ${typed.listen}; Ctrl-C ends it, and its sagas continue with another worker`,
+          ),
     })
   }),
 ).pipe(
   Command.withDescription(
-    "Run the flows InstanceCreate and InstanceDelete, and reclaim what has expired, until it is told to end. Several may run on one database, each with a --listen of its own.",
+    "Execute the sagas InstanceCreate and InstanceDelete, and reclaim what has expired, until it is told to end. Several workers may run on one database, each with its own --listen.",
   ),
-  Command.withShortDescription("Run flows, and reclaim what has expired"),
+  Command.withShortDescription("Execute sagas, and reclaim what has expired"),
 )

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 
 describe("an allocation", () => {
-  test("is made, replayed, confirmed, read, found, listed and released, each as one JSON value", async () => {
+  test("is created, replayed, confirmed, read, found, listed and released, each printed as one JSON value", async () => {
     const requestId = crypto.randomUUID()
     const named = ["--request", requestId, "--slot", "eth0/v4"]
     const take = ["allocate", "--pool", "web", ...named, "--owner", "instance/i-1/eth0", "--ttl", "300"]
@@ -55,7 +55,7 @@ describe("an allocation", () => {
     expect(await answer("reclaim")).toEqual([])
   })
 
-  test("reads as aligned lines without --json", async () => {
+  test("is printed as aligned lines without --json", async () => {
     const { code, out, err } = await cli(
       "allocate",
       "--pool",
@@ -73,7 +73,7 @@ describe("an allocation", () => {
 })
 
 describe("a pool", () => {
-  test("is made, changed, shown and deleted, with its counts as strings", async () => {
+  test("is created, changed, shown and deleted, with its counts as strings", async () => {
     const created = await answer(
       "pool",
       "create",
@@ -107,7 +107,7 @@ describe("a pool", () => {
 })
 
 describe("an exit code", () => {
-  test("2: input that no call accepts, and a command line that no command accepts", async () => {
+  test("2: invalid input, and a usage error", async () => {
     expect(await refusal("get", "--request", "nonsense")).toMatchObject({
       code: 2,
       error: "InvalidInput",
@@ -137,12 +137,12 @@ describe("an exit code", () => {
     expect(people.err).toContain("See: saga-ipam allocate --help")
   })
 
-  test("3: what is not there", async () => {
+  test("3: something that does not exist", async () => {
     expect(await refusal("get", ...key())).toMatchObject({ code: 3, error: "NotFound", slot: "default" })
     expect(await refusal("allocate", "--pool", "nowhere", ...key())).toMatchObject({ code: 3, error: "UnknownPool" })
   })
 
-  test("4 and 5: an exhausted pool, and an address that is taken", async () => {
+  test("4 and 5: an exhausted pool, and an address that somebody holds", async () => {
     await answer("pool", "create", "one", "--range", "10.2.0.1")
     await answer("allocate", "--pool", "one", ...key())
     expect(await refusal("allocate", "--pool", "one", ...key())).toMatchObject({
@@ -160,7 +160,7 @@ describe("an exit code", () => {
   })
 
   test.each([["pool", "list"], ["demo"]])(
-    "6: a server that does not answer, without its password: %s",
+    "6: a server that does not answer, without showing the password: %s",
     async (...words) => {
       const { code, out, err } = await start([...words, "--json", "--url", "postgres://me:sesame@127.0.0.1:1/none"])
         .ended
@@ -170,7 +170,7 @@ describe("an exit code", () => {
     },
   )
 
-  test("130: Ctrl-C while a call waits, and the call wrote nothing", async () => {
+  test("130: Ctrl-C while a call waits, which then writes nothing", async () => {
     await answer("pool", "create", "held", "--range", "10.3.0.1")
     const blocker = database().session()
     await blocker.run("begin; lock table ipam.allocation in access exclusive mode")
@@ -190,7 +190,7 @@ describe("an exit code", () => {
 })
 
 describe("the doctor", () => {
-  test("ends with 7 and names what is off, repairs it when asked, and then ends with 0", async () => {
+  test("ends with 7 if it finds something, repairs it with --repair, and then ends with 0", async () => {
     expect(await answer("doctor")).toEqual([])
     const owner = database().session()
     await owner.run(
@@ -204,7 +204,7 @@ describe("the doctor", () => {
     expect((await cli("doctor")).out).toBe("Every invariant holds.\n")
   })
 
-  test("shows what repair did, and apart from it what is left with the command for it, which ends it", async () => {
+  test("shows what it repaired, and what remains with the command that resolves it", async () => {
     const owner = database().session()
     const request = crypto.randomUUID()
     await answer("pool", "create", "displaced", "--range", "10.77.0.0/30")
@@ -212,7 +212,7 @@ describe("the doctor", () => {
     await owner.rows("update ipam.allocation set unit = '10.99.0.1' where request_id = $1", [request])
     const { code, out } = await cli("doctor", "--repair")
     expect(code).toBe(7)
-    const [done = "", left = ""] = out.split("What is left:")
+    const [done = "", left = ""] = out.split("What remains:")
     expect(done).toMatch(/^CHECK.*DONE\nneither free nor held +default +displaced +1 units +they got extents/)
     expect(done).not.toContain("10.99.0.1")
     expect(left).toContain(`held outside its range  default  displaced  10.99.0.1 (request ${request}, slot default)`)
@@ -225,7 +225,7 @@ describe("the doctor", () => {
 })
 
 describe("the schema", () => {
-  test("is asked for by exit code 6 and made by migrate, on the database of DATABASE_URL", async () => {
+  test("is missing with exit code 6 until migrate creates it, on the database of DATABASE_URL", async () => {
     const empty: TestDatabase = await createDatabase("empty")
     try {
       const env = { DATABASE_URL: empty.url() }
@@ -253,7 +253,7 @@ describe("help", () => {
     }
   })
 
-  test("of the embedded server's folder follows --data, then SAGA_IPAM_DATA", async () => {
+  test("is not needed to find the embedded server: its folder is that of --data, else of SAGA_IPAM_DATA", async () => {
     const env = { SAGA_IPAM_DATA: "/nowhere/b" }
     expect((await start(["db", "path", "--data", "/nowhere/a"], env).ended).out).toBe("/nowhere/a\n")
     expect((await start(["db", "path"], env).ended).out).toBe("/nowhere/b\n")

@@ -1,8 +1,8 @@
-/** The command: what it says and how it ends, in a process of its own as users run it, or in one that runs many. */
+/** Runs `saga-ipam` in tests: in a process of its own, as users do, or faster, in one process that runs many commands. */
 import { expect } from "vitest"
 import type { TestDatabase, TestRole } from "../harness/database.ts"
 import { startProgram, type Program } from "../harness/programs.ts"
-import type { Asked } from "./host.ts"
+import type { HostRequest } from "./host.ts"
 
 export interface Ended {
   readonly code: number | null
@@ -13,11 +13,11 @@ export interface Ended {
 export interface Started {
   readonly child: Program
   readonly ended: Promise<Ended>
-  /** Resolves once stderr has the text; rejects when the command ends without it. */
+  /** Resolves once stderr contains the text; rejects if the command ends without it. */
   readonly said: (text: string) => Promise<void>
 }
 
-/** Starts the command on no database; killed after the last test of the file at the latest. */
+/** Starts a command without a database. It is killed after the last test of the file at the latest. */
 export const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Started => {
   const child = startProgram("src/cli/main.ts", args, { DATABASE_URL: "", ...env })
   let out = ""
@@ -27,17 +27,17 @@ export const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, 
   const ended = new Promise<Ended>((done) => child.on("close", (code) => done({ code, out, err })))
   const said = (text: string) =>
     new Promise<void>((done, fail) => {
-      const look = () => {
+      const check = () => {
         if (err.includes(text)) done()
       }
-      child.stderr.on("data", look)
+      child.stderr.on("data", check)
       void ended.then(() => fail(new Error(`ended without ${JSON.stringify(text)}: ${err}`)))
-      look()
+      check()
     })
   return { child, ended, said }
 }
 
-/** Runs commands in one process, which starts with the first of them. */
+/** Runs commands in one process, which is started by the first of them. */
 const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
   let host: Program | undefined
   let asked = 0
@@ -48,7 +48,7 @@ const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
       waiting.get(id)?.resolve(ended),
     )
     child.on("exit", () => {
-      for (const { reject } of waiting.values()) reject(new Error("the process that runs commands is gone"))
+      for (const { reject } of waiting.values()) reject(new Error("the process that runs commands has ended"))
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
     return child
@@ -58,20 +58,20 @@ const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
     asked += 1
     const ended = Promise.withResolvers<Ended>()
     waiting.set(asked, ended)
-    host.send({ id: asked, words } satisfies Asked)
+    host.send({ id: asked, words } satisfies HostRequest)
     return ended.promise
   }
 }
 
-/** Commands on a database, by `--url`, as the role or as the owner. */
+/** Runs commands on a database, as the role, or as the owner. */
 export const useCommand = (database: () => TestDatabase, role?: TestRole) => {
   const run = useHost()
-  /** A call that goes on, in a process of its own. */
+  /** Starts a long-running command in a process of its own. */
   const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url(role)])
 
   const cli = (...args: ReadonlyArray<string>): Promise<Ended> => run([...args, "--url", database().url(role)])
 
-  /** What is on stdout under `--json`; the call must succeed and say nothing else. */
+  /** Runs a command with `--json`, which must succeed and print nothing on stderr; returns its answer. */
   const answer = async (...args: ReadonlyArray<string>): Promise<unknown> => {
     const { code, out, err } = await cli(...args, "--json")
     expect({ code, err }).toEqual({ code: 0, err: "" })
@@ -79,7 +79,7 @@ export const useCommand = (database: () => TestDatabase, role?: TestRole) => {
     return JSON.parse(out)
   }
 
-  /** The error on stderr under `--json`, with the exit code; stdout stays empty. */
+  /** Runs a command with `--json`, which must print nothing on stdout; returns its error and its exit code. */
   const refusal = async (...args: ReadonlyArray<string>): Promise<Record<string, unknown>> => {
     const { code, out, err } = await cli(...args, "--json")
     expect(out).toBe("")

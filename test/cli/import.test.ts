@@ -1,4 +1,4 @@
-/** `saga-ipam import netbox`: what it prints, and how it ends. What it does is tested in test/import. */
+/** `saga-ipam import`: its output and exit codes. What an import does is tested in test/import. */
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { useDatabase } from "../harness/database.ts"
@@ -23,7 +23,7 @@ const raw = {
   addresses: [address(1, "10.0.0.5/22", "active", 1)],
 }
 
-test("an import is one JSON object: what was made, what was there already, and what was left, with reasons", async () => {
+test("an import prints one JSON object: what it created, what existed already, and what it skipped, with reasons", async () => {
   const folder = await makeFolder(filesOf(raw))
   const first = await importNetbox(folder, "--json")
   expect({ code: first.code, err: first.err, lines: first.out.split("\n").length }).toEqual({
@@ -77,11 +77,11 @@ test("an import is one JSON object: what was made, what was there already, and w
   expect(JSON.parse(second.out)).toMatchObject({ made: none, existing: made, left })
 })
 
-test("for people it is a table, with what was left but for containers, and at most twenty of a list; what is not protected ends with 5", async () => {
+test("for people it prints tables of at most twenty rows, without containers; it ends with 5 if something is not protected", async () => {
   const few = await importNetbox(await makeFolder(filesOf(raw)))
   expect({ code: few.code, err: few.err }).toEqual({ code: 0, err: "" })
-  expect(few.out).toMatch(/^WHAT +MADE +THERE ALREADY\npools +\d +\d\nreservations +\d +\d\nallocations +\d +\d\n/)
-  expect(few.out).toContain("Left 2: 1 container, 1 nested.")
+  expect(few.out).toMatch(/^WHAT +CREATED +EXISTING\npools +\d +\d\nreservations +\d +\d\nallocations +\d +\d\n/)
+  expect(few.out).toContain("Skipped 2: 1 container, 1 nested.")
   expect(few.out).not.toContain("NOT PROTECTED")
   expect(few.out).toMatch(/\nprefixes\.json +2 +3 +blue +10\.0\.0\.0\/25 +nested +it lies in pool 10\.0\.0\.0\/24\n/)
   expect(few.out).not.toContain("10.0.0.0/8")
@@ -99,31 +99,33 @@ test("for people it is a table, with what was left but for containers, and at mo
     unprotected: addresses.map(({ id }) => ({ id, reason: "outside" })),
   })
   expect((await importNetbox(folder, "--allow-outside")).code).toBe(0)
-  expect((await importNetbox(await makeFolder(filesOf({})), "--source", "nothing")).out).toContain("Nothing was left.")
+  expect((await importNetbox(await makeFolder(filesOf({})), "--source", "nothing")).out).toContain(
+    "Nothing was skipped.",
+  )
 })
 
-test("a dry run changes nothing; what is gone is listed, and released with --release-missing alone", async () => {
+test("a dry run changes nothing; what is no longer in the source is listed, and released only with --release-missing", async () => {
   const source = ["--source", "another"]
   const before = { prefixes: [prefix(1, "10.7.0.0/24")], addresses: [address(1, "10.7.0.5/24")] }
   const dry = await importNetbox(await makeFolder(filesOf(before)), "--dry-run", ...source)
   expect(dry).toMatchObject({ code: 0, err: "" })
-  expect(dry.out).toMatch(/^A dry run: nothing was changed\.\n\nWHAT +TO MAKE +THERE ALREADY\npools +1 +0\n/)
+  expect(dry.out).toMatch(/^A dry run: nothing was changed\.\n\nWHAT +TO CREATE +EXISTING\npools +1 +0\n/)
   const list = () => cli("list", "--prefix", "10.7.0.0/24")
   expect((await list()).out).not.toContain("10.7.0.5")
   expect((await importNetbox(await makeFolder(filesOf(before)), ...source)).code).toBe(0)
   const folder = await makeFolder(filesOf({ ...before, addresses: [] }))
   const kept = await importNetbox(folder, ...source)
   expect(kept.out).toMatch(
-    /Gone from the source, and kept \(1\):\nWHAT .*\nallocation +default +10\.7\.0\.0\/24 +10\.7\.0\.5 +nobody/,
+    /No longer in the source, kept \(1\):\nWHAT .*\nallocation +default +10\.7\.0\.0\/24 +10\.7\.0\.5 +nobody/,
   )
   expect((await list()).out).toContain("10.7.0.5")
   expect((await importNetbox(folder, "--release-missing", ...source)).out).toContain(
-    "Gone from the source, and released (1):",
+    "No longer in the source, released (1):",
   )
   expect((await list()).out).not.toContain("10.7.0.5")
 })
 
-test("import csv takes a table, whose template it prints", async () => {
+test("import csv reads a table, and prints a template of one", async () => {
   const template = await cli("import", "csv", "--template")
   expect(template).toMatchObject({ code: 0, err: "" })
   expect(template.out.split("\n")[0]).toBe("vrf,pool or prefix,address,owner kind,owner id,status,description")
@@ -156,7 +158,7 @@ test("import csv takes a table, whose template it prints", async () => {
 })
 
 describe("what is occupied in the source", () => {
-  /** What is given to three callers who ask for any address of the pool: an address, or the error's name. */
+  /** Allocates three times from the pool; returns the address or the name of the error each time. */
   const handedOut = async (pool: string, vrf = "default"): Promise<ReadonlyArray<string>> => {
     const given: Array<string> = []
     for (const request of [1, 2, 3].map(() => crypto.randomUUID())) {
@@ -180,7 +182,7 @@ describe("what is occupied in the source", () => {
     expect(await handedOut("10.21.0.0/29")).toEqual(["10.21.0.5", "10.21.0.6", "PoolExhausted"])
   })
 
-  test("is not handed out of a pool that was made by hand before", async () => {
+  test("is not handed out of a pool that was created by hand before", async () => {
     expect((await cli("pool", "create", "hand", "--range", "10.22.0.0/29")).code).toBe(0)
     const addresses = [1, 2, 3].map((id) => address(id, `10.22.0.${id}/29`))
     const folder = await makeFolder(filesOf({ prefixes: [prefix(1, "10.22.0.0/29")], addresses }))
@@ -201,7 +203,7 @@ describe("what is occupied in the source", () => {
     expect(await handedOut("10.23.0.0/29")).toEqual(["10.23.0.3", "10.23.0.4", "10.23.0.5"])
   })
 
-  test("has its place in VRFs of one name too, by their route distinguishers; what has none ends with 5", async () => {
+  test("is imported into VRFs of the same name, told apart by route distinguisher; exit code 5 if no pool has it", async () => {
     const raw = {
       vrfs: [vrf(1, "twin"), vrf(2, "twin")],
       prefixes: [prefix(1, "10.24.0.0/29", "active", 1), prefix(2, "10.24.0.0/29", "active", 2)],
@@ -215,7 +217,7 @@ describe("what is occupied in the source", () => {
   })
 })
 
-test("malformed input ends with 2, names the file, the entry and the field, and shows no stack", async () => {
+test("malformed input ends with 2, with the file, the entry and the field, and without a stack", async () => {
   const folder = await makeFolder(filesOf({ ...raw, addresses: [address(1, "10.0.0.6/24"), { id: 7, vrf: null }] }))
   const json = await importNetbox(folder, "--json")
   expect({ code: json.code, out: json.out }).toEqual({ code: 2, out: "" })

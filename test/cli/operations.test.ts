@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 
 describe("an operation", () => {
-  test("is listed by its state and by its target, the newest first", async () => {
+  test("is listed by state and by target, the newest first", async () => {
     const ids = async (...args: ReadonlyArray<string>) =>
       ((await answer("saga", "list", ...args)) as ReadonlyArray<{ readonly operationId: string }>).map(
         ({ operationId }) => operationId,
@@ -76,7 +76,7 @@ describe("an operation", () => {
     expect(out).toMatch(/\n[0-9a-f-]{36}  Grow  pending  red  machine\/m\/1  \S+  -\n[0-9a-f-]{36}  Move  [^\n]+\n$/)
   })
 
-  test("that nobody knows is not found, and an id that is none is refused", async () => {
+  test("with an unknown id is not found, and an invalid id is refused", async () => {
     const asked = (id: string, verbs: ReadonlyArray<string>) =>
       Promise.all(verbs.map((verb) => refusal("saga", verb, id)))
     const unknown = await asked(crypto.randomUUID(), ["status", "resume"])
@@ -85,19 +85,21 @@ describe("an operation", () => {
     expect(none).toMatchObject([1, 2, 3].map(() => ({ code: 2, field: "operation" })))
   })
 
-  test("that was not begun yet is cancelled all the same, in the VRF named, and so is one twice", async () => {
+  test("that has not begun yet can be cancelled in the VRF named, and cancelled again", async () => {
     const operationId = crypto.randomUUID()
     const cancel = ["saga", "cancel", operationId, "--vrf", "red"] as const
     const error = { _tag: "FlowCancelled", operationId }
     expect(await answer(...cancel)).toMatchObject({ outcome: "cancelled", vrf: "red", state: "unwound", error })
-    expect((await cli(...cancel)).out).toMatch(/^It has ended \(unwound\); nothing was changed\.\noperation /)
-    expect((await cli("saga", "resume", operationId)).out).toMatch(/^It has ended \(unwound\); nothing was changed\.\n/)
+    expect((await cli(...cancel)).out).toMatch(/^It has ended already \(unwound\); nothing was changed\.\noperation /)
+    expect((await cli("saga", "resume", operationId)).out).toMatch(
+      /^It has ended already \(unwound\); nothing was changed\.\n/,
+    )
     expect((await cli("saga", "cancel", crypto.randomUUID())).out).toMatch(
-      /^Cancelled before it was begun: it will not run\.\n/,
+      /^Cancelled before it began: it will never run\.\n/,
     )
   })
 
-  test("is cancelled while a step waits for the switch, and unwinds once that step has ended", async () => {
+  test("that is cancelled while a step waits for the switch unwinds once that step has ended", async () => {
     const { devices } = here()
     devices.down = true
     const asked = new Promise<void>((done) => {
@@ -129,7 +131,7 @@ describe("an operation", () => {
     expect(await answer("list", "--owner", "instance/delayed")).toEqual([])
   })
 
-  test("that is stuck says in which step and why, and goes on when it is resumed", async () => {
+  test("that is stuck shows in which step and why, and continues when it is resumed", async () => {
     await here().session.run("alter table reference.instance rename to elsewhere")
     const operationId = await detached(create("held-up"))
     try {
@@ -141,7 +143,9 @@ describe("an operation", () => {
     const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
     expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
     expect((await cli("saga", "status", operationId)).out).toMatch(/\nstate +pending, stuck in record\n/)
-    expect((await cli("saga", "resume", operationId)).out).toMatch(/^Told to go on where it stopped\.\noperation /)
+    expect((await cli("saga", "resume", operationId)).out).toMatch(
+      /^Resumed: it continues where it stopped\.\noperation /,
+    )
     await reached(operationId, "state = 'succeeded'")
     expect(await answer("saga", "status", operationId)).toMatchObject({ state: "succeeded", stuck: null })
   })

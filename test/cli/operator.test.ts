@@ -1,4 +1,4 @@
-/** What an operator meets at night: what cannot be reached, read, written or found, said as it is, with the exit code that goes with it. */
+/** What goes wrong at night: databases, files and answers that cannot be reached, read, written or found, each with its message and exit code. */
 import { spawn } from "node:child_process"
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -27,13 +27,13 @@ const onFolder = async (folder: string): Promise<Record<string, unknown>> => {
 const misconfigured = { code: 8, error: "DatabaseMisconfigured" }
 
 describe("a database that cannot be used", () => {
-  test("since nobody listens: nothing was sent, exit code 6", async () => {
+  test("because no server listens ends with 6, and nothing was written", async () => {
     const { code, err } = await start(["pool", "list", "--url", "postgres://127.0.0.1:1/none"]).ended
     expect(code).toBe(6)
     expect(err).toMatch(/^saga-ipam: DatabaseUnreachable: .*ECONNREFUSED.*; nothing was written/)
   })
 
-  test("since its name or role is unknown: exit code 8", async () => {
+  test("because its name or role is unknown ends with 8", async () => {
     const url = database().url()
     for (const place of [url.replace(database().name, "no_such_database"), url.replace(/\/\/[^@]+@/, "//nobody@")]) {
       const { code, err } = await start(["pool", "list", "--url", place, "--json"]).ended
@@ -41,21 +41,24 @@ describe("a database that cannot be used", () => {
     }
   })
 
-  test.runIf(process.getuid?.() === 0)("since the server's user cannot enter its folder: exit code 8", async () => {
-    expect(await onFolder(join(await newFolder(0o700), "data"))).toMatchObject(misconfigured)
-  })
+  test.runIf(process.getuid?.() === 0)(
+    "because the user of the server cannot enter its folder ends with 8",
+    async () => {
+      expect(await onFolder(join(await newFolder(0o700), "data"))).toMatchObject(misconfigured)
+    },
+  )
 
-  test("since its folder is a file: exit code 8", async () => {
+  test("because its folder is a file ends with 8", async () => {
     const file = join(await newFolder(0o755), "file")
     await writeFile(file, "")
     expect(await onFolder(file)).toMatchObject(misconfigured)
   })
 
-  test.runIf(process.platform === "linux")("since no folder can be made there: exit code 8", async () => {
+  test.runIf(process.platform === "linux")("because its folder cannot be created ends with 8", async () => {
     expect(await onFolder("/proc/data")).toMatchObject(misconfigured)
   })
 
-  test("since the role may not: exit code 8, and the role that may", async () => {
+  test("because the role lacks a privilege ends with 8, and names the role to grant", async () => {
     const { code, err } = await start(["pool", "list", "--url", database().url("ipam_reader")]).ended
     expect({ code, err }).toEqual({ code: 0, err: "" })
     const words = [
@@ -77,7 +80,7 @@ describe("a database that cannot be used", () => {
   })
 })
 
-describe("what is held", () => {
+describe("an allocation", () => {
   const holder = (id: string) => ["--request", crypto.randomUUID(), "--owner", `instance/${id}`]
   const addresses = (answered: unknown) =>
     (answered as ReadonlyArray<{ readonly address: string }>).map((one) => one.address)
@@ -89,7 +92,7 @@ describe("what is held", () => {
     await answer("allocate", "--pool", "blue", "--vrf", "blue", ...holder("d"))
   })
 
-  test("is listed whole, of a VRF or of all, with a count, and in pages that begin where the last one ended", async () => {
+  test("is listed by VRF or in all VRFs, counted, and listed in pages", async () => {
     expect(addresses(await answer("list"))).toEqual(["10.1.0.1", "10.1.0.2", "10.1.0.3"])
     expect(addresses(await answer("list", "--all-vrfs"))).toEqual(["10.1.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3"])
     expect(await answer("list", "--vrf", "blue", "--count")).toEqual({ count: 1 })
@@ -107,7 +110,7 @@ describe("what is held", () => {
     expect(await refusal("list", "--all-vrfs", "--vrf", "blue")).toMatchObject({ code: 2 })
   })
 
-  test("says since when, and until when", async () => {
+  test("is shown with the time since when and until when it is held", async () => {
     const words = ["allocate", "--pool", "one", ...holder("e"), "--ttl", "600"]
     const taken = (await answer(...words)) as { readonly allocatedAt: string; readonly expiresAt: string }
     expect(Date.parse(taken.expiresAt) - Date.parse(taken.allocatedAt)).toBe(600_000)
@@ -126,13 +129,13 @@ describe("what is held", () => {
     ["reclaim", "--vrf", "bleu"],
     ["reconcile", "--vrf", "bleu", "--owners-sql", "select 'instance' as kind, 'a' as id"],
     ["reconcile", "--vrf", "bleu", "--dry-run", "--owners-sql", "select 'instance' as kind, 'a' as id"],
-  ])("is looked for in no VRF that is mistyped: %s %s %s", async (...words) => {
+  ])("is not searched in an unknown VRF: %s %s %s", async (...words) => {
     expect(await refusal(...words)).toMatchObject({ code: 3, error: "UnknownVrf", vrf: "bleu" })
   })
 })
 
 describe("an address", () => {
-  /** What `who` says, with exit code 3: nobody holds it. */
+  /** The answer of `who` for an address that nobody holds: exit code 3. */
   const unheld = async (address: string, ...words: ReadonlyArray<string>) => {
     const { code, out, err } = await cli("who", address, ...words, "--json")
     expect({ code, err }).toEqual({ code: 3, err: "" })
@@ -158,9 +161,9 @@ describe("an address", () => {
     await answer("pool", "drain", "leaving", "--vrf", "states")
   })
 
-  test("is free, reserved and why, cooling and whose it was, draining, or outside", async () => {
-    const place = { vrf: "states", pool: "rest", prefixLength: 24, gateway: "10.2.0.1" }
-    expect(await unheld("10.2.0.9")).toMatchObject({ outcome: "free", ...place, until: null, reservations: [] })
+  test("is free, reserved with a reason, cooling with its last owner, draining, or outside", async () => {
+    const location = { vrf: "states", pool: "rest", prefixLength: 24, gateway: "10.2.0.1" }
+    expect(await unheld("10.2.0.9")).toMatchObject({ outcome: "free", ...location, until: null, reservations: [] })
     expect(await unheld("10.2.0.70")).toMatchObject({
       outcome: "reserved",
       reservations: [{ first: "10.2.0.64", last: "10.2.0.127", kind: "requested", reason: "for the printers" }],
@@ -175,7 +178,7 @@ describe("an address", () => {
     expect(await answer("who", "10.2.0.9")).toEqual({ ...(held as object), outcome: "held" })
     const { releasedAt } = (await answer("release", ...named)) as { readonly releasedAt: string }
     const until = new Date(Date.parse(releasedAt) + 3_600_000).toISOString()
-    const cooling = { outcome: "cooling", ...place, until, lastOwner: { kind: "instance", id: "a" } }
+    const cooling = { outcome: "cooling", ...location, until, lastOwner: { kind: "instance", id: "a" } }
     expect(await unheld("10.2.0.9")).toMatchObject(cooling)
     await answer("pool", "reserve", "rest", "10.2.0.9", "--vrf", "states")
     expect(await unheld("10.2.0.9")).toMatchObject({ ...cooling, outcome: "reserved" })
@@ -183,7 +186,7 @@ describe("an address", () => {
     expect(out).toContain(`cooling     until ${until}\nlast owner  instance/a\nreserved    10.2.0.9 (requested)\n`)
   })
 
-  test("that lies in ranges of two VRFs is not told of one of them", async () => {
+  test("in ranges of two VRFs is ambiguous without a VRF", async () => {
     await answer("pool", "create", "twin", "--vrf", "twin", "--range", "10.2.0.0/24")
     expect(await refusal("who", "10.2.0.20")).toMatchObject({ code: 5, error: "AmbiguousIdentity" })
     expect(await unheld("10.2.0.20", "--vrf", "twin")).toMatchObject({ outcome: "free", pool: "twin" })
@@ -210,24 +213,29 @@ test("reconcile --settle 0 marks in its first run and releases in the next", asy
 })
 
 describe("an answer", () => {
-  test.runIf(process.platform === "linux")("that cannot be written is an error, and what was done stands", async () => {
-    await answer("pool", "create", "full", "--vrf", "full", "--range", "10.6.0.0/24")
-    const words = ["allocate", "--vrf", "full", "--pool", "full", "--request", crypto.randomUUID()]
-    const { code, err } = await piped(">/dev/full", ...words)
-    expect({ code, err }).toEqual({
-      code: 8,
-      err: expect.stringMatching(/^saga-ipam: The output cannot be written: ENOSPC.*stands\n$/) as unknown,
-    })
-    expect(await answer("list", "--vrf", "full")).toHaveLength(1)
-    expect((await piped(">/dev/full 2>/dev/full", ...words)).code).toBe(8)
-  })
+  test.runIf(process.platform === "linux")(
+    "that cannot be written is an error, and the command has taken effect",
+    async () => {
+      await answer("pool", "create", "full", "--vrf", "full", "--range", "10.6.0.0/24")
+      const words = ["allocate", "--vrf", "full", "--pool", "full", "--request", crypto.randomUUID()]
+      const { code, err } = await piped(">/dev/full", ...words)
+      expect({ code, err }).toEqual({
+        code: 8,
+        err: expect.stringMatching(
+          /^saga-ipam: The output cannot be written: ENOSPC.*took effect all the same\n$/,
+        ) as unknown,
+      })
+      expect(await answer("list", "--vrf", "full")).toHaveLength(1)
+      expect((await piped(">/dev/full 2>/dev/full", ...words)).code).toBe(8)
+    },
+  )
 
-  test("that nobody reads to its end is none", async () => {
+  test("that is not read to its end is not an error", async () => {
     expect(await piped("| true; exit ${PIPESTATUS[0]}", "list", "--all-vrfs")).toMatchObject({ code: 0, err: "" })
   })
 })
 
-/** The command in a shell, its output led elsewhere. */
+/** Runs the command in a shell that redirects its output. */
 const piped = async (
   where: string,
   ...words: ReadonlyArray<string>
@@ -242,7 +250,7 @@ const piped = async (
   return { code, err }
 }
 
-describe("an error speaks of", () => {
+describe("an error names", () => {
   test.each([
     [["pool", "create", "x", "--range", "10.0.0.0/33"], /^--range: /],
     [["pool", "create", "x", "--range", "10.0.0.0/24", "--cooldown", "-1"], /^--cooldown: must be/],
@@ -252,7 +260,7 @@ describe("an error speaks of", () => {
     [["list", "--all-vrfs", "--vrf", "a"], /^--all-vrfs: cannot/],
     [["reconcile", "--owners", "x", "--rate", "0"], /^--rate: /],
     [["reconcile", "--owners", "x", "--max-share", "2"], /^--max-share: /],
-  ])("the flag that was typed: %s", async (words, message) => {
+  ])("the flag of the command line: %s", async (words, message) => {
     expect(await refusal(...words)).toMatchObject({ code: 2, message: expect.stringMatching(message) as unknown })
   })
 
@@ -286,7 +294,7 @@ describe("an error speaks of", () => {
     })
   })
 
-  test("what differs of a pool that is there, and of the holds past their ttl that fill one", async () => {
+  test("the difference to an existing pool, and how many allocations of an exhausted pool have expired", async () => {
     const small = ["pool", "create", "small", "--vrf", "small", "--range", "10.8.0.1"]
     await answer(...small)
     expect(await refusal(...small, "--cooldown", "5")).toMatchObject({
@@ -304,7 +312,7 @@ describe("an error speaks of", () => {
   })
 })
 
-test("tables that contradict each other are no bug: exit code 7, and the doctor is named", async () => {
+test("tables that contradict each other end a command with 7, and the error names the doctor", async () => {
   const take = () => ["--pool", "drifted", "--vrf", "drifted", "--request", crypto.randomUUID()]
   await answer("pool", "create", "drifted", "--vrf", "drifted", "--range", "10.9.0.0/30")
   await answer("allocate", ...take())

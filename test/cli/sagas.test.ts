@@ -1,4 +1,4 @@
-/** `saga-ipam saga start`: what it answers, and how it ends. */
+/** `saga-ipam saga start`: its answers and its exit codes. */
 import { describe, expect, test } from "vitest"
 import { pools } from "../saga/world.ts"
 import { create, operation, start, useFlows } from "./flows.ts"
@@ -6,7 +6,7 @@ import { create, operation, start, useFlows } from "./flows.ts"
 const { here, startWorker, ended, reached, answer, refusal } = useFlows()
 
 describe("without a worker", () => {
-  test("a detached start answers at once that it waits, and the flow runs once a worker comes", async () => {
+  test("a detached start answers at once that the saga is waiting, and a worker executes it later", async () => {
     const waiting = await answer(...start, create("early"), "--detach")
     expect(waiting).toEqual({ operationId: expect.any(String), state: "waiting" })
     const { operationId } = waiting as { readonly operationId: string }
@@ -18,8 +18,8 @@ describe("without a worker", () => {
   })
 })
 
-describe("a flow that is started", () => {
-  test("succeeds beside a worker, and answers the same when it is started again", async () => {
+describe("a saga that is started", () => {
+  test("is executed by a worker, and a second start returns the same answer", async () => {
     const first = await answer(...start, create("quick"))
     const addresses = [expect.stringMatching(/^10\.0\.0\./), expect.any(String), expect.any(String)]
     expect(first).toMatchObject(
@@ -36,7 +36,7 @@ describe("a flow that is started", () => {
     expect(await refusal(...start, other)).toMatchObject({ code: 5, error: "KeyReused" })
   })
 
-  test("that unwinds ends with the code of its error, and answers the same when it is started again", async () => {
+  test("and unwinds ends with the exit code of its error, and a second start returns the same answer", async () => {
     const failures = [
       { request: "nowhere", fields: { pools: { ...pools, v6: "nowhere" } }, code: 3, _tag: "UnknownPool" },
       { request: "full", fields: { pools: { ...pools, external: "one" } }, code: 4, _tag: "PoolExhausted" },
@@ -54,7 +54,7 @@ describe("a flow that is started", () => {
     expect(await answer("list", "--pool", "v4")).toHaveLength(2)
   })
 
-  test("is refused where what it is started with makes no sense, and the field is named", async () => {
+  test("with an invalid payload is refused, with the name of the field", async () => {
     const cases = [
       ["InstanceCreate", "{request: r}", "payload"],
       ["InstanceMove", create("r"), "flow"],

@@ -66,12 +66,12 @@ const there = (...ids: ReadonlyArray<string>) =>
 const reconcile = () => ["reconcile", "--vrf", vrf, ...now] as const
 
 describe("reconcile", () => {
-  test("by a file releases what has no owner, and the tombstone says who did it, and why", async () => {
+  test("by a file releases orphans, and their tombstones say who released them and why", async () => {
     const [, gone] = await take("here", "gone")
     await there("here")
-    const looked = await answer(...reconcile(), "--owners", file, "--dry-run")
+    const dry = await answer(...reconcile(), "--owners", file, "--dry-run")
     const orphan = { requestId: gone, owner: { kind: "instance", id: "gone" } }
-    expect(looked).toMatchObject({ expired: 0, orphans: [orphan], marked: 0, released: [] })
+    expect(dry).toMatchObject({ expired: 0, orphans: [orphan], marked: 0, released: [] })
     expect(await holds()).toEqual(["gone", "here"])
 
     const run = [...reconcile(), "--owners", file, "--by", "night shift"]
@@ -87,7 +87,7 @@ describe("reconcile", () => {
     )
   })
 
-  test("marks first, and releases in a later run, once the mark has settled", async () => {
+  test("marks orphans first, and releases them in a later run, once they have been marked long enough", async () => {
     await take("gone")
     await there()
     const slow = ["reconcile", "--vrf", vrf, "--owners", file, "--grace", "0", "--max-share", "1"]
@@ -100,7 +100,7 @@ describe("reconcile", () => {
     expect(await holds()).toEqual([])
   })
 
-  test("releases what has expired in the VRF that is named, and no other; a dry run counts it", async () => {
+  test("releases what has expired in the named VRF only; a dry run counts it", async () => {
     const other = `${vrf}-other`
     await session.rows("select from ipam.create_pool($1, 'web', array['10.0.0.0/24'])", [other])
     const elsewhere = await takeExpired("here", other)
@@ -117,7 +117,7 @@ describe("reconcile", () => {
     expect(await answer("get", "--vrf", other, "--request", elsewhere)).toMatchObject({ state: "provisional" })
   })
 
-  test("reads as a summary and a table without --json", async () => {
+  test("prints a summary and a table without --json", async () => {
     await take("gone", "here")
     await there("here")
     const dry = await cli(...reconcile(), "--owners", file, "--dry-run")
@@ -139,7 +139,7 @@ describe("reconcile", () => {
     expect(nothing.out).toBe("expired  0 released\norphans  0: 0 marked now, 0 released\n")
   })
 
-  test("by a query, here and on another database", async () => {
+  test("by a query works on the allocator's database and on another one", async () => {
     const elsewhere = await createDatabase("empty")
     try {
       await take("ours", "theirs", "nobody's")
@@ -158,7 +158,7 @@ describe("reconcile", () => {
     }
   })
 
-  test("is refused without exactly one source, and with bounds that make no sense", async () => {
+  test("refuses to run without exactly one source, and with invalid bounds", async () => {
     await take("gone")
     await there()
     const query = "select 'instance' as kind, '1' as id"
@@ -177,7 +177,7 @@ describe("reconcile", () => {
     expect(await holds()).toEqual(["gone"])
   })
 
-  test("releases nothing by a source that cannot be read, and ends with 6", async () => {
+  test("releases nothing if the source cannot be read, and ends with 6", async () => {
     await take("gone")
     await writeFile(file, '[{"kind":"instance","id":"here"},{"kind":"inst')
     const empty = join(folder, "empty.json")
@@ -208,7 +208,7 @@ describe("reconcile", () => {
     expect(people.err).toMatch(/^saga-ipam: OwnersUnreadable: [^\n]+\n$/)
   })
 
-  test("releases nothing when too much looks orphaned, and ends with 7", async () => {
+  test("releases nothing if too much looks orphaned, and ends with 7", async () => {
     await take("one", "two", "three")
     await there("one", "two")
     const usual = ["reconcile", "--vrf", vrf, "--owners", file, "--grace", "0", "--settle", "0"]
@@ -235,17 +235,17 @@ describe("prune", () => {
     return operationId
   }
 
-  test("forgets what ended before 90 days, or so many as it is told", async () => {
+  test("deletes what ended more than 90 days ago, or than --days", async () => {
     const [old, young] = [await ended(91), await ended(40)]
     expect(await answer("prune")).toEqual({ operations: 1, keys: 0, held: 0 })
     expect(await answer("saga", "status", old)).toMatchObject({ result: null, prunedAt: expect.any(String) })
     expect(await answer("saga", "status", young)).toMatchObject({ result: 1, prunedAt: null })
     const { code, out, err } = await cli("prune", "--days", "30")
-    expect({ code, out, err }).toEqual({ code: 0, out: "operations  1 forgotten\ntombstones  0 deleted\n", err: "" })
+    expect({ code, out, err }).toEqual({ code: 0, out: "operations  1 deleted\ntombstones  0 deleted\n", err: "" })
     expect(await answer("saga", "status", young)).toMatchObject({ prunedAt: expect.any(String) })
   })
 
-  test("leaves what still holds an address, and says so", async () => {
+  test("keeps an operation that still holds an address, and says so", async () => {
     const operationId = crypto.randomUUID()
     await session.rows(
       `insert into ipam.operation (operation_id, vrf, kind, fingerprint, state, begun_at)
@@ -259,12 +259,12 @@ describe("prune", () => {
     )
     expect(await answer("prune")).toEqual({ operations: 0, keys: 0, held: 1 })
     expect((await cli("prune")).out).toBe(
-      "operations  0 forgotten\ntombstones  0 deleted\nkept        1 operation that holds addresses\n",
+      "operations  0 deleted\ntombstones  0 deleted\nkept        1 operation that holds addresses\n",
     )
     expect(await answer("saga", "status", operationId)).toMatchObject({ result: 1, prunedAt: null })
   })
 
-  test("is refused less than a day, and what is no number", async () => {
+  test("refuses less than a day, and what is not a number", async () => {
     const cases = ["0", "-1", "0.99", "1e9", "NaN", "soon"]
     expect(await Promise.all(cases.map((days) => refusal("prune", `--days=${days}`)))).toMatchObject(
       cases.map(() => ({ code: 2, error: "InvalidInput", field: "days" })),

@@ -1,4 +1,4 @@
-/** `saga-ipam worker`: how it starts and ends, and what it is refused. What it runs is tested in test/saga. */
+/** `saga-ipam worker`: its start, its end, and the flags that it refuses. What it executes is tested in test/saga. */
 import { createServer, type AddressInfo } from "node:net"
 import * as Effect from "effect/Effect"
 import { describe, expect, test } from "vitest"
@@ -34,7 +34,7 @@ describe("a worker", () => {
       const { code, out, err } = await one.ended
       expect({ code, out }).toEqual({ code: 130, out: "" })
       // What the engine says of its own may come after it.
-      const running = `saga-ipam worker: running on 127.0.0.1:${port}; Ctrl-C ends it, its flows go on with the next one\n`
+      const running = `saga-ipam worker: running on 127.0.0.1:${port}; Ctrl-C ends it, and its sagas continue with another worker\n`
       expect(err.startsWith(running), err).toBe(true)
       await database()
         .session()
@@ -46,7 +46,7 @@ describe("a worker", () => {
     },
   )
 
-  test("says as JSON that it runs", async () => {
+  test("reports as JSON that it is running", async () => {
     const listen = `127.0.0.1:${await freePort()}`
     const one = begin("worker", "--listen", listen, "--json")
     await new Promise((told) => one.child.stdout?.once("data", told))
@@ -57,7 +57,7 @@ describe("a worker", () => {
     for (const line of err.split("\n").filter((text) => text !== "")) expect(JSON.parse(line)).toHaveProperty("level")
   })
 
-  test("ends also while the database is away, a flow under way", async () => {
+  test("ends even while the database is unavailable and a saga is in progress", async () => {
     const world = await openOwnWorld()
     const held = holdRequests(world.devices, /^PUT ports/, "after")
     const { url } = world.database
@@ -79,7 +79,7 @@ describe("a worker", () => {
     }
   })
 
-  test("is refused a port in use, an address that is none, and a takeover too short", async () => {
+  test("refuses a port in use, an invalid address, and a takeover time that is too short", async () => {
     await withServer(0, async (port) => {
       const listen = `127.0.0.1:${port}`
       expect(await refusal("worker", "--listen", listen)).toMatchObject({

@@ -1,13 +1,13 @@
 /**
- * How the CLI ends: the exit code of an answer or of a failure, and the failure in words, or as JSON, on stderr.
+ * Exit codes: that of a failure, which is printed on stderr as text or JSON, and those that commands choose themselves.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as CliError from "effect/cli/CliError"
 import { OutputFailed, printError, toJson } from "./output.ts"
-import { inFlags } from "./words.ts"
+import { withFlagNames } from "./flagNames.ts"
 
-/** Ends with this code; what there was to say has been said. */
+/** Ends the command with this exit code; everything has been printed already. */
 export class ExitWith {
   readonly _tag = "ExitWith"
   readonly code: number
@@ -17,8 +17,8 @@ export class ExitWith {
   }
 }
 
-/** Reports the failure and gives its exit code: those of the table of errors, 2 for bad usage, 130 after Ctrl-C. */
-export const report = Effect.fnUntraced(function* (
+/** Prints the failure and returns its exit code: that in the table of errors, 2 for a usage error, 130 after Ctrl-C. */
+export const reportFailure = Effect.fnUntraced(function* (
   cause: Cause.Cause<unknown>,
   json: boolean,
   typed: ReadonlyArray<string>,
@@ -36,15 +36,15 @@ export const report = Effect.fnUntraced(function* (
   }
   const error = CliError.isCliError(thrown) ? yield* toInvalidInput(thrown) : thrown
   if (isIpamError(error)) {
-    const told = CliError.isCliError(thrown) ? errorToJson(error) : inFlags(errorToJson(error), typed)
-    yield* printError(json ? toJson(told) : `saga-ipam: ${error._tag}: ${told.message}${helpHint(thrown)}`)
+    const fields = CliError.isCliError(thrown) ? errorToJson(error) : withFlagNames(errorToJson(error), typed)
+    yield* printError(json ? toJson(fields) : `saga-ipam: ${error._tag}: ${fields.message}${helpHint(thrown)}`)
   } else {
     yield* printError(json ? yield* defectJson(error) : yield* defectText(error))
   }
   return factsOf(error).exit
 })
 
-/** What the command line got wrong, in the words of the parser, with the flag or argument as the field. */
+/** A usage error as `InvalidInput`, with the message of the parser, and the flag or argument as the field. */
 const toInvalidInput = Effect.fnUntraced(function* (thrown: CliError.CliError) {
   const { InvalidInput } = yield* Effect.promise(() => import("../errors/errors.ts"))
   const [first = thrown, ...others] = thrown._tag === "ShowHelp" ? thrown.errors : []
@@ -53,7 +53,7 @@ const toInvalidInput = Effect.fnUntraced(function* (thrown: CliError.CliError) {
   return new InvalidInput({ field, message })
 })
 
-/** Where to read how the command is called, when that was what was wrong. */
+/** Points to the help of the command after a usage error. */
 const helpHint = (thrown: unknown): string =>
   CliError.isCliError(thrown) && thrown._tag === "ShowHelp" ? `\nSee: ${thrown.commandPath.join(" ")} --help` : ""
 
@@ -62,12 +62,12 @@ const redact = Effect.fnUntraced(function* (text: string) {
   return redacted(text)
 })
 
-/** A bug of ours. What is printed of it has neither a URL nor a password. */
+/** A defect as JSON, without URLs and passwords. */
 const defectJson = Effect.fnUntraced(function* (error: unknown) {
   return toJson({ error: "Defect", message: yield* redact(error instanceof Error ? error.message : String(error)) })
 })
 
-/** The same for people, with the stack, since a report needs it. */
+/** A defect as text, with its stack, which a bug report needs. */
 const defectText = Effect.fnUntraced(function* (error: unknown) {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return `saga-ipam: this is a bug, please report it: ${yield* redact(stack)}`

@@ -1,7 +1,7 @@
-/** Errors in the words of the command line: where the library names a field of a request, the flag that was typed is named. Pure. */
+/** Rewrites errors of the library for the command line: a field of a request is named as the flag that sets it. Pure. */
 
-/** The flag, or the argument, that a field of a request is typed as, where it is called otherwise. */
-const renamed: Readonly<Record<string, string>> = {
+/** The flag or argument of each field whose flag has another name. */
+const flagOfField: Readonly<Record<string, string>> = {
   requestId: "request",
   operationId: "operation",
   ttlSeconds: "ttl",
@@ -21,21 +21,21 @@ const renamed: Readonly<Record<string, string>> = {
   allowDraining: "allow-draining",
 }
 
-const snake = (field: string): string => field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const snakeCase = (field: string): string => field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-/** By the field's name, and by the same with underscores, as the database spells it. */
+/** By the field's name, in camel case as in the library and in snake case as in the database. */
 const flags = new Map(
-  Object.entries(renamed).flatMap(([field, flag]) => [[field, flag] as const, [snake(field), flag] as const]),
+  Object.entries(flagOfField).flatMap(([field, flag]) => [[field, flag] as const, [snakeCase(field), flag] as const]),
 )
-const spoken = new RegExp(String.raw`\b(${[...flags.keys()].join("|")})\b(\[\d+\])?`, "g")
+const fieldPattern = new RegExp(String.raw`\b(${[...flags.keys()].join("|")})\b(\[\d+\])?`, "g")
 
-interface Told {
+interface ErrorJson {
   readonly message: string
   readonly [field: string]: unknown
 }
 
-/** The error as JSON, in these words; `typed` is the command line: what was no flag there is named as an argument. */
-export const inFlags = <Error extends Told>(error: Error, typed: ReadonlyArray<string>): Error => {
+/** The JSON of an error with the fields renamed. A name without a dash counts as a flag only if the command line `typed` has that flag. */
+export const withFlagNames = <Error extends ErrorJson>(error: Error, typed: ReadonlyArray<string>): Error => {
   const dashed = (flag: string): string => {
     const isFlag = flag.includes("-") || typed.some((word) => word === `--${flag}` || word.startsWith(`--${flag}=`))
     return isFlag ? `--${flag}` : flag
@@ -46,6 +46,6 @@ export const inFlags = <Error extends Told>(error: Error, typed: ReadonlyArray<s
   const named = error.message.startsWith(`${field}: `)
     ? `${dashed(flag)}${error.message.slice(field.length)}`
     : error.message
-  const message = named.replaceAll(spoken, (_, word: string) => dashed(flags.get(word) ?? word))
+  const message = named.replaceAll(fieldPattern, (_, word: string) => dashed(flags.get(word) ?? word))
   return { ...error, message, ...(field === "" ? {} : { field: flag }) }
 }
