@@ -31,9 +31,23 @@ export const startProgram = (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {},
   messages = false,
+): Program =>
+  startFile(
+    process.execPath,
+    ["--conditions=@saga-ipam/source", join(root, source), ...args],
+    { NODE_COMPILE_CACHE: compileCache, ...env },
+    messages,
+  )
+
+/** Starts a program that is no source of this project, by its path. */
+export const startFile = (
+  file: string,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {},
+  messages = false,
 ): Program => {
-  const child = spawn(process.execPath, ["--conditions=@saga-ipam/source", join(root, source), ...args], {
-    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...env },
+  const child = spawn(file, args, {
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe", ...(messages ? (["ipc"] as const) : [])],
   }) as Program
   running.add(child)

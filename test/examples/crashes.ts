@@ -1,0 +1,215 @@
+/**
+ * What the tests of the examples share. Each creates instances on an engine, all of whose processes are killed while every saga is held
+ * at another point. The engine resumes them, and in the end what is held is what succeeded, and nothing else is left.
+ *
+ * An instance is named for the point at which its saga is held: at a request to the datacenter, before it has its effect or after it and
+ * before its answer, such as `after PUT ports`; or in the database, while a statement writes, such as `within UPDATE succeeded`. Where
+ * the point is on the way back, the machine does not boot, so that the saga comes there.
+ */
+import { execFile } from "node:child_process"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { expect, onTestFailed, onTestFinished } from "vitest"
+import { startFakeDatacenter } from "../../examples/datacenter/fake.ts"
+import { connect, type Ipam } from "../../src/promise.ts"
+import { createDatabase, type Session, type TestRole } from "../harness/database.ts"
+import { end, type Program } from "../harness/programs.ts"
+import { until } from "../harness/until.ts"
+
+const root = join(import.meta.dirname, "../..")
+const run = promisify(execFile)
+
+/** Installs what the example's lock file names, and compiles the example. */
+export const install = async (example: string): Promise<void> => {
+  const cwd = join(root, "examples", example)
+  await run("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"], { cwd })
+  const { stdout } = await run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", cwd]).catch(
+    (error: { readonly stdout: string }) => error,
+  )
+  expect(stdout, "what tsc says").toBe("")
+}
+
+/** A process of an engine, and the lines that it has printed. */
+export interface Process {
+  readonly program: Program
+  readonly lines: () => ReadonlyArray<string>
+}
+
+/** Watches a program: what it says is shown if the test fails, and it does not outlive the test. */
+export const watch = (program: Program): Process => {
+  let out = ""
+  let err = ""
+  program.stdout.setEncoding("utf8").on("data", (text: string) => (out += text))
+  program.stderr.setEncoding("utf8").on("data", (text: string) => (err += text))
+  onTestFailed(() => console.error(`${program.spawnargs.join(" ")} printed:\n${out}${err}`))
+  onTestFinished(() => end(program))
+  return { program, lines: () => out.split("\n") }
+}
+
+/** What an engine is given. */
+export interface World {
+  readonly databaseUrl: (role?: TestRole) => string
+  readonly datacenterUrl: string
+}
+
+/** Starts the processes of an engine, which resume what others have left; the last of them begins what it is asked for. */
+export type StartEngine = (requests: ReadonlyArray<string>) => Promise<ReadonlyArray<Process>>
+
+const requestPoints = (method: "PUT" | "DELETE") =>
+  ["instances", "ports", "machines"].flatMap((kind) => [`before ${method} ${kind}`, `after ${method} ${kind}`])
+const succeeding = [
+  ...requestPoints("PUT"),
+  "within INSERT pending",
+  "within INSERT nic/v4",
+  "within INSERT external",
+  "within UPDATE succeeded",
+]
+const unwinding = [...requestPoints("DELETE"), "within UPDATE unwinding", "within UPDATE unwound"]
+/** Cancelled in the ledger while it is held. */
+const cancelled = "cancelled before PUT machines"
+const points = [...succeeding, ...unwinding, cancelled]
+/** Held nowhere, since a pool refuses it. */
+const refused = "refused"
+
+const pools = { v4: "v4", v6: "v6", external: "external" }
+const full = "full"
+
+const createPools = async (ipam: Ipam): Promise<void> => {
+  await ipam.createPool({ name: pools.v4, ranges: ["10.0.0.0/24"] })
+  await ipam.createPool({ name: pools.v6, ranges: ["fd00::/64"] })
+  await ipam.createPool({ name: pools.external, ranges: ["192.0.2.0/24"] })
+  await ipam.createPool({ name: full, ranges: ["198.51.100.1-198.51.100.1"] })
+  await ipam.allocate({ pool: full, requestId: crypto.randomUUID() })
+}
+
+/** Makes each write wait that an instance is named for, by a lock that the session has until it gives back all. */
+const holdWrites = async (session: Session): Promise<void> => {
+  await session.run(`create schema hold;
+create function hold.wait() returns trigger language plpgsql as $$
+declare
+  written jsonb := to_jsonb(new);
+  instance text := coalesce(written ->> 'owner_id', written #>> '{payload,instance}');
+begin
+  if instance = format('within %s %s', tg_op, coalesce(written ->> 'slot', written ->> 'state')) then
+    perform pg_advisory_xact_lock_shared(0, hashtext(instance));
+  end if;
+  return null;
+end $$;
+create trigger wait after insert or update on ipam.operation for each row execute function hold.wait();
+create trigger wait after insert on ipam.allocation for each row execute function hold.wait()`)
+  await session.rows("select pg_advisory_lock(0, hashtext(point)) from unnest(string_to_array($1, ',')) point", [
+    points.join(","),
+  ])
+}
+
+const heldWrites = async (session: Session): Promise<ReadonlyArray<string>> => {
+  const rows = await session.rows(
+    `select point
+from unnest(string_to_array($1, ',')) point
+join pg_locks on objid::bigint = hashtext(point)::bigint & x'ffffffff'::bigint
+join pg_database on pg_database.oid = pg_locks.database and datname = current_database()
+where locktype = 'advisory' and not granted`,
+    [points.join(",")],
+  )
+  return rows.map(({ point }) => String(point))
+}
+
+export const expectSurvivesCrashes = async (open: (world: World) => StartEngine): Promise<void> => {
+  const database = await createDatabase()
+  onTestFinished(database.drop)
+  const session = database.session()
+  const ipam = await connect({ url: database.url("ipam_operator") })
+  onTestFinished(ipam.close)
+  await createPools(ipam)
+  await holdWrites(session)
+
+  const held = new Set<string>()
+  const crashed = Promise.withResolvers<void>()
+  const datacenter = await startFakeDatacenter({
+    isBroken: (instance) => unwinding.includes(instance),
+    hook: async (when, request, instance) => {
+      if (!instance.endsWith(`${when} ${request}`)) return
+      held.add(instance)
+      // What its sender did not live to see has its effect late.
+      await crashed.promise
+    },
+  })
+  onTestFinished(datacenter.close)
+  const startEngine = open({
+    // DBOS and Effect want a host in a URL, even though the one among its parameters counts.
+    databaseUrl: (role) => database.url(role).replace("@/", "@localhost/"),
+    datacenterUrl: datacenter.url,
+  })
+
+  const sagas = [...points, refused].map((instance) => ({
+    operationId: crypto.randomUUID(),
+    instance,
+    pools: instance === refused ? { ...pools, external: full } : pools,
+  }))
+  const requests = sagas.map((saga) => JSON.stringify(saga))
+  const untilEnded = (count: number, processes: ReadonlyArray<Process>) =>
+    until(`${count} sagas have ended`, async () => {
+      expect(processes.map(({ program }) => program.exitCode)).toEqual(processes.map(() => null))
+      const [row] = await session.rows(
+        "select count(*)::int as ended from ipam.operation where finished_at is not null",
+      )
+      return row?.["ended"] === count
+    })
+
+  const killed = await startEngine(requests)
+  await untilEnded(1, killed)
+  await until("every other saga is held at its point", async () => {
+    for (const point of await heldWrites(session)) held.add(point)
+    return held.size === points.length
+  })
+  await ipam.cancelOperation({ operationId: sagas.find(({ instance }) => instance === cancelled)?.operationId ?? "" })
+  await Promise.all(killed.map(({ program }) => end(program)))
+  crashed.resolve()
+  await session.rows("select pg_advisory_unlock_all()")
+
+  const resumed = await startEngine([])
+  await untilEnded(sagas.length, resumed)
+  await Promise.all(resumed.map(({ program }) => end(program)))
+
+  const present = [...datacenter.present()]
+  /** How each saga ended, as an engine prints it. */
+  const ends = new Map<string, string>()
+  for (const { operationId, instance } of sagas) {
+    const operation = await ipam.getOperation({ operationId })
+    const live = (await ipam.list({ requestId: operationId })).filter(({ state }) => state !== "released")
+    const there = present.filter(([, of]) => of === instance).map(([path]) => path)
+    if (succeeding.includes(instance)) {
+      const addresses = live.map(({ address }) => String(address))
+      const ports = addresses.map((address) => `ports/${address}`)
+      expect.soft(operation, instance).toMatchObject({ state: "succeeded", result: expect.arrayContaining(addresses) })
+      expect
+        .soft(live.map(({ slot, state }) => `${slot} ${state}`).toSorted(), instance)
+        .toEqual(["external confirmed", "nic/v4 confirmed", "nic/v6 confirmed"])
+      expect
+        .soft(there.toSorted(), instance)
+        .toEqual([`instances/${operationId}`, `machines/${operationId}`, ...ports].toSorted())
+      ends.set(instance, JSON.stringify(operation?.result))
+    } else {
+      const reason =
+        instance === cancelled ? "OperationEnded" : instance === refused ? "PoolExhausted" : "does not boot"
+      expect.soft(operation, instance).toMatchObject({ state: "unwound", error: expect.stringContaining(reason) })
+      expect.soft({ live, there }, instance).toEqual({ live: [], there: [] })
+      ends.set(instance, JSON.stringify(operation?.error))
+    }
+  }
+  expect(present).toHaveLength(5 * succeeding.length)
+  const allocated = await ipam.list({ allVrfs: true })
+  expect(allocated).toHaveLength(3 * succeeding.length + 1)
+  expect(await ipam.doctor()).toEqual([])
+
+  // Asked for the same again, the engine says what the ledger says, and nothing is done twice.
+  const again = await startEngine(requests)
+  const answers = await until("the engine has told how every saga ended", () => {
+    const lines = again.at(-1)?.lines().slice(0, -1) ?? []
+    const told = new Map(lines.map((line) => [line.slice(0, line.indexOf(": ")), line]))
+    return sagas.every(({ instance }) => told.has(instance)) && told
+  })
+  for (const [instance, words] of ends) expect.soft(answers.get(instance)).toContain(words)
+  expect(await ipam.list({ allVrfs: true })).toEqual(allocated)
+  expect([...datacenter.present()]).toEqual(present)
+}
