@@ -1,6 +1,6 @@
 /** The promise API against the bare driver that makes the same call, and against pgbench. */
 import { randomUUID } from "node:crypto"
-import { allocate } from "../src/services/allocatorStatements.ts"
+import { allocationCalls } from "../src/contract/allocationCalls.ts"
 import { assert, type Bench } from "./database.ts"
 import { makeOurs, rateOf, type Contender } from "./floor.ts"
 import { busyWhile, type Busy } from "./machine.ts"
@@ -33,7 +33,8 @@ const openBare = async (bench: Bench, callers: number): Promise<Client> => {
   const sql = bench.driver(callers)
   const rest = ["default", null, null, null, null, false, false, false, 0]
   return {
-    call: () => sql.unsafe(allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true }),
+    call: () =>
+      sql.unsafe(allocationCalls.allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true }),
     close: () => sql.end({ timeout: 1 }),
   }
 }

@@ -4,12 +4,17 @@
  * `layer({ url })` gives `Allocator`, `Pools`, `Doctor`, the ledger `Operations`, and its `Reconciler`. Without Effect, use
  * `saga-ipam/promise`.
  */
-export { Allocator, type CallError } from "./services/Allocator.ts"
+export { Allocator, type AllocateRefusal, type HoldRefusal } from "./services/Allocator.ts"
 export { Doctor } from "./services/Doctor.ts"
 export { layer } from "./layer.ts"
 export { Pools } from "./services/Pools.ts"
-export type { AllocateRefusal, HoldRefusal } from "./services/allocationRefusals.ts"
-export { Database, type DatabaseError, type DatabaseOptions, type SchemaError } from "./database/Database.ts"
+export {
+  Database,
+  type CallError,
+  type DatabaseError,
+  type DatabaseOptions,
+  type SchemaError,
+} from "./database/Database.ts"
 export type { ConnectOptions } from "./database/locate.ts"
 export { migrate, type MigrateOptions, type MigrateReport } from "./database/migrate.ts"
 export { SCHEMA_VERSION } from "./database/schemaVersion.ts"

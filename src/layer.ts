@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Allocator, type CallError } from "./services/Allocator.ts"
+import { Allocator } from "./services/Allocator.ts"
 import { Doctor } from "./services/Doctor.ts"
 import { Pools } from "./services/Pools.ts"
-import { Database } from "./database/Database.ts"
+import { type CallError, Database } from "./database/Database.ts"
 import { locate, type ConnectOptions } from "./database/locate.ts"
 import { migrate } from "./database/migrate.ts"
 import { Operations } from "./services/Operations.ts"

@@ -21,7 +21,6 @@ import type { OwnerAnswer, OwnerAsked } from "./services/owners.ts"
 import type { Pruned } from "./services/pruning.ts"
 import { Reconciler, type Reconciled } from "./services/Reconciler.ts"
 import { forgetExecutions } from "./saga/forget.ts"
-import type { Finding, Repair } from "./errors/errors.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
 export type { AddressRecord, Allocation, FreeAddress, KeyRecord, Released, Tombstone } from "./contract/allocation.ts"
@@ -39,72 +38,41 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A call of a service as a promise, with the signal among the fields of its request. */
-type Promised<Call> = Call extends (request: infer Request) => Effect.Effect<infer Answer, infer _Error>
-  ? (request: Request & CallOptions) => Promise<Answer>
-  : never
-/** The same, of a call that needs no request. */
-type PromisedAlone<Call> = Call extends (request?: infer Request) => Effect.Effect<infer Answer, infer _Error>
-  ? (request?: Request & CallOptions) => Promise<Answer>
-  : never
+/** The methods of a service as promises, with the signal among the fields of their requests. */
+type Promised<Service> = {
+  readonly [Name in keyof Service]: Service[Name] extends (
+    ...request: infer Given
+  ) => Effect.Effect<infer Answer, infer _Error>
+    ? Asked<Given, Answer>
+    : never
+}
+type Asked<Given extends ReadonlyArray<unknown>, Answer> = Given extends readonly []
+  ? (options?: CallOptions) => Promise<Answer>
+  : Given extends readonly [infer Request]
+    ? (request: Request & CallOptions) => Promise<Answer>
+    : Given extends readonly [(infer Request)?]
+      ? (request?: Request & CallOptions) => Promise<Answer>
+      : never
 
-type OfAllocator = Allocator["Service"]
-type OfPools = Pools["Service"]
-type OfOperations = Operations["Service"]
 type OfReconciler = Reconciler["Service"]
 
-/** One connected allocator. Its methods need no `this`; what each does stands at `Allocator`, `Pools`, `Operations` and `Reconciler`. */
-export interface Ipam {
-  readonly allocate: Promised<OfAllocator["allocate"]>
-  readonly allocateMany: Promised<OfAllocator["allocateMany"]>
-  readonly confirm: Promised<OfAllocator["confirm"]>
-  readonly confirmMany: Promised<OfAllocator["confirmMany"]>
-  readonly extend: Promised<OfAllocator["extend"]>
-  readonly extendMany: Promised<OfAllocator["extendMany"]>
-  readonly release: Promised<OfAllocator["release"]>
-  readonly releaseMany: Promised<OfAllocator["releaseMany"]>
-  readonly releaseAll: Promised<OfAllocator["releaseAll"]>
-  readonly reclaimExpired: PromisedAlone<OfAllocator["reclaimExpired"]>
-  readonly get: Promised<OfAllocator["get"]>
-  readonly list: PromisedAlone<OfAllocator["list"]>
-  readonly who: Promised<OfAllocator["who"]>
-  readonly describeAddress: Promised<OfAllocator["describeAddress"]>
-  readonly createPool: Promised<OfPools["createPool"]>
-  readonly listPools: PromisedAlone<OfPools["listPools"]>
-  readonly getPool: Promised<OfPools["getPool"]>
-  readonly addRange: Promised<OfPools["addRange"]>
-  readonly removeRange: Promised<OfPools["removeRange"]>
-  readonly updatePool: Promised<OfPools["updatePool"]>
-  readonly drain: Promised<OfPools["drain"]>
-  readonly undrain: Promised<OfPools["undrain"]>
-  readonly reserve: Promised<OfPools["reserve"]>
-  readonly unreserve: Promised<OfPools["unreserve"]>
-  readonly listReservations: Promised<OfPools["listReservations"]>
-  readonly deletePool: Promised<OfPools["deletePool"]>
-  /** For the steps of another engine: begin before anything else, with the id that is the request id of every key. */
-  readonly beginOperation: Promised<OfOperations["beginOperation"]>
-  readonly unwindOperation: Promised<OfOperations["unwindOperation"]>
-  readonly finishOperation: Promised<OfOperations["finishOperation"]>
-  readonly cancelOperation: Promised<OfOperations["cancelOperation"]>
-  readonly getOperation: Promised<OfOperations["getOperation"]>
-  /** Rejects rather than being empty where it cannot read. */
-  readonly pendingOperations: Promised<OfOperations["pendingOperations"]>
-  /** The gate: also true where it cannot read. */
-  readonly hasPendingOperation: Promised<OfOperations["hasPendingOperation"]>
-  readonly listOperations: Promised<OfOperations["listOperations"]>
-  /** The VRF of an owner or target that is known by kind and id alone. */
-  readonly identify: Promised<OfOperations["identify"]>
+/**
+ * One connected allocator: the methods of the services `Allocator`, `Pools`, `Operations` and `Doctor` as promises, and those below.
+ * They need no `this`.
+ */
+export interface Ipam
+  extends
+    Promised<Allocator["Service"]>,
+    Promised<Pools["Service"]>,
+    Promised<Omit<Operations["Service"], "prune">>,
+    Promised<Doctor["Service"]> {
   /** Releases what has expired and what is held for owners that `owners` says are gone; see `Reconciler`. */
   readonly reconcile: (
     owners: (asked: ReadonlyArray<OwnerAsked>, signal: AbortSignal) => Promise<ReadonlyArray<OwnerAnswer>>,
     request?: Parameters<OfReconciler["reconcile"]>[1] & CallOptions,
   ) => Promise<Reconciled>
   /** Forgets what ended longer ago than the horizon, with what the engine of `saga-ipam/saga` keeps of it. */
-  readonly prune: (request?: Parameters<OfOperations["prune"]>[0] & CallOptions) => Promise<Pruned>
-  /** What is off in the tables; empty when all is well. */
-  readonly doctor: (options?: CallOptions) => Promise<ReadonlyArray<typeof Finding.Type>>
-  /** Repairs what the doctor finds and no person must decide; answers what it did. What is left, the doctor says. */
-  readonly repair: (options?: CallOptions) => Promise<ReadonlyArray<typeof Repair.Type>>
+  readonly prune: (request?: Parameters<Operations["Service"]["prune"]>[0] & CallOptions) => Promise<Pruned>
   /** Resolves when the database answers and its schema fits this library. */
   readonly ping: (options?: CallOptions) => Promise<void>
   /**
@@ -145,64 +113,23 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
   }
 
   const promised =
-    <Request extends object, A>(call: (request: Request) => Effect.Effect<A, unknown>) =>
-    async (request: Request & CallOptions): Promise<A> => {
+    (call: (request: object) => Effect.Effect<unknown, unknown>) =>
+    async (request?: CallOptions): Promise<unknown> => {
       const { signal, ...fields } = request ?? {}
-      return run(call(fields as Request), checkSignal(signal))
+      return run(call(fields), checkSignal(signal))
     }
-  const alone =
-    <Request extends object, A>(call: (request?: Request) => Effect.Effect<A, unknown>) =>
-    async (request?: Request & CallOptions): Promise<A> => {
-      const { signal, ...fields } = request ?? {}
-      return run(call(fields as Request), checkSignal(signal))
-    }
-  const bare =
-    <A>(effect: Effect.Effect<A, unknown>) =>
-    async (options: CallOptions = {}): Promise<A> =>
-      run(effect, checkSignal(options.signal))
+  // What each takes and answers is what `Promised` says, which a list of them has lost.
+  const all = <Service extends object>(service: Service): Promised<Service> =>
+    Object.fromEntries(Object.entries(service).map(([name, call]) => [name, promised(call)])) as Promised<Service>
 
-  const allocator = Context.get(services, Allocator)
-  const pools = Context.get(services, Pools)
-  const operations = Context.get(services, Operations)
+  const { prune, ...operations } = Context.get(services, Operations)
   const reconciler = Context.get(services, Reconciler)
-  const doctor = Context.get(services, Doctor)
   const database = Context.get(services, Database)
   return {
-    allocate: promised(allocator.allocate),
-    allocateMany: promised(allocator.allocateMany),
-    confirm: promised(allocator.confirm),
-    confirmMany: promised(allocator.confirmMany),
-    extend: promised(allocator.extend),
-    extendMany: promised(allocator.extendMany),
-    release: promised(allocator.release),
-    releaseMany: promised(allocator.releaseMany),
-    releaseAll: promised(allocator.releaseAll),
-    reclaimExpired: alone(allocator.reclaimExpired),
-    get: promised(allocator.get),
-    list: alone(allocator.list),
-    who: promised(allocator.who),
-    describeAddress: promised(allocator.describeAddress),
-    createPool: promised(pools.createPool),
-    listPools: alone(pools.listPools),
-    getPool: promised(pools.getPool),
-    addRange: promised(pools.addRange),
-    removeRange: promised(pools.removeRange),
-    updatePool: promised(pools.updatePool),
-    drain: promised(pools.drain),
-    undrain: promised(pools.undrain),
-    reserve: promised(pools.reserve),
-    unreserve: promised(pools.unreserve),
-    listReservations: promised(pools.listReservations),
-    deletePool: promised(pools.deletePool),
-    beginOperation: promised(operations.beginOperation),
-    unwindOperation: promised(operations.unwindOperation),
-    finishOperation: promised(operations.finishOperation),
-    cancelOperation: promised(operations.cancelOperation),
-    getOperation: promised(operations.getOperation),
-    pendingOperations: promised(operations.pendingOperations),
-    hasPendingOperation: promised(operations.hasPendingOperation),
-    listOperations: promised(operations.listOperations),
-    identify: promised(operations.identify),
+    ...all(Context.get(services, Allocator)),
+    ...all(Context.get(services, Pools)),
+    ...all(operations),
+    ...all(Context.get(services, Doctor)),
     reconcile: async (owners, { signal, ...request } = {}) =>
       run(
         reconciler.reconcile(
@@ -211,10 +138,8 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
         ),
         checkSignal(signal),
       ),
-    prune: async ({ signal, ...request } = {}) => run(operations.prune(request, forgetExecutions), checkSignal(signal)),
-    doctor: bare(doctor.doctor),
-    repair: bare(doctor.repair),
-    ping: bare(database.ping),
+    prune: async ({ signal, ...request } = {}) => run(prune(request, forgetExecutions), checkSignal(signal)),
+    ping: async ({ signal } = {}) => run(database.ping, checkSignal(signal)),
     close,
   }
 }

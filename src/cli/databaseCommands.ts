@@ -76,14 +76,14 @@ const doctor = Command.make(
   { repair: flags.toggle("repair", "Repair whatever needs no decision of a person, then check again") },
   Effect.fnUntraced(function* ({ repair }) {
     if (!repair) {
-      const findings = yield* withServices((services) => during("Checking every pool", services.doctor.doctor))
+      const findings = yield* withServices((services) => during("Checking every pool", services.doctor.doctor()))
       yield* print(findings, findingsText)
       return yield* failIfAny(findings)
     }
     const { poolsOf } = yield* Effect.promise(() => import("../services/Doctor.ts"))
     const report = yield* withServices(
       Effect.fnUntraced(function* ({ doctor: service }) {
-        const check = during("Checking every pool", service.doctor)
+        const check = during("Checking every pool", service.doctor())
         const pools = poolsOf(yield* check)
         const repaired: Array<typeof Repair.Type> = []
         const busy: Array<FoundPool> = []

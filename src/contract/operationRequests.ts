@@ -108,6 +108,9 @@ export const TargetRequest = Schema.Struct({
   ...ofObject,
 })
 
+/** A target in its VRF. */
+export const TargetInVrfRequest = Schema.Struct({ vrf: Name, ...ofObject })
+
 /** A target whose pending operations are asked for. */
 export const PendingRequest = Schema.Struct({
   ...TargetRequest.fields,
@@ -126,10 +129,13 @@ const page = {
 } as const
 
 /** The history of a target, newest first. */
-export const HistoryRequest = Schema.Struct({ ...TargetRequest.fields, ...page })
+export const ListOperationsRequest = Schema.Struct({ ...TargetRequest.fields, ...page })
+
+/** The same, of a target in its VRF. */
+export const ListOperationsInVrfRequest = Schema.Struct({ ...TargetInVrfRequest.fields, ...page })
 
 /** Operations newest first. */
-export const OperationsRequest = Schema.Struct({
+export const ListOperationsByStateRequest = Schema.Struct({
   /** Those of one state, or those that are stuck in whatever state; all when left out. */
   state: Schema.optional(Schema.Literals([...OperationState.literals, "stuck"])),
   ...page,

@@ -6,10 +6,11 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Gateway, RangeText } from "../domain/addressSchema.ts"
+import { Address, Gateway, RangeText } from "../domain/addressSchema.ts"
 import { CooldownSeconds, Name, PoolName, PoolRef, Vrf } from "../domain/identity.ts"
 import { parseRange } from "../domain/range.ts"
-import { Flag } from "./requests.ts"
+import { Reservation } from "./pool.ts"
+import { Flag, Rows } from "./requests.ts"
 
 /** A text for people, up to 1000 characters. */
 const Note = Schema.String.check(Schema.isMaxLength(1000))
@@ -81,6 +82,13 @@ export const CreatePoolRequest = Schema.Struct({
 /** One pool, by name or id: for `pool` and `deletePool`. */
 export const PoolRequest = Schema.Struct(ofPool)
 
+/** A pool that the doctor named. */
+export const RepairRequest = Schema.Struct({
+  vrf: Name,
+  /** Its name, or its id where it has no name any more. */
+  pool: Schema.String,
+})
+
 const ofRange = {
   ...ofPool,
   /** A prefix `10.0.0.0/24`, both ends `10.0.0.10-10.0.0.20`, or one address `10.0.0.5`. */
@@ -130,4 +138,17 @@ export const UpdatePoolRequest = Schema.Struct({
 export const ListPoolsRequest = Schema.Struct({
   /** Left out: all VRFs. */
   vrf: Schema.optional(Name),
+  /** The last of the page before. */
+  after: Schema.optional(Schema.Struct({ vrf: Name, name: Name })),
+  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
+  pageSize: Rows,
+})
+
+/** All reservations of a pool. */
+export const ListReservationsRequest = Schema.Struct({
+  ...ofPool,
+  /** The last of the page before. */
+  after: Schema.optional(Schema.Struct({ first: Address, last: Address, kind: Reservation.fields.kind })),
+  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
+  pageSize: Rows,
 })

@@ -15,22 +15,15 @@ import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../errors/errors.ts"
 import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
-import { inline, type Parameter, type Row } from "./connection.ts"
-import {
-  failWith,
-  mayHaveExecuted,
-  mayRepeat,
-  toFailure,
-  type CallContext,
-  type DatabaseError,
-  type Failure,
-} from "./failure.ts"
+import type { CallContext } from "../contract/call.ts"
+import type { Parameter, Row } from "../contract/row.ts"
+import { inline } from "./connection.ts"
+import { failWith, mayHaveExecuted, mayRepeat, toFailure, type DatabaseError, type Failure } from "./failure.ts"
 import { makePool } from "./connectionPool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
 import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./schemaVersion.ts"
 
-export type { Parameter, Row } from "./connection.ts"
-export type { CallContext, DatabaseError } from "./failure.ts"
+export type { DatabaseError } from "./failure.ts"
 export type { DatabaseOptions } from "./settings.ts"
 
 /** A statement of the library. */
@@ -45,6 +38,9 @@ export interface Statement {
 
 /** The database schema and this library do not fit each other; nothing was written. */
 export type SchemaError = SchemaTooOld | SchemaTooNew
+
+/** What every call may fail with besides its own refusals. */
+export type CallError = DatabaseError | SchemaError
 
 type Rows = ReadonlyArray<Row>
 

@@ -12,13 +12,8 @@
 import { connect as connectSocket, Socket } from "node:net"
 import { checkServerIdentity as checkIdentity } from "node:tls"
 import postgres from "postgres"
+import type { Parameter, Row } from "../contract/row.ts"
 import type { DatabaseSettings, Endpoint } from "./settings.ts"
-
-/** A parameter of a statement. Arrays are passed by `arrayLiteral`; bigint, numeric, inet, uuid and times as text. */
-export type Parameter = string | number | boolean | null
-
-/** A row as the driver returns it: int8, numeric, inet, uuid and times as text, json parsed. */
-export type Row = Readonly<Record<string, unknown>>
 
 /** A statement that was handed to the driver. */
 export interface Running {
@@ -174,10 +169,6 @@ const driverOptions = (settings: DatabaseSettings) => ({
       : {}),
   },
 })
-
-/** An array in PostgreSQL's text form: `{"a","b",NULL}`. */
-export const arrayLiteral = (values: ReadonlyArray<string | null>): string =>
-  `{${values.map((value) => (value === null ? "NULL" : `"${value.replace(/["\\]/g, "\\$&")}"`)).join(",")}}`
 
 /** The statement with its parameters as literals in the text. */
 export const inline = (text: string, parameters: ReadonlyArray<Parameter>): string =>

@@ -4,7 +4,8 @@
  * Every statement ends within its deadline. A cancelled statement has ended on the server before its connection serves the next one,
  * so that a cancel request never hits another caller's statement. Knows nothing about the statements themselves.
  */
-import { makeConnection, sqlState, type Connection, type Parameter, type Row, type Running } from "./connection.ts"
+import type { Parameter, Row } from "../contract/row.ts"
+import { makeConnection, sqlState, type Connection, type Running } from "./connection.ts"
 import type { DatabaseSettings } from "./settings.ts"
 
 /** The deadline passed. `sent` is false if the statement was never sent to a server, and so had no effect. */

@@ -15,18 +15,10 @@ import {
   InvalidInput,
   NotPermitted,
 } from "../errors/errors.ts"
+import type { CallContext } from "../contract/call.ts"
 import { sqlState } from "./connection.ts"
 import type { EmbeddedServerFailed } from "../embedded/failure.ts"
 import { DeadlinePassed, PoolClosed } from "./connectionPool.ts"
-
-/** What a call was about, for its errors. `call` is the name of the SQL function, e.g. `allocate`. */
-export interface CallContext {
-  readonly call: string
-  readonly vrf?: string | undefined
-  readonly pool?: string | undefined
-  readonly requestId?: string | undefined
-  readonly slot?: string | undefined
-}
 
 export type FailureKind =
   /** The function refused its arguments. */

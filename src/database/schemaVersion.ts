@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
-import type { Row } from "./connection.ts"
+import type { Row } from "../contract/row.ts"
 import type { DatabaseError, Failure } from "./failure.ts"
 
 /** The schema version that this library needs: `ipam.schema_version.version` after its migrations. */

@@ -4,10 +4,9 @@
 import * as Effect from "effect/Effect"
 import { Allocator } from "../services/Allocator.ts"
 import { Pools } from "../services/Pools.ts"
-import { keyed } from "../services/allocatorStatements.ts"
-import { textOf } from "../services/rows.ts"
-import { arrayLiteral } from "../database/connection.ts"
-import { Database, type Row } from "../database/Database.ts"
+import { sender } from "../services/methods.ts"
+import { importCalls } from "../contract/importCalls.ts"
+import { Database } from "../database/Database.ts"
 import { parseAddress } from "../domain/address.ts"
 import type { Pool } from "../contract/pool.ts"
 import * as Result from "effect/Result"
@@ -16,16 +15,7 @@ import { addressOfSlot } from "./requestKeys.ts"
 import { UNFINISHED, type ImportedKey, type PoolRange } from "./plan.ts"
 import { CONCURRENCY, type KnownReservation } from "./protection.ts"
 import { spanBetween } from "./spans.ts"
-import { bindNew, type Binding } from "./vrfBindings.ts"
-
-const importBindings = keyed("import_bindings", "source")
-const bindImport = keyed("bind_import", "source", "kinds", "ids", "vrfs")
-
-const toBinding = (row: Row): Binding => ({
-  kind: textOf(row, "kind") ?? "",
-  id: textOf(row, "id") ?? "",
-  vrf: textOf(row, "vrf") ?? "",
-})
+import { bindNew } from "./vrfBindings.ts"
 
 /** The VRF of each address space. New bindings are stored, except in a dry run. */
 export const bindSpaces = Effect.fnUntraced(function* (
@@ -33,12 +23,11 @@ export const bindSpaces = Effect.fnUntraced(function* (
   { source, dryRun }: { readonly source: string; readonly dryRun: boolean },
 ) {
   const { query } = yield* Database
-  const known = (yield* query(importBindings, [source], { call: "import_bindings" })).map(toBinding)
+  const send = sender(query)
+  const known = yield* send(importCalls.importBindings, { source })
   const fresh = bindNew(spaces, known)
   if (dryRun || fresh.length === 0) return [...known, ...fresh]
-  const lists = [fresh.map(({ kind }) => kind), fresh.map(({ id }) => id), fresh.map(({ vrf }) => vrf)]
-  const rows = yield* query(bindImport, [source, ...lists.map(arrayLiteral)], { call: "bind_import" })
-  return rows.map(toBinding)
+  return yield* send(importCalls.bindImport, { source, bindings: fresh })
 })
 
 /** The ranges of pools, with the pools' names as they are now, or as they will be when their import has finished. */

@@ -7,9 +7,9 @@
  * nothing unless told to (`releaseMissing`).
  */
 import * as Effect from "effect/Effect"
-import { Allocator, type CallError } from "../services/Allocator.ts"
+import { Allocator } from "../services/Allocator.ts"
 import { Pools } from "../services/Pools.ts"
-import type { Database } from "../database/Database.ts"
+import type { CallError, Database } from "../database/Database.ts"
 import { MAX_SLOTS } from "../contract/requests.ts"
 import type { Inventory } from "./inventory.ts"
 import { requestIdOf } from "./requestKeys.ts"

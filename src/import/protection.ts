@@ -3,36 +3,18 @@
  * what is still unprotected. Decides nothing: what to protect comes from `plan.ts`.
  */
 import * as Effect from "effect/Effect"
-import type { CallError } from "../services/Allocator.ts"
-import { keyed } from "../services/allocatorStatements.ts"
-import { oneEach, outcomeOf, textOf } from "../services/rows.ts"
-import { arrayLiteral } from "../database/connection.ts"
-import { Database, type Row } from "../database/Database.ts"
-import { parseAddress, type IpAddress } from "../domain/address.ts"
+import { sender } from "../services/methods.ts"
+import type { Answer } from "../contract/call.ts"
+import { importCalls } from "../contract/importCalls.ts"
+import { Database, type CallError } from "../database/Database.ts"
 import { Contended } from "../errors/errors.ts"
 import type { Owner } from "../domain/identity.ts"
 import { MAX_SLOTS } from "../contract/requests.ts"
 import type { PlannedAllocation, PlannedReservation, PoolRange, WithPool } from "./plan.ts"
 import { endsOf, printSpan, spanBetween, union, type Span } from "./spans.ts"
-import * as Result from "effect/Result"
 
 /** How many pools are worked on at the same time; calls for one pool are made one after another, to avoid lock waits. */
 export const CONCURRENCY = 4
-
-const importAddresses = keyed(
-  "import_addresses",
-  "vrf",
-  "pool",
-  "request_id",
-  "slots",
-  "addresses",
-  "owner_kinds",
-  "owner_ids",
-  "dry_run",
-)
-const importReservations = keyed("import_reservations", "vrf", "pool", "ranges", "reasons", "mark")
-const liftReservationsOf = keyed("lift_reservations", "vrf", "pool", "firsts", "lasts", "reasons")
-const unprotected = keyed("unprotected", "vrf", "pool", "firsts", "lasts")
 
 /** How often, and after what pause, an address is retried that is in flight in another transaction. */
 const MAX_ATTEMPTS = 40
@@ -73,33 +55,19 @@ export const reserveSpans = Effect.fnUntraced(function* (
   reasonPrefix: string,
 ) {
   const { query } = yield* Database
-  const [ranges, reasons] = [batch.map(({ span }) => printSpan(span)), batch.map(({ planned }) => planned.reason)]
-  const parameters = [vrf, id, arrayLiteral(ranges), arrayLiteral(reasons), reasonPrefix]
-  yield* query(importReservations, parameters, { call: "import_reservations", vrf, pool: id })
+  const reservations = batch.map(({ span, planned }) => ({ range: printSpan(span), reason: planned.reason }))
+  yield* sender(query)(importCalls.importReservations, { vrf, pool: id, reservations, mark: reasonPrefix })
 })
 
-const outcomes = [
-  "allocated",
-  "replayed",
-  "moved",
-  "address_taken",
-  "key_released",
-  "key_reused",
-  "address_outside",
-  "unknown_pool",
-] as const
-export type HoldOutcome = (typeof outcomes)[number]
+type Outcome =
+  (typeof importCalls.importAddresses)["answer"] extends Answer<never, ReadonlyArray<infer One>, never> ? One : never
+export type HoldOutcome = Exclude<Outcome["outcome"], "contended">
 
 /** The outcome of allocating one address; `owner` is the owner of its allocation, `null` for none. */
 export interface HoldResult {
   readonly requested: WithPool<PlannedAllocation>
   readonly outcome: HoldOutcome
   readonly owner: Owner | null
-}
-
-const ownerIn = (row: Row): Owner | null => {
-  const [kind, id] = [textOf(row, "owner_kind"), textOf(row, "owner_id")]
-  return kind === undefined || id === undefined ? null : { kind, id }
 }
 
 /**
@@ -112,26 +80,21 @@ export const holdAddresses = Effect.fnUntraced(function* (
   { requestId, dryRun }: { readonly requestId: string; readonly dryRun: boolean },
 ): Effect.fn.Return<ReadonlyArray<HoldResult>, CallError, Database> {
   const { query } = yield* Database
-  const context = { call: "import_addresses", vrf, pool, requestId }
+  const { importAddresses } = importCalls
   const results: Array<HoldResult> = []
   let undecided = batch
   for (let attempt = 1; undecided.length > 0; attempt++) {
-    if (attempt > MAX_ATTEMPTS) return yield* new Contended(context)
+    const request = { vrf, pool: id, requestId, dryRun, addresses: undecided.map(({ planned }) => planned) }
+    if (attempt > MAX_ATTEMPTS) return yield* new Contended({ ...importAddresses.context(request), pool })
     if (attempt > 1) yield* Effect.sleep(PAUSE)
-    const planned = undecided.map((one) => one.planned)
-    const lists = [
-      planned.map(({ slot }) => slot),
-      planned.map(({ address }) => address),
-      planned.map(({ owner }) => owner?.kind ?? null),
-      planned.map(({ owner }) => owner?.id ?? null),
-    ]
-    const parameters = [vrf, id, requestId, ...lists.map(arrayLiteral), dryRun]
-    const answers = oneEach(yield* query(importAddresses, parameters, context), undecided)
-    undecided = answers.filter(([row]) => row["outcome"] === "contended").map(([, requested]) => requested)
-    for (const [row, requested] of answers) {
-      if (row["outcome"] === "contended") continue
-      results.push({ requested, outcome: outcomeOf(row, outcomes), owner: ownerIn(row) })
+    const answers = yield* sender(query)(importAddresses, request)
+    const contended: Array<WithPool<PlannedAllocation>> = []
+    for (const [index, requested] of undecided.entries()) {
+      const answer = answers[index]
+      if (answer === undefined || answer.outcome === "contended") contended.push(requested)
+      else results.push({ requested, outcome: answer.outcome, owner: answer.owner })
     }
+    undecided = contended
   }
   return results
 })
@@ -149,10 +112,8 @@ export const liftReservations = Effect.fnUntraced(function* (
   { vrf, id }: PoolRange,
 ) {
   const { query } = yield* Database
-  const ends = batch.map(({ span }) => endsOf(span))
-  const lists = [ends.map(({ first }) => first), ends.map(({ last }) => last), batch.map(({ reason }) => reason)]
-  const parameters = [vrf, id, ...lists.map(arrayLiteral)]
-  yield* query(liftReservationsOf, parameters, { call: "lift_reservations", vrf, pool: id })
+  const spans = batch.map(({ span, reason }) => ({ ...endsOf(span), reason }))
+  yield* sender(query)(importCalls.liftReservations, { vrf, pool: id, spans })
 })
 
 /** A span that may still be handed out; `why` is `free`, `cooling`, or `unknown_pool` for a pool that no longer exists. */
@@ -161,8 +122,6 @@ export interface UnprotectedSpan {
   readonly span: Span
   readonly why: string
 }
-
-const addressIn = (row: Row, column: string): IpAddress => Result.getOrThrow(parseAddress(textOf(row, column) ?? ""))
 
 /** The parts of these spans that are neither held nor reserved; one snapshot for each call of at most 256 spans. */
 export const findUnprotected = Effect.fnUntraced(function* (
@@ -178,14 +137,9 @@ export const findUnprotected = Effect.fnUntraced(function* (
     joined,
     Effect.fnUntraced(function* (batch, poolRange) {
       const { vrf, id } = poolRange
-      const ends = batch.map(({ span }) => endsOf(span))
-      const lists = [ends.map(({ first }) => first), ends.map(({ last }) => last)]
-      const context = { call: "unprotected", vrf, pool: id }
-      const rows = yield* query(unprotected, [vrf, id, ...lists.map(arrayLiteral)], context)
-      for (const row of rows) {
-        const span = spanBetween(addressIn(row, "first"), addressIn(row, "last"))
-        found.push({ poolRange, span, why: outcomeOf(row, ["free", "cooling", "unknown_pool"]) })
-      }
+      const spans = batch.map(({ span }) => endsOf(span))
+      const unprotected = yield* sender(query)(importCalls.unprotected, { vrf, pool: id, spans })
+      for (const { first, last, why } of unprotected) found.push({ poolRange, span: spanBetween(first, last), why })
     }),
   )
   return found

@@ -1,6 +1,6 @@
 /** Deletes what the engine keeps of executions that have ended: their messages and replies. */
 import * as Effect from "effect/Effect"
-import { arrayLiteral } from "../database/connection.ts"
+import { arrayLiteral } from "../contract/row.ts"
 import { Database, type Statement } from "../database/Database.ts"
 import { MESSAGES, REPLIES } from "./engineTables.ts"
 

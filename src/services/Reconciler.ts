@@ -8,10 +8,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Allocator, type CallError } from "./Allocator.ts"
+import { Allocator } from "./Allocator.ts"
 import { Pools } from "./Pools.ts"
-import { onlyRow } from "./rows.ts"
-import { Database } from "../database/Database.ts"
+import { type CallError, Database } from "../database/Database.ts"
 import type { Allocation, Released } from "../contract/allocation.ts"
 import { type OwnersUnreadable, TooManyOrphans, type UnknownVrf } from "../errors/errors.ts"
 import { decodeInput } from "../contract/input.ts"
@@ -20,7 +19,8 @@ import type { Pool } from "../contract/pool.ts"
 import { findOrphans, inPages, markings, type Orphan } from "./orphans.ts"
 import { asker, type OwnerSource } from "./owners.ts"
 import { releaser } from "./releaseOrphan.ts"
-import * as statements from "./operationStatements.ts"
+import { upkeepCalls } from "../contract/upkeepCalls.ts"
+import { sender } from "./methods.ts"
 
 /**
  * What a run did. `expired`: how many that were past their ttl it released, or, of a dry run, would have. `orphans`: what else
@@ -60,13 +60,10 @@ const make = Effect.gen(function* () {
   const allocator = yield* Allocator
   const pools = yield* Pools
   const { query } = yield* Database
+  const send = sender(query)
   const { clear, mark } = markings(query)
   const release = releaser(query)
 
-  const countExpired = (vrf: string | undefined) =>
-    Effect.map(query(statements.countExpired, [vrf ?? null], { call: "count_expired", vrf }), (rows) =>
-      Number(onlyRow(rows)["count"]),
-    )
   const reclaimAll = Effect.fnUntraced(function* (vrf: string | undefined) {
     let expired = 0
     for (;;) {
@@ -82,7 +79,7 @@ const make = Effect.gen(function* () {
   ) {
     const request = yield* decode(input)
     const ask = asker(owners, request.sourceTimeoutSeconds)
-    const expired = yield* request.dryRun ? countExpired(request.vrf) : reclaimAll(request.vrf)
+    const expired = yield* request.dryRun ? send(upkeepCalls.countExpired, request) : reclaimAll(request.vrf)
 
     const found: Array<{ readonly orphans: ReadonlyArray<Orphan>; readonly revived: ReadonlyArray<Orphan> }> = []
     for (const pool of yield* pools.listPools({ vrf: request.vrf })) {

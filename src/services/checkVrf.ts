@@ -1,15 +1,11 @@
 /** A mistyped VRF: what finds nothing in the VRF that it was told asks whether there is such a VRF. */
 import * as Effect from "effect/Effect"
-import { UnknownVrf } from "../errors/errors.ts"
+import { checkVrf } from "../contract/poolCalls.ts"
 import { DEFAULT } from "../domain/identity.ts"
-import type { Database } from "../database/Database.ts"
-import { onlyRow } from "./rows.ts"
-import * as statements from "./allocatorStatements.ts"
+import { sender, type Query } from "./methods.ts"
 
 /** Fails with `UnknownVrf` when a VRF that was named is not there. */
-export const vrfChecker = (query: (typeof Database.Service)["query"]) =>
-  Effect.fnUntraced(function* (vrf: string | undefined) {
-    if (vrf === undefined || vrf === DEFAULT) return
-    const rows = yield* query(statements.vrfKnown, [vrf], { call: "vrf_known", vrf })
-    if (onlyRow(rows)["known"] !== true) return yield* new UnknownVrf({ vrf })
-  })
+export const vrfChecker = (query: Query) => {
+  const send = sender(query)
+  return (vrf: string | undefined) => (vrf === undefined || vrf === DEFAULT ? Effect.void : send(checkVrf, { vrf }))
+}

@@ -1,13 +1,13 @@
 /** What looks orphaned: finding it pool by pool, and the marks by which the next look knows it again. */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { onlyRow, reader, toAllocation } from "./rows.ts"
-import { arrayLiteral } from "../database/connection.ts"
-import type { Database, Row } from "../database/Database.ts"
+import type { CallError } from "../database/Database.ts"
 import type { Allocation } from "../contract/allocation.ts"
 import type { Pool } from "../contract/pool.ts"
 import type { OwnerAsked } from "./owners.ts"
-import * as statements from "./operationStatements.ts"
+import { reconcilerCalls } from "../contract/reconcilerCalls.ts"
+import { sender, type Query } from "./methods.ts"
+
+type Candidate = Omit<Orphan, "owner">
 
 /** Something held for an owner; `markedSeconds`: how long ago it was marked as an orphan, `null` when it was not. */
 export interface Orphan {
@@ -16,20 +16,16 @@ export interface Orphan {
   readonly markedSeconds: number | null
 }
 
-type Query = (typeof Database.Service)["query"]
 type Ask<E, R> = (
   held: ReadonlyArray<Orphan>,
 ) => Effect.Effect<{ readonly absent: ReadonlyArray<Orphan>; readonly present: ReadonlyArray<Orphan> }, E, R>
 
 const PAGE = 1000
 
-const readMark = reader("a mark", Schema.Struct({ markedSeconds: Schema.NullOr(Schema.Number) }))
-
-const toOrphan = (row: Row): Orphan => {
-  const allocation = toAllocation(row)
+const toOrphan = ({ allocation, markedSeconds }: Candidate): Orphan => {
   const { vrf, owner } = allocation
   if (owner === null) throw new Error("The database answered a candidate without an owner")
-  return { allocation, owner: { vrf, ...owner }, ...readMark(row["detail"]) }
+  return { allocation, owner: { vrf, ...owner }, markedSeconds }
 }
 
 /**
@@ -42,21 +38,19 @@ export const findOrphans = Effect.fnUntraced(function* <E, R>(
   { vrf, name }: Pool,
   graceSeconds: number,
 ) {
+  const send = sender(query)
   const orphans: Array<Orphan> = []
   const revived: Array<Orphan> = []
-  let after: string | null = null
+  let afterAddress: string | null = null
   for (;;) {
-    const rows: ReadonlyArray<Row> = yield* query(statements.orphanCandidates, [vrf, name, graceSeconds, after, PAGE], {
-      call: "orphan_candidates",
-      vrf,
-      pool: name,
-    })
-    const page = rows.map(toOrphan)
+    const request = { vrf, pool: name, graceSeconds, afterAddress, pageSize: PAGE }
+    const candidates: ReadonlyArray<Candidate> = yield* send(reconcilerCalls.orphanCandidates, request)
+    const page = candidates.map(toOrphan)
     const asked = yield* ask(page)
     orphans.push(...asked.absent)
     revived.push(...asked.present.filter(({ markedSeconds }) => markedSeconds !== null))
     if (page.length < PAGE) return { orphans, revived }
-    after = page.at(-1)?.allocation.address ?? null
+    afterAddress = page.at(-1)?.allocation.address ?? null
   }
 })
 
@@ -73,11 +67,10 @@ export const inPages = <A, B, E, R>(
 
 /** Setting marks, and taking them away; both answer how many. */
 export const markings = (query: Query) => {
+  const send = sender(query)
   const perVrf = (
-    statement: typeof statements.markOrphans,
-    call: string,
     all: ReadonlyArray<Orphan>,
-    parameters: (page: ReadonlyArray<Allocation>) => ReadonlyArray<string>,
+    call: (vrf: string, keys: ReadonlyArray<Allocation>) => Effect.Effect<number, CallError>,
   ) =>
     Effect.gen(function* () {
       const byVrf = Map.groupBy(
@@ -86,26 +79,15 @@ export const markings = (query: Query) => {
       )
       let count = 0
       for (const [vrf, held] of byVrf) {
-        const counts = yield* inPages(held, (page) =>
-          Effect.map(query(statement, [vrf, ...keysOf(page), ...parameters(page)], { call, vrf }), (rows) => [
-            Number(onlyRow(rows)["count"]),
-          ]),
-        )
+        const counts = yield* inPages(held, (keys) => Effect.map(call(vrf, keys), (one) => [one]))
         count += counts.reduce((sum, one) => sum + one, 0)
       }
       return count
     })
   return {
     mark: (all: ReadonlyArray<Orphan>, by: string) =>
-      perVrf(statements.markOrphans, "mark_orphans", all, (page) => [
-        arrayLiteral(page.map(({ generation }) => generation.toString())),
-        by,
-      ]),
-    clear: (all: ReadonlyArray<Orphan>) => perVrf(statements.clearOrphanMarks, "clear_orphan_marks", all, () => []),
+      perVrf(all, (vrf, keys) => send(reconcilerCalls.markOrphans, { vrf, keys, by })),
+    clear: (all: ReadonlyArray<Orphan>) =>
+      perVrf(all, (vrf, keys) => send(reconcilerCalls.clearOrphanMarks, { vrf, keys })),
   }
 }
-
-const keysOf = (page: ReadonlyArray<Allocation>) => [
-  arrayLiteral(page.map(({ requestId }) => requestId)),
-  arrayLiteral(page.map(({ slot }) => slot)),
-]

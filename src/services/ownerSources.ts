@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readFile } from "node:fs/promises"
-import { arrayLiteral } from "../database/connection.ts"
+import { arrayLiteral } from "../contract/row.ts"
 import { Database } from "../database/Database.ts"
 import { decodeInput } from "../contract/input.ts"
 import { Name } from "../domain/identity.ts"

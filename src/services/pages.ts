@@ -1,64 +1,25 @@
-/**
- * Which statement serves a list, and where its next page begins. Pure: pages go by key, never by offset, so that what is
- * allocated or released meanwhile neither hides nor repeats what stays.
- */
-import { DEFAULT } from "../domain/identity.ts"
-import type { ListRequest } from "../contract/requests.ts"
-import type { CallContext, Parameter, Statement } from "../database/Database.ts"
-import * as statements from "./allocatorStatements.ts"
+/** Lists that are read page by page, each from where the one before ended. */
+import * as Effect from "effect/Effect"
 
-interface Page {
-  readonly statement: Statement
-  readonly parameters: ReadonlyArray<Parameter>
-  readonly context: CallContext
+interface Paged {
+  readonly after?: object | undefined
+  readonly pageSize: number
 }
 
-/** The statement for one page of the request, after `after`. */
-export const pageOf = (request: typeof ListRequest.Type): Page => {
-  const { pool, requestId, owner, address, prefix, after, pageSize } = request
-  const everywhere = request.vrf ?? null
-  const vrf = request.vrf ?? DEFAULT
-  const afterAddress = after?.address ?? null
-  const afterVrf = after?.vrf ?? null
-  if (pool !== undefined) {
-    return {
-      statement: statements.listByPool,
-      parameters: [vrf, pool, afterAddress, pageSize],
-      context: { call: "list_by_pool", vrf, pool },
-    }
+/** One page where its size was asked for, else everything, in pages that are no common snapshot. */
+export const everyPage = Effect.fnUntraced(function* <Request extends Paged, A, E>(
+  request: Request,
+  asked: { readonly pageSize?: number | undefined },
+  read: (request: Request) => Effect.Effect<ReadonlyArray<A>, E>,
+  placeOf: (last: A) => Request["after"],
+) {
+  const found: Array<A> = []
+  let place = request
+  for (;;) {
+    const page = yield* read(place)
+    found.push(...page)
+    const last = page.at(-1)
+    if (asked.pageSize !== undefined || page.length < request.pageSize || last === undefined) return found
+    place = { ...request, after: placeOf(last) }
   }
-  if (requestId !== undefined) {
-    return {
-      statement: statements.listByRequest,
-      parameters: [vrf, requestId, after?.slot ?? null, pageSize],
-      context: { call: "list_by_request", vrf, requestId },
-    }
-  }
-  if (owner !== undefined) {
-    return {
-      statement: statements.listByOwner,
-      parameters: [everywhere, owner.kind, owner.id, afterVrf, afterAddress, pageSize],
-      context: { call: "list_by_owner", vrf: request.vrf },
-    }
-  }
-  if (address !== undefined) {
-    return {
-      statement: statements.listByAddress,
-      parameters: [everywhere, address, afterVrf, pageSize],
-      context: { call: "list_by_address", vrf: request.vrf },
-    }
-  }
-  if (prefix !== undefined) {
-    return {
-      statement: statements.listByPrefix,
-      parameters: [vrf, prefix, afterAddress, pageSize],
-      context: { call: "list_by_prefix", vrf },
-    }
-  }
-  const only = request.allVrfs ? null : vrf
-  return {
-    statement: statements.listAll,
-    parameters: [only, afterVrf, afterAddress, pageSize],
-    context: { call: "list_all", vrf: only ?? undefined },
-  }
-}
+})

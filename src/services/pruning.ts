@@ -1,11 +1,9 @@
 /** Retention: what the ledger and the tombstones forget, and in which order, so that nothing that was forgotten can happen again. */
 import * as Effect from "effect/Effect"
-import { onlyRow } from "./rows.ts"
-import { arrayLiteral } from "../database/connection.ts"
-import type { Database } from "../database/Database.ts"
 import { decodeInput } from "../contract/input.ts"
 import { PruneRequest } from "../contract/operationRequests.ts"
-import * as statements from "./operationStatements.ts"
+import { upkeepCalls, type Prunable } from "../contract/upkeepCalls.ts"
+import { sender, type Query } from "./methods.ts"
 
 /**
  * What went: operations that ended before the horizon and hold nothing, of which only their end stays known, and tombstones of
@@ -20,10 +18,8 @@ export interface Pruned {
 const decode = decodeInput(PruneRequest)
 const BATCH = 500
 
-export const makePruning = (query: (typeof Database.Service)["query"]) => {
-  const count = (statement: typeof statements.pruneKeys, call: string, parameters: ReadonlyArray<string | number>) =>
-    Effect.map(query(statement, parameters, { call }), (rows) => Number(onlyRow(rows)["pruned"]))
-
+export const makePruning = (query: Query) => {
+  const send = sender(query)
   const prune = Effect.fn("Operations.prune")(function* <E = never, R = never>(
     input: typeof PruneRequest.Encoded = {},
     forget: (executionIds: ReadonlyArray<string>) => Effect.Effect<unknown, E, R> = () => Effect.void,
@@ -32,28 +28,29 @@ export const makePruning = (query: (typeof Database.Service)["query"]) => {
     // First, since it also refuses a horizon that is too short.
     let keys = 0
     for (let gone = BATCH; gone === BATCH;) {
-      gone = yield* count(statements.pruneKeys, "prune_keys", [horizonSeconds, BATCH])
+      gone = yield* send(upkeepCalls.pruneKeys, { horizonSeconds, maxRows: BATCH })
       keys += gone
     }
     let operations = 0
     let held = 0
-    let after: string | null = null
+    let afterSequence: string | null = null
     for (;;) {
-      const rows: ReadonlyArray<Record<string, unknown>> = yield* query(
-        statements.prunable,
-        [horizonSeconds, after, BATCH],
-        { call: "prunable_operations" },
-      )
-      if (rows.length === 0) return { operations, keys, held }
-      after = String(rows.at(-1)?.["sequence"])
-      const due = rows.filter((row) => row["outcome"] === "found")
-      held += rows.length - due.length
+      const page: ReadonlyArray<Prunable> = yield* send(upkeepCalls.prunableOperations, {
+        horizonSeconds,
+        afterSequence,
+        pageSize: BATCH,
+      })
+      const last = page.at(-1)
+      if (last === undefined) return { operations, keys, held }
+      afterSequence = last.sequence
+      const due = page.filter(({ holds }) => !holds)
+      held += page.length - due.length
       if (due.length === 0) continue
       // The engine's part goes first: an operation that is left over is found again, messages without one never would be.
-      const executions = due.map((row) => row["execution_id"]).filter((id) => typeof id === "string")
+      const executions = due.flatMap(({ executionId }) => executionId ?? [])
       if (executions.length > 0) yield* forget(executions)
-      const ids = arrayLiteral(due.map((row) => String(row["operation_id"])))
-      operations += yield* count(statements.pruneOperations, "prune_operations", [horizonSeconds, ids])
+      const operationIds = due.map(({ operationId }) => operationId)
+      operations += yield* send(upkeepCalls.pruneOperations, { horizonSeconds, operationIds })
     }
   })
 

@@ -1,30 +1,26 @@
 /** The second pass of a reconciler: releases, one by one at a limited rate, what still looks orphaned. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { onlyRow, outcomeOf, toReleased } from "./rows.ts"
-import type { Database } from "../database/Database.ts"
 import type { Released } from "../contract/allocation.ts"
 import type { ReconcileRequest } from "../contract/operationRequests.ts"
 import type { Orphan } from "./orphans.ts"
-import * as statements from "./operationStatements.ts"
+import { reconcilerCalls } from "../contract/reconcilerCalls.ts"
+import { sender, type Query } from "./methods.ts"
 
-const outcomes = ["released", "already_released", "operation_pending", "not_marked", "not_found"] as const
-
-export const releaser = (query: (typeof Database.Service)["query"]) =>
+export const releaser = (query: Query) => {
+  const send = sender(query)
   /** What it released. The fence in the database leaves what got another holder, or an operation, since it was marked. */
-  Effect.fnUntraced(function* (orphans: ReadonlyArray<Orphan>, request: typeof ReconcileRequest.Type) {
-    const released: Array<Released> = []
+  return Effect.fnUntraced(function* (orphans: ReadonlyArray<Orphan>, request: typeof ReconcileRequest.Type) {
+    const all: Array<Released> = []
     for (const { allocation, owner } of orphans) {
       const { vrf, requestId, slot, generation } = allocation
-      const note = `owner ${owner.kind}/${owner.id} absent in two looks, the first at least ${request.settleSeconds} s before`
-      const rows = yield* query(
-        statements.releaseOrphan,
-        [vrf, requestId, slot, generation.toString(), request.by, note, request.settleSeconds],
-        { call: "release_orphan", vrf, requestId, slot },
-      )
-      const row = onlyRow(rows)
-      if (outcomeOf(row, outcomes) === "released") released.push(toReleased(row))
+      const { by, settleSeconds } = request
+      const note = `owner ${owner.kind}/${owner.id} absent in two looks, the first at least ${settleSeconds} s before`
+      const key = { vrf, requestId, slot, generation }
+      const released = yield* send(reconcilerCalls.releaseOrphan, { ...key, by, note, settleSeconds })
+      if (released !== null) all.push(released)
       yield* Effect.sleep(Duration.millis(1000 / request.perSecond))
     }
-    return released
+    return all
   })
+}

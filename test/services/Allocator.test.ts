@@ -207,6 +207,6 @@ describe("a role", () => {
   })
 
   test("that operates may ask the doctor, who finds nothing", async () => {
-    expect(await operator(Effect.flatMap(Doctor, (service) => service.doctor))).toEqual([])
+    expect(await operator(Effect.flatMap(Doctor, (service) => service.doctor()))).toEqual([])
   })
 })

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { CallError } from "../../services/Allocator.ts"
+import type { CallError } from "../../database/Database.ts"
 import { Database, type Statement } from "../../database/Database.ts"
 
 /** `gone` stays: it bars a recording that comes late. */

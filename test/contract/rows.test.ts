@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as SchemaParser from "effect/SchemaParser"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { toAllocation, toKeyRecord } from "../../src/services/rows.ts"
+import { toAllocation, toKeyRecord } from "../../src/contract/allocationRows.ts"
 import { Allocation } from "../../src/contract/allocation.ts"
 
 const bySchema = SchemaParser.decodeUnknownResult(Allocation)
