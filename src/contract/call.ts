@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { AmbiguousIdentity, type InvalidInput, type IpamError } from "../errors/errors.ts"
 import { parseInput } from "./input.ts"
-import { camelCase, type Columns, type Parameter, type Row } from "./row.ts"
+import { camelCase, onlyRow, type Columns, type Parameter, type Row } from "./row.ts"
 
 /** The least role that may make a call: an allocator may all that a reader may, and an operator all that an allocator may. */
 export type Role = "reader" | "allocator" | "operator"
@@ -165,12 +165,7 @@ export const oneRow = <Asked, A, E>(columns: Columns, reader: RowReader<Asked, A
   rows: "one",
   outcomes: reader.outcomes,
   errors: errorsIn(reader.outcomes),
-  read: (rows, asked) => {
-    const [row] = rows
-    if (row === undefined || rows.length > 1)
-      throw new Error(`The database answered ${rows.length} rows instead of one`)
-    return alone(reader.read(row, asked))
-  },
+  read: (rows, asked) => alone(reader.read(onlyRow(rows), asked)),
 })
 
 /** One row for each slot, in the order asked: all answers, or the first slot that was refused for its own sake. */

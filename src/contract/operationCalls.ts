@@ -62,7 +62,7 @@ export const operationColumns = {
 
 const readOperation = reader("an operation", Operation)
 const operationFields = fieldsIn(operationColumns)
-const toOperation = (row: Row): Operation =>
+export const toOperation = (row: Row): Operation =>
   readOperation({
     ...operationFields(row),
     stuck:

@@ -39,9 +39,16 @@ export interface Session {
     text: string,
     parameters?: ReadonlyArray<string | number | boolean | null>,
   ) => Promise<Array<Record<string, unknown>>>
+  /** What the server makes of a statement: the types of its parameters, and the columns of its rows with theirs. */
+  readonly describe: (text: string) => Promise<Description>
   /** Repeats the query until it returns a row, and returns that row. */
   readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>
   readonly end: () => Promise<void>
+}
+
+export interface Description {
+  readonly parameters: ReadonlyArray<string>
+  readonly columns: ReadonlyArray<readonly [name: string, type: string]>
 }
 
 export const optionsOf = (server: TestServer, database: string): DatabaseOptions => ({
@@ -79,6 +86,20 @@ export const openSession = (options: DatabaseOptions): Session => {
       await client.unsafe(text)
     },
     rows,
+    describe: async (text) => {
+      // With a list of parameters, though an empty one, it is prepared.
+      const options = { prepare: true, simple: false } as postgres.UnsafeQueryOptions
+      const { types, columns } = await client.unsafe(text, [], options).describe()
+      const named = await rows(
+        "select format_type(t.oid, null) as name from unnest($1::oid[]) with ordinality t (oid, n) order by t.n",
+        [`{${[...types, ...columns.map(({ type }) => type)].join(",")}}`],
+      )
+      const names = named.map((row) => String(row["name"]))
+      return {
+        parameters: names.slice(0, types.length),
+        columns: columns.map(({ name }, index) => [name, names[types.length + index] ?? ""]),
+      }
+    },
     until: (text, parameters) => until(text, async () => (await rows(text, parameters))[0]),
     end: () => client.end({ timeout: 1 }),
   }

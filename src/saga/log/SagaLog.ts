@@ -5,11 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { DEFAULT } from "../../domain/identity.ts"
-import { arrayLiteral } from "../../database/connection.ts"
-import { Database, type Parameter, type Row, type Statement } from "../../database/Database.ts"
+import { Database, type Statement } from "../../database/Database.ts"
 import { OperationState } from "../../contract/operation.ts"
 import type { Beginning } from "../../services/defineOperation.ts"
-import { onlyRow, reader } from "../../services/rows.ts"
+import { arrayLiteral, onlyRow, reader, type Parameter, type Row } from "../../contract/row.ts"
 
 /** A step as the log has it. `settled`: its `do` has ended, with that result or that error. */
 const RecordedStep = Schema.Struct({

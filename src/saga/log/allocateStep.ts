@@ -13,7 +13,7 @@ import { AllocateManyRequest } from "../../contract/requests.ts"
 import { isRepeatable } from "../../errors/errorFacts.ts"
 import { AllocationsLost, IpamError } from "../../errors/errors.ts"
 import { Allocator } from "../../services/Allocator.ts"
-import { releaseDetailOf, toAllocation } from "../../services/rows.ts"
+import { releaseDetailOf, toAllocation } from "../../contract/allocationRows.ts"
 import { CurrentRun, inWords, pauses, waitsForPeople, type Run } from "./run.ts"
 import { cleanJson } from "./storable.ts"
 

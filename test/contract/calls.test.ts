@@ -1,0 +1,95 @@
+/** The declarations of the calls against the database that serves them, and against the table of errors. */
+import { readdir } from "node:fs/promises"
+import { basename, dirname } from "node:path"
+import { beforeAll, describe, expect, test } from "vitest"
+import { calls, everySent } from "../../src/contract/calls.ts"
+import { camelCase, textColumns } from "../../src/contract/row.ts"
+import { sqlFolder } from "../../src/database/migrate.ts"
+import { errorFacts } from "../../src/errors/errorFacts.ts"
+import { useDatabase, type Session } from "../harness/database.ts"
+
+const database = useDatabase()
+let owner: Session
+beforeAll(() => {
+  owner = database().session()
+})
+
+/** By the name of the SQL function; two calls of one function are declared alike but for what they send. */
+const bySqlName = new Map(everySent.map((sent) => [sent.sqlName, sent]))
+
+describe.each([...bySqlName.values()])("ipam.$sqlName", ({ sqlName, text, parameters, answer, role }) => {
+  test("takes the parameters and answers the columns that are declared", async () => {
+    const columns = Object.entries(answer.columns)
+    const types = parameters.map(([, type]) => (type === "jsonb" ? "text" : type))
+    expect(await owner.describe(text)).toEqual({ parameters: types, columns })
+    const asText = text.replace("*", textColumns(answer.columns))
+    expect(await owner.describe(asText)).toEqual({
+      parameters: types,
+      columns: columns.map(([name]) => [name, "text"]),
+    })
+  })
+
+  test("names only parameters that the function has, and all without a default", async () => {
+    const rows = await owner.rows(
+      `select p.proargnames[1:p.pronargs] as names, p.pronargs - p.pronargdefaults as needed
+      from pg_proc p where p.oid = $1::text::regproc`,
+      [`ipam.${sqlName}`],
+    )
+    const [{ names, needed } = {}] = rows
+    const all = (Array.isArray(names) ? names : String(names).replaceAll(/[{}]/g, "").split(",")).map(String)
+    const named = parameters.map(([name]) => name)
+    expect(all.filter((name) => name !== "")).toEqual(expect.arrayContaining(named))
+    expect(named).toEqual(expect.arrayContaining(all.slice(0, Number(needed)).filter((name) => name !== "")))
+  })
+
+  test(`may be called by ${role} and by those who may more`, async () => {
+    const roles = ["reader", "allocator", "operator"]
+    const rows = await owner.rows(
+      `select r.rolname as name from unnest($1::text[]) r (rolname)
+      where has_function_privilege(r.rolname, $2::text::regproc, 'execute')`,
+      [`{${roles.map((name) => `ipam_${name}`).join(",")}}`, `ipam.${sqlName}`],
+    )
+    expect(rows.map((row) => row["name"])).toEqual(roles.slice(roles.indexOf(role)).map((name) => `ipam_${name}`))
+  })
+})
+
+test("every function that a role may call is declared, but those of the saga log, whose calls are its own", async () => {
+  const files = await readdir(`${sqlFolder}functions`, { recursive: true })
+  const ofSagas = new Set(files.filter((file) => dirname(file) === "saga").map((file) => basename(file, ".sql")))
+  const rows = await owner.rows(
+    `select p.proname as name from pg_proc p
+    where p.pronamespace = 'ipam'::regnamespace and has_function_privilege('ipam_operator', p.oid, 'execute')`,
+  )
+  const granted = rows.map((row) => String(row["name"])).filter((name) => !ofSagas.has(name))
+  expect(granted.toSorted()).toEqual([...bySqlName.keys()].toSorted())
+})
+
+test("a method has the name of its SQL function, or one of these", () => {
+  const otherwise = Object.entries(calls).flatMap(([name, one]) =>
+    "sqlName" in one && camelCase(one.sqlName) !== name ? [`${name} calls ${one.sqlName}`] : [],
+  )
+  expect(otherwise).toEqual([
+    "drain calls set_draining",
+    "undrain calls set_draining",
+    "identify calls identity_vrfs",
+    "repairPool calls repair",
+  ])
+})
+
+test("the table of errors has the error of every outcome, those of the database, and no other", () => {
+  const refusals = everySent.flatMap(({ answer }) => answer.errors.map(({ identifier }) => identifier))
+  const ofTheDatabase = [
+    "InvalidInput",
+    "Contended",
+    "DatabaseUnavailable",
+    "DatabaseUnreachable",
+    "DiskFull",
+    "NotPermitted",
+    "DatabaseMisconfigured",
+    "Drifted",
+    "SchemaTooOld",
+    "SchemaTooNew",
+  ]
+  const ofTheReconciler = ["OwnersUnreadable", "TooManyOrphans"]
+  expect(new Set([...refusals, ...ofTheDatabase, ...ofTheReconciler])).toEqual(new Set(Object.keys(errorFacts)))
+})
