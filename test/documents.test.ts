@@ -265,6 +265,16 @@ test("the operator's table of findings names what the doctor looks for", () => {
   expect(named.filter((check) => !doctor.includes(`'${check}'`))).toEqual([])
 })
 
+test("the page on importing names the fields of a report", async () => {
+  await useNewDatabase()
+  const section = /^## The report\n(.*)/ms.exec(pageOf("docs/import.md").text)?.[1] ?? ""
+  const named = [...section.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names = ""]) =>
+    names.replaceAll("`", "").split(", "),
+  )
+  const { out } = await cli("import", "netbox", "demo/plan", "--dry-run", "--json")
+  expect(named).toEqual(Object.keys(JSON.parse(out)))
+})
+
 test("the invariants are the same sentences to the engineer and to the tests", () => {
   const told = [...pageOf("docs/concepts.md").text.matchAll(/^\| (I\d+) \| (.*) \|$/gm)].map(([, number, is]) => [
     number,
