@@ -213,7 +213,7 @@ describe("the doctor", () => {
     const { code, out } = await cli("doctor", "--repair")
     expect(code).toBe(7)
     const [done = "", left = ""] = out.split("What remains:")
-    expect(done).toMatch(/^CHECK.*DONE\nneither free nor held +default +displaced +1 units +they got extents/)
+    expect(done).toMatch(/^CHECK.*DONE\nneither free nor held +default +displaced +1 units +extents were created/)
     expect(done).not.toContain("10.99.0.1")
     expect(left).toContain(`held outside its range  default  displaced  10.99.0.1 (request ${request}, slot default)`)
     expect(left).toContain(`release it: saga-ipam release --request ${request} --slot 'default' --vrf 'default'`)

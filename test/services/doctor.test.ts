@@ -139,7 +139,7 @@ describe("what repair sets right: the doctor names it, repair says what it did, 
       { check_name: "extent outside its range", detail: "500: 10.7.0.1, 10.7.0.2, 10.7.0.3, ..." },
     ])
     expect(await repair(owner)).toEqual([
-      { check: "extent outside its range", detail: "500 extents", done: "what of them lay outside went" },
+      { check: "extent outside its range", detail: "500 extents", done: "what lay outside was removed" },
     ])
   })
 

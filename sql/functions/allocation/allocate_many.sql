@@ -62,14 +62,15 @@ begin
     v_state := ipam.enter_operation(allocate_many.request_id);
   end if;
 
-  -- Most often no slot was seen before and any address will do. Then the take is its own proof: whatever stands against
-  -- it, a key that is known or a pool that is short, undoes it, and the attempts below say what it was.
+  -- Most often every slot is new and any address will do. Then the allocation is its own proof: a known key or a pool
+  -- that is short undoes it, and the attempts below find out which it was.
   if v_known = 0 and (addresses is null or addresses = array_fill(null::inet, array[cardinality(slots)])) then
     v_now := clock_timestamp();
     select
       array_agg(p.pool_id order by t.ordinal),
       array_agg(ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id) order by t.ordinal),
-      coalesce(v_state = 'pending', true) and bool_and(p.pool_id is not null) and not ipam.key_expired(allocate_many.request_id, v_now)
+      coalesce(v_state = 'pending', true) and bool_and(p.pool_id is not null)
+        and not ipam.key_expired(allocate_many.request_id, v_now)
     into v_pool_ids, v_fingerprints, v_may_take
     from unnest(slots, pools) with ordinality t (slot, pool, ordinal)
       left join lateral ipam.find_pool(allocate_many.vrf, t.pool) p on true;
@@ -129,7 +130,9 @@ begin
     end if;
     if clock_timestamp() > v_deadline then
       raise exception using errcode = 'lock_not_available',
-        message = format('allocate waited %s s for transactions that hold the last free addresses', coalesce(max_wait_seconds, 5)),
+        message = format(
+          'allocate waited %s s for transactions that hold the last free addresses', coalesce(max_wait_seconds, 5)
+        ),
         detail = 'nothing was written';
     end if;
     if v_awaited <> '' then

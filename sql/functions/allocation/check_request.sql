@@ -1,7 +1,7 @@
 -- Refuses arguments that no call on keys accepts, before anything is read or written.
 --
 -- slots: 1 to 256 different ones, each of 1 to 200 characters. owner_kind, owner_id: both or neither. ttl_seconds:
--- null, or above 0 and at most a hundred years. Isolation: ipam.check_isolation.
+-- null, or above 0 and at most a hundred years. vrf, request_id: ipam.check_key.
 -- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_request(
   vrf text, request_id uuid, slots text[], owner_kind text default null, owner_id text default null,
@@ -13,11 +13,8 @@ as $function$
 declare
   v_problem text;
 begin
-  perform ipam.check_isolation();
+  perform ipam.check_key(vrf, request_id);
   v_problem := case
-    when (char_length(vrf) between 1 and 200) is not true then 'vrf: must have 1 to 200 characters'
-    when request_id is null then 'request_id: must be given'
-    when request_id = '00000000-0000-0000-0000-000000000000' then 'request_id: must not be the nil UUID'
     when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
     when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be one list, from 1 on'
     when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true

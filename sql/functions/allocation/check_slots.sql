@@ -7,9 +7,10 @@ as $function$
 begin
   if cardinality(pools) is distinct from cardinality(slots) or cardinality(addresses) <> cardinality(slots) then
     raise exception using errcode = 'invalid_parameter_value',
-      message = 'slots, pools and addresses: must be alike long';
+      message = 'slots, pools and addresses: must be of equal length';
   end if;
-  if array_ndims(pools) <> 1 or array_lower(pools, 1) <> 1 or array_ndims(addresses) <> 1 or array_lower(addresses, 1) <> 1 then
+  if array_ndims(pools) <> 1 or array_lower(pools, 1) <> 1
+    or array_ndims(addresses) <> 1 or array_lower(addresses, 1) <> 1 then
     raise exception using errcode = 'invalid_parameter_value',
       message = 'pools and addresses: must each be one list, from 1 on';
   end if;

@@ -10,7 +10,7 @@ as $function$
 declare
   v_slots text[];
 begin
-  perform ipam.check_request(release_all.vrf, release_all.request_id, array['default']);
+  perform ipam.check_key(release_all.vrf, release_all.request_id);
   v_slots := array(
     select a.slot::text from ipam.allocation a
     where a.vrf = release_all.vrf and a.request_id = release_all.request_id

@@ -14,7 +14,7 @@ declare
   v_held ipam.allocation[];
   v_released ipam.allocation[];
 begin
-  -- By the request alone: with `released_at is null` beside it, an index on units could be taken for it while tables
+  -- By the request alone: with `released_at is null` beside it, the planner could choose an index on units while tables
   -- are empty.
   select array_agg(a) filter (where a.released_at is null) into v_held
   from ipam.allocation a

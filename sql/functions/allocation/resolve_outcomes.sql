@@ -20,19 +20,24 @@ as $function$
 #variable_conflict use_column
 begin
   return query
-  -- Request, pool, what this key did before: by left joins, so that each slot asked gives one row.
+  -- The request, the pool and the previous row of the key. Left joins, so that each slot asked gives one row.
   with request as materialized (
     select
       ipam.key_expired(resolve_outcomes.request_id, resolve_outcomes.at) as expired,
-      (select o.state from ipam.operation o where o.operation_id = resolve_outcomes.request_id and o.state <> 'pending') as ended
+      (
+        select o.state
+        from ipam.operation o
+        where o.operation_id = resolve_outcomes.request_id and o.state <> 'pending'
+      ) as ended
   ),
 
   asked as materialized (
     select
       t.ordinal::int as ordinal, t.slot, t.pool, t.address, wanted.pool_id, previous.a as previous,
-      ipam.fingerprint(wanted.pool_id, t.address, resolve_outcomes.owner_kind, resolve_outcomes.owner_id) as fingerprint,
-      coalesce(previous.known, false) as known
-    from unnest(resolve_outcomes.slots, resolve_outcomes.pools, resolve_outcomes.addresses) with ordinality t (slot, pool, address, ordinal)
+      coalesce(previous.known, false) as known,
+      ipam.fingerprint(wanted.pool_id, t.address, resolve_outcomes.owner_kind, resolve_outcomes.owner_id) as fingerprint
+    from unnest(resolve_outcomes.slots, resolve_outcomes.pools, resolve_outcomes.addresses)
+      with ordinality t (slot, pool, address, ordinal)
       left join lateral ipam.find_pool(resolve_outcomes.vrf, t.pool) wanted on true
       left join lateral (
         select a, true as known
@@ -42,13 +47,19 @@ begin
       ) previous on true
   ),
 
-  -- For an address asked for: the range, the live allocation and the extent that hold it.
+  -- For an address asked for: the range, the live allocation and the extent that contain it.
   placed as materialized (
     select
       asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id, extent.draining,
-      case when extent.available_at = 'infinity' then extent.cooling_until else extent.available_at end as cooling_until,
-      extent.last_owner_kind = resolve_outcomes.owner_kind and extent.last_owner_id = resolve_outcomes.owner_id as was_ours,
-      first_value(asked.ordinal) over (partition by asked.pool_id, asked.address, asked.known order by asked.ordinal) as first_to_ask
+      case
+        when extent.available_at = 'infinity' then extent.cooling_until
+        else extent.available_at
+      end as cooling_until,
+      extent.last_owner_kind = resolve_outcomes.owner_kind
+        and extent.last_owner_id = resolve_outcomes.owner_id as was_ours,
+      first_value(asked.ordinal) over (
+        partition by asked.pool_id, asked.address, asked.known order by asked.ordinal
+      ) as first_to_ask
     from asked
       left join lateral (
         select r.range_id, r.last
@@ -74,21 +85,35 @@ begin
       ) extent on extent.next <= asked.address
   ),
 
-  -- For each pool, how many available units the absent slots ask of it, and whether it shows as many.
+  -- For each pool, how many available units the absent slots ask of it.
   demand as materialized (
-    select d.pool_id, d.needed, ipam.available_units(resolve_outcomes.vrf, d.pool_id, resolve_outcomes.at, d.needed) as shown
-    from (
-      select p.pool_id, count(*)::int as needed
-      from placed p
-      where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= resolve_outcomes.at)
-      group by p.pool_id
-      having bool_or(p.address is null)
-    ) d
+    select p.pool_id, count(*)::int as needed
+    from placed p
+    where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= resolve_outcomes.at)
+    group by p.pool_id
+    having bool_or(p.address is null)
+  ),
+
+  -- How many of these it shows; no more extents are read than needed.
+  supply as materialized (
+    select d.pool_id, d.needed, least(d.needed, e.units)::int as shown
+    from demand d
+      cross join lateral (
+        select coalesce(sum(ipam.unit_count(f.next, f.last)), 0) as units
+        from (
+          select x.next, x.last
+          from ipam.free_extent x
+          where x.vrf = resolve_outcomes.vrf and x.pool_id = d.pool_id and not x.draining
+            and x.available_at <= resolve_outcomes.at
+          order by x.available_at, x.last
+          limit d.needed
+        ) f
+      ) e
   ),
 
   judged as (
     select
-      p.*, d.shown, request.ended,
+      p.*, s.shown, request.ended,
       case
         when (p.previous).released_at is not null then 'key_released'
         when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
@@ -96,23 +121,37 @@ begin
         when request.expired then 'key_expired'
         when request.ended is not null then 'operation_ended'
         when p.pool_id is null then 'unknown_pool'
-        when p.address is null then case when d.shown < d.needed then 'exhausted' end
+        when p.address is null then case when s.shown < s.needed then 'exhausted' end
         when p.range_id is null then 'address_outside'
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
         when p.extent_id is null then 'drifted'
-        when p.cooling_until > resolve_outcomes.at and resolve_outcomes.allow_cooling is not true and p.was_ours is not true then 'address_cooling'
+        when p.cooling_until > resolve_outcomes.at
+          and resolve_outcomes.allow_cooling is not true and p.was_ours is not true
+          then 'address_cooling'
         when p.available_at = 'infinity' and resolve_outcomes.allow_reserved is not true then 'address_reserved'
         when p.draining and resolve_outcomes.allow_draining is not true then 'address_draining'
       end as outcome
-    from request cross join placed p left join demand d on d.pool_id = p.pool_id
+    from request cross join placed p left join supply s on s.pool_id = p.pool_id
   )
 
   select
     j.ordinal, j.outcome,
     case j.outcome
       when 'key_released' then ipam.tombstone(j.previous)
-      when 'key_reused' then jsonb_build_object('differs', ipam.differing_arguments(j.previous, j.pool_id, j.address, resolve_outcomes.owner_kind, resolve_outcomes.owner_id))
+      when 'key_reused' then jsonb_build_object('differs', array_remove(array[
+        case when (j.previous).pool_id is distinct from j.pool_id then 'pool' end,
+        case
+          when ((j.previous).owner_kind, (j.previous).owner_id)
+            is distinct from (resolve_outcomes.owner_kind, resolve_outcomes.owner_id) then 'owner'
+        end,
+        -- Also if only one of the calls asked for an address.
+        case
+          when (j.previous).fingerprint <> ipam.fingerprint(
+            (j.previous).pool_id, j.address, (j.previous).owner_kind, (j.previous).owner_id
+          ) then 'address'
+        end
+      ], null))
       when 'operation_ended' then jsonb_build_object('status', j.ended)
       when 'unknown_pool' then jsonb_build_object('vrfs', ipam.vrfs_with_pool(j.pool))
       when 'address_taken' then jsonb_build_object(

@@ -6,4 +6,8 @@ create or replace function ipam.available_after(
   reserved boolean, cooldown interval, released_at timestamptz
 ) returns timestamptz
 language sql stable
-return case when reserved then 'infinity'::timestamptz when cooldown > '0' then released_at + cooldown else '-infinity'::timestamptz end;
+return case
+  when reserved then 'infinity'::timestamptz
+  when cooldown > '0' then released_at + cooldown
+  else '-infinity'::timestamptz
+end;

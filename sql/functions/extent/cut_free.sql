@@ -4,8 +4,7 @@
 -- first, last: within the range, both inclusive. available_at: when it may be allocated. The extents drain if the range
 -- does.
 create or replace function ipam.cut_free(
-  vrf text, pool_id bigint, range_id bigint, first inet, last inet, generation bigint, pieces int,
-  available_at timestamptz
+  vrf text, range_id bigint, first inet, last inet, generation bigint, pieces int, available_at timestamptz
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -15,11 +14,11 @@ declare
   v_count numeric := ipam.unit_count(first, last);
   v_step numeric := ceil(v_count / greatest(pieces, 1));
 begin
-  insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation)
+  insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, draining)
   select
-    cut_free.vrf, cut_free.pool_id, cut_free.range_id, cut_free.available_at,
-    ipam.unit_after(cut_free.first, n * v_step), ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1),
-    cut_free.generation
-  from generate_series(0::numeric, ceil(v_count / v_step) - 1) n;
+    r.vrf, r.pool_id, r.range_id, cut_free.available_at, ipam.unit_after(cut_free.first, n * v_step),
+    ipam.unit_after(cut_free.first, least((n + 1) * v_step, v_count) - 1), cut_free.generation, r.draining
+  from ipam.range r cross join generate_series(0::numeric, ceil(v_count / v_step) - 1) n
+  where r.vrf = cut_free.vrf and r.range_id = cut_free.range_id;
 end
 $function$;

@@ -3,13 +3,18 @@
 -- its cooldown has passed it counts as free.
 --
 -- at: the clock reading that tells which extents are in cooldown.
--- Returns one row a run: its extents, and the extent that replaces them, which has the largest generation of the run.
-create or replace function ipam.extent_runs(extents ipam.free_extent[], at timestamptz)
-returns table (extent_ids bigint[], merged ipam.free_extent)
+-- Returns one row a run: its extents, and what the extent that replaces them has, such as the largest generation of the
+-- run.
+create or replace function ipam.extent_runs(
+  extents ipam.free_extent[], at timestamptz
+) returns table (
+  extent_ids bigint[], range_id bigint, available_at timestamptz, next inet, last inet, generation bigint,
+  draining boolean
+)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $function$
-  -- What is cooling has no state here.
+  -- An extent in cooldown has no state here.
   with extent as (
     select
       e.*, div(64 * (ipam.unit_count(r.first, e.next) - 1), ipam.unit_count(r.first, r.last)) as part,
@@ -20,28 +25,22 @@ as $function$
     from unnest(extents) e join ipam.range r on r.vrf = e.vrf and r.range_id = e.range_id
   ),
 
-  -- One that does not touch the extent of its kind below it begins a run.
-  beginning as (
-    select
-      e.*,
-      ipam.unit_next(lag(e.last) over (partition by e.range_id, e.part, e.state, e.draining order by e.last)) is distinct from e.next
-        as begins
+  -- An extent begins a run unless the extent of its kind below it is adjacent.
+  marked as (
+    select e.*, ipam.unit_next(lag(e.last) over kind) is distinct from e.next as begins
     from extent e
     where e.state is not null
+    window kind as (partition by e.range_id, e.part, e.state, e.draining order by e.last)
   ),
 
   numbered as (
-    select b.*, count(*) filter (where b.begins) over (partition by b.range_id, b.part, b.state, b.draining order by b.last) as run
-    from beginning b
+    select m.*, count(*) filter (where m.begins) over kind as run
+    from marked m
+    window kind as (partition by m.range_id, m.part, m.state, m.draining order by m.last)
   )
 
-  select
-    array_agg(n.extent_id),
-    row(
-      n.vrf, null, n.pool_id, n.range_id, n.state, min(n.next), max(n.last), max(n.generation), null, null, n.draining,
-      null
-    )::ipam.free_extent
+  select array_agg(n.extent_id), n.range_id, n.state, min(n.next), max(n.last), max(n.generation), n.draining
   from numbered n
-  group by n.vrf, n.pool_id, n.range_id, n.part, n.state, n.draining, n.run
+  group by n.range_id, n.part, n.state, n.draining, n.run
   having count(*) > 1;
 $function$;

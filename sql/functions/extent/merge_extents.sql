@@ -39,11 +39,13 @@ begin
     order by e.last
     for update skip locked
   );
-  for v_run in select r.extent_ids, r.merged from ipam.extent_runs(v_locked, v_now) r loop
+  for v_run in select r.* from ipam.extent_runs(v_locked, v_now) r loop
     delete from ipam.free_extent e where e.extent_id = any (v_run.extent_ids);
     insert into ipam.free_extent (vrf, pool_id, range_id, available_at, next, last, generation, draining)
-    select m.vrf, m.pool_id, m.range_id, m.available_at, m.next, m.last, m.generation, m.draining
-    from (select (v_run.merged).*) m;
+    values (
+      merge_extents.vrf, merge_extents.pool_id, v_run.range_id, v_run.available_at, v_run.next, v_run.last,
+      v_run.generation, v_run.draining
+    );
     fewer := fewer + cardinality(v_run.extent_ids) - 1;
   end loop;
 end

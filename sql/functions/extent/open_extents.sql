@@ -9,13 +9,14 @@ as $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_floor bigint := (select v.generation_floor from ipam.vrf v where v.vrf = open_extents.vrf);
+  v_free record;
   v_ranges ipam.inet_multirange := (
     select range_agg(ipam.unit_span(r.first, r.last))
     from ipam.range r
     where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
   );
 begin
-  -- Parked extents of these ranges; what lies outside of them stays parked.
+  -- Parked extents that lie in these ranges; the parts outside of them stay parked.
   with gone as (
     delete from ipam.parked_extent k
     where k.vrf = open_extents.vrf and v_ranges && ipam.unit_span(k.first, k.last)
@@ -44,32 +45,30 @@ begin
   from ipam.range r join live l on l.first <= r.last and l.last >= r.first
   where r.vrf = open_extents.vrf and r.range_id = any (range_ids);
 
-  -- The rest is free.
-  insert into ipam.free_extent (vrf, pool_id, range_id, next, last, generation, draining)
-  select
-    r.vrf, r.pool_id, r.range_id, ipam.unit_after(piece.first, n * piece.step),
-    ipam.unit_after(piece.first, least((n + 1) * piece.step, piece.units) - 1), v_floor, r.draining
-  from ipam.range r
-    left join lateral (
-      select range_agg(ipam.unit_span(e.next, e.last)) as spans
-      from ipam.free_extent e
-      where e.vrf = r.vrf and e.pool_id = r.pool_id and e.last >= r.first and e.last <= r.last
-    ) cooling on true
-    cross join lateral unnest(
-      ipam.inet_multirange(ipam.unit_span(r.first, r.last)) - coalesce(cooling.spans, '{}')
-    ) free (span)
-    cross join lateral (
-      select lower(free.span) as first, coalesce(ipam.unit_prev(upper(free.span)), r.last) as last
-    ) ends
-    cross join lateral (
-      select ipam.unit_count(ends.first, ends.last) as units, ipam.unit_count(r.first, r.last) as of_range
-    ) counted
-    cross join lateral (
-      select
-        ends.first, counted.units,
-        ceil(counted.units / greatest(1, ceil(ceil(64.0 / cardinality(range_ids)) * counted.units / counted.of_range))) as step
-    ) piece
-    cross join lateral generate_series(0::numeric, ceil(piece.units / piece.step) - 1) n
-  where r.vrf = open_extents.vrf and r.range_id = any (range_ids);
+  -- The rest is free at once. Each span gets its share of the extents of its range, in proportion to its units.
+  for v_free in
+    select
+      r.range_id, ends.first, ends.last,
+      ceil(
+        ceil(64.0 / cardinality(range_ids)) * ipam.unit_count(ends.first, ends.last) / ipam.unit_count(r.first, r.last)
+      )::int as pieces
+    from ipam.range r
+      left join lateral (
+        select range_agg(ipam.unit_span(e.next, e.last)) as spans
+        from ipam.free_extent e
+        where e.vrf = r.vrf and e.pool_id = r.pool_id and e.last >= r.first and e.last <= r.last
+      ) cooling on true
+      cross join lateral unnest(
+        ipam.inet_multirange(ipam.unit_span(r.first, r.last)) - coalesce(cooling.spans, '{}')
+      ) free (span)
+      cross join lateral (
+        select lower(free.span) as first, coalesce(ipam.unit_prev(upper(free.span)), r.last) as last
+      ) ends
+    where r.vrf = open_extents.vrf and r.range_id = any (range_ids)
+  loop
+    perform ipam.cut_free(
+      open_extents.vrf, v_free.range_id, v_free.first, v_free.last, v_floor, v_free.pieces, '-infinity'
+    );
+  end loop;
 end
 $function$;

@@ -10,7 +10,7 @@ set search_path = pg_catalog, pg_temp
 as $function$
 #variable_conflict use_column
 begin
-  perform ipam.check_request('default', 'ffffffff-ffff-ffff-ffff-ffffffffffff', array['default']);
+  perform ipam.check_isolation();
   insert into ipam.import_binding (source, kind, id, vrf)
   select bind_import.source, b.kind, b.id, b.vrf
   from unnest(kinds, ids, vrfs) b (kind, id, vrf)

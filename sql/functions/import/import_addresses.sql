@@ -33,11 +33,11 @@ declare
   v_taken ipam.allocation[];
 begin
   perform ipam.check_request(import_addresses.vrf, import_addresses.request_id, slots);
-  perform ipam.check_slots(slots, slots, addresses);
+  perform ipam.check_slots(slots, array_fill(import_addresses.pool, array[cardinality(slots)]), addresses);
   select f.pool_id into v_pool_id from ipam.find_pool(import_addresses.vrf, import_addresses.pool) f;
 
   if dry_run is not true then
-    -- The extents that hold addresses of keys not seen before, except those that another transaction has locked.
+    -- The extents that contain the addresses of new keys, except those that another transaction has locked.
     select array_agg(locked.e) into v_extents
     from (
       select e
@@ -64,7 +64,8 @@ begin
       for update skip locked
     ) locked;
 
-    -- Their addresses, as the locked rows have them now, unless a live allocation holds one against all rules.
+    -- Allocations of the addresses that the locked rows still contain, unless a live allocation holds one, which only
+    -- corrupted data can show.
     with inserted as (
       insert into ipam.allocation as a (
         vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, owner_kind, owner_id, reserved,
@@ -90,8 +91,8 @@ begin
     )
     select array_agg(inserted.a) into v_taken from inserted;
 
-    -- Each extent is cut at the addresses that it lost: a piece below each of them, and what is above the highest keeps
-    -- the row.
+    -- Each extent is cut at its allocated addresses: the units below each of them become an extent, and those above the
+    -- highest one keep the row.
     with lost as materialized (
       select
         e.extent_id, t.unit, e.last,
@@ -131,7 +132,7 @@ begin
     end if;
   end if;
 
-  -- What became of each: one snapshot shows exactly one cover of an address that the pool has.
+  -- The outcome of each slot. One snapshot shows exactly one cover of each address of the pool.
   return query
   select
     t.slot,

@@ -28,7 +28,7 @@ begin
       set reason = excluded.reason
       where starts_with(known.reason, import_reservations.mark) and known.reason <> excluded.reason;
     get diagnostics v_changed = row_count;
-    -- The rows are there already, each with its reason; this checks that the pool holds them, and settles their covers.
+    -- The rows exist already, each with its reason; this checks that the ranges contain them, and settles their covers.
     if ipam.insert_reservations(import_reservations.vrf, v_pool_id, ranges) is null then
       raise sqlstate 'IP004';
     end if;

@@ -13,7 +13,11 @@ begin
   return query
   select
     greatest(s.first, coalesce(e.next, s.first)), least(s.last, coalesce(e.last, s.last)),
-    case when f.pool_id is null then 'unknown_pool' when e.available_at > statement_timestamp() then 'cooling' else 'free' end
+    case
+      when f.pool_id is null then 'unknown_pool'
+      when e.available_at > statement_timestamp() then 'cooling'
+      else 'free'
+    end
   from unnest(firsts, lasts) with ordinality s (first, last, ordinal)
     left join lateral ipam.find_pool(unprotected.vrf, unprotected.pool) f on true
     left join lateral ipam.extents_of(unprotected.vrf, f.pool_id, s.first, s.last) e on e.available_at < 'infinity'

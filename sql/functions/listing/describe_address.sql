@@ -38,7 +38,10 @@ begin
     e.generation, null, null::timestamptz, null, null, null::boolean,
     jsonb_build_object(
       'until', nullif(greatest(nullif(e.available_at, 'infinity'), e.cooling_until, v_now), v_now),
-      'lastOwner', case when e.last_owner_kind is not null then jsonb_build_object('kind', e.last_owner_kind, 'id', e.last_owner_id) end,
+      'lastOwner', case
+        when e.last_owner_kind is not null
+          then jsonb_build_object('kind', e.last_owner_kind, 'id', e.last_owner_id)
+      end,
       'draining', coalesce(e.draining, false),
       'reservations', coalesce(s.found, '[]')
     ),
@@ -60,7 +63,8 @@ begin
     ) e on e.next <= describe_address.address
     left join lateral (
       select jsonb_agg(
-        jsonb_build_object('first', host(s.first), 'last', host(s.last), 'kind', s.kind, 'reason', s.reason) order by s.first, s.last, s.kind
+        jsonb_build_object('first', host(s.first), 'last', host(s.last), 'kind', s.kind, 'reason', s.reason)
+        order by s.first, s.last, s.kind
       ) as found
       from ipam.reservation s
       where s.vrf = v.vrf and s.pool_id = r.pool_id and s.first <= describe_address.address

@@ -15,7 +15,9 @@ begin
     where a.released_at is null
       and a.vrf >= coalesce(list_all.vrf, list_all.after_vrf, '') collate "C"
       and (list_all.vrf is null or a.vrf = list_all.vrf)
-      and (a.vrf, a.unit) > (coalesce(list_all.after_vrf, list_all.vrf, '') collate "C", coalesce(list_all.after_address, '0.0.0.0/0'::inet))
+      and (a.vrf, a.unit) > (
+        coalesce(list_all.after_vrf, list_all.vrf, '') collate "C", coalesce(list_all.after_address, '0.0.0.0/0'::inet)
+      )
     order by a.vrf, a.unit
     limit list_all.page_size
   ) page cross join lateral ipam.listed(page.a) x;

@@ -12,7 +12,10 @@ as $function$
     from ipam.allocation a
     where a.owner_kind = list_by_owner.owner_kind and a.owner_id = list_by_owner.owner_id and a.released_at is null
       and (list_by_owner.vrf is null or a.vrf = list_by_owner.vrf)
-      and (a.vrf, a.unit) > (coalesce(list_by_owner.after_vrf, list_by_owner.vrf, '') collate "C", coalesce(list_by_owner.after_address, '0.0.0.0/0'::inet))
+      and (a.vrf, a.unit) > (
+        coalesce(list_by_owner.after_vrf, list_by_owner.vrf, '') collate "C",
+        coalesce(list_by_owner.after_address, '0.0.0.0/0'::inet)
+      )
     order by a.vrf, a.unit
     limit list_by_owner.page_size
   ) page cross join lateral ipam.listed(page.a) x;

@@ -43,7 +43,12 @@ begin
   v_expires_in := make_interval(secs => expires_in_seconds);
   select jsonb_agg(distinct jsonb_build_object('vrf', t.vrf, 'kind', t.kind, 'id', t.id)) into v_targets
   from unnest(target_vrfs, target_kinds, target_ids) t (vrf, kind, id);
-  v_fingerprint := ipam.operation_fingerprint(begin_operation.vrf, begin_operation.kind, begin_operation.payload, v_targets);
+  -- What a replay must have in common, as a version byte and a hash: payloads as jsonb prints them, targets as a set.
+  v_fingerprint := '\x01'::bytea || substr(
+    sha256(convert_to(
+      jsonb_build_array(begin_operation.vrf, begin_operation.kind, begin_operation.payload, v_targets)::text, 'UTF8'
+    )), 1, 16
+  );
 
   for v_lock in
     select distinct ipam.target_lock(t.kind, t.id) as key
@@ -60,7 +65,9 @@ begin
     end if;
 
     with begun as (
-      insert into ipam.operation (operation_id, vrf, kind, fingerprint, payload, execution_id, begun_at, expires_in, expires_at)
+      insert into ipam.operation (
+        operation_id, vrf, kind, fingerprint, payload, execution_id, begun_at, expires_in, expires_at
+      )
       select
         begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, v_fingerprint, begin_operation.payload,
         begin_operation.execution_id, v_now, v_expires_in, v_now + v_expires_in
@@ -92,7 +99,7 @@ begin
     end if;
   end loop;
 
-  -- One that was cancelled before it was begun has no fingerprint.
+  -- An operation that was cancelled before it began has no fingerprint.
   if v_known.fingerprint = v_fingerprint or (v_known.fingerprint = '' and v_known.vrf = begin_operation.vrf) then
     return ipam.operation_answer_for('replayed', v_known);
   end if;

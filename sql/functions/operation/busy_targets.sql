@@ -9,7 +9,9 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   with busy as (
-    select distinct o.sequence, jsonb_build_object('operationId', o.operation_id, 'vrf', o.vrf, 'kind', o.kind, 'state', o.state) as operation
+    select distinct
+      o.sequence,
+      jsonb_build_object('operationId', o.operation_id, 'vrf', o.vrf, 'kind', o.kind, 'state', o.state) as operation
     from unnest(target_vrfs, target_kinds, target_ids) asked (vrf, kind, id)
       join ipam.operation_target t on t.kind = asked.kind and t.id = asked.id and t.vrf = asked.vrf and t.pending
       join ipam.operation o on o.operation_id = t.operation_id
@@ -18,7 +20,10 @@ begin atomic
 
   select jsonb_build_object(
     'count', (select count(*) from busy),
-    'pending', (select jsonb_agg(f.operation order by f.sequence) from (select * from busy order by busy.sequence limit 20) f)
+    'pending', (
+      select jsonb_agg(f.operation order by f.sequence)
+      from (select b.sequence, b.operation from busy b order by b.sequence limit 20) f
+    )
   )
   where exists (select from busy);
 end;

@@ -27,7 +27,7 @@ begin
     if ipam.key_expired(cancel_operation.operation_id, v_now) then
       return ipam.operation_answer_for('key_expired', null);
     end if;
-    -- No fingerprint: nobody knows with which arguments it would have been begun.
+    -- No fingerprint, since the arguments of a later beginning are unknown.
     insert into ipam.operation (
       operation_id, vrf, kind, fingerprint, state, error, begun_at, unwinding_at, finished_at, cancelled_at
     )

@@ -16,15 +16,20 @@ begin
   if operation_id is null or operation_id = '00000000-0000-0000-0000-000000000000' then
     raise exception using errcode = 'invalid_parameter_value', message = 'operation_id: must be given, and not nil';
   end if;
-  perform ipam.check_request(check_operation.vrf, operation_id, array['default']);
+  perform ipam.check_key(vrf, operation_id);
   v_problem := case
     when (expires_in_seconds > 0 and expires_in_seconds <= 3155760000) is false
       then 'expires_in_seconds: must be above 0 and at most a hundred years'
     when (char_length(kind) between 1 and 200) is not true then 'kind: must have 1 to 200 characters'
     when (cardinality(target_ids) between 1 and 256) is not true then 'targets: must be 1 to 256'
-    when cardinality(target_vrfs) is distinct from cardinality(target_ids) or cardinality(target_kinds) is distinct from cardinality(target_ids)
-      then 'targets: vrfs, kinds and ids must be alike long'
-    when exists (select from unnest(target_vrfs || target_kinds || target_ids) t (part) where (char_length(t.part) between 1 and 200) is not true)
+    when cardinality(target_vrfs) is distinct from cardinality(target_ids)
+      or cardinality(target_kinds) is distinct from cardinality(target_ids)
+      then 'targets: vrfs, kinds and ids must be of equal length'
+    when exists (
+      select
+      from unnest(target_vrfs || target_kinds || target_ids) t (part)
+      where (char_length(t.part) between 1 and 200) is not true
+    )
       then 'targets: vrf, kind and id must have 1 to 200 characters'
   end;
   if v_problem is not null then

@@ -57,7 +57,9 @@ begin
   else
     select
       array_agg(a order by a.vrf, a.slot) filter (where a.released_at is null and a.confirmed_at is null),
-      array_agg(a order by a.vrf, a.slot) filter (where a.release_reason in ('expired', 'orphaned') or a.released_by is not null)
+      array_agg(a order by a.vrf, a.slot) filter (
+        where a.release_reason in ('expired', 'orphaned') or a.released_by is not null
+      )
     into v_provisional, v_lost
     from ipam.allocation a
     where a.request_id = finish_operation.operation_id;
@@ -66,7 +68,8 @@ begin
         'count', cardinality(v_lost),
         'lost', (
           select jsonb_agg(
-            jsonb_build_object('vrf', l.vrf, 'slot', l.slot, 'address', host(l.unit)) || ipam.tombstone(l) order by l.vrf, l.slot
+            jsonb_build_object('vrf', l.vrf, 'slot', l.slot, 'address', host(l.unit)) || ipam.tombstone(l)
+            order by l.vrf, l.slot
           )
           from unnest(v_lost[:20]) l
         )

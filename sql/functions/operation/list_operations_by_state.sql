@@ -9,14 +9,17 @@ as $function$
 #variable_conflict use_column
 begin
   if list_operations_by_state.state in ('pending', 'unwinding', 'stuck') then
-    -- Through the index of those that are pending: they are few, however many have ended.
+    -- By the index on pending operations, which are few, however many have ended.
     return query
     select x.*
     from (
       select o
       from ipam.operation o
       where o.pending and o.sequence < coalesce(before_sequence, 9223372036854775807)
-        and case list_operations_by_state.state when 'stuck' then o.stuck_since is not null else o.state = list_operations_by_state.state end
+        and case list_operations_by_state.state
+          when 'stuck' then o.stuck_since is not null
+          else o.state = list_operations_by_state.state
+        end
       order by o.sequence desc
       limit page_size
     ) page cross join lateral ipam.operation_answer_for('found', page.o) x;

@@ -10,7 +10,7 @@ as $function$
 declare
   v_known ipam.operation;
 begin
-  perform ipam.check_request(lock_operation.vrf, lock_operation.operation_id, array['default']);
+  perform ipam.check_key(lock_operation.vrf, lock_operation.operation_id);
   select o.* into v_known
   from ipam.operation o
   where o.operation_id = lock_operation.operation_id and o.vrf = lock_operation.vrf

@@ -38,7 +38,7 @@ begin
       add_range.gateway,
       case
         when v_pool.gateway in ('first', 'last', 'none') then v_pool.gateway
-        -- The pool's address is the gateway of the range that holds it.
+        -- An address is the gateway of the range that contains it.
         else case when v_pool.gateway::inet between v_span.first and v_span.last then v_pool.gateway else 'none' end
       end
     ),

@@ -21,7 +21,9 @@ declare
   v_network_addresses boolean := coalesce(include_network_addresses, false);
   v_definition jsonb := jsonb_build_object(
     'ranges', (select jsonb_agg(p order by (p).first) from unnest(ranges) r, ipam.parse_range(r) p),
-    'reserve', (select coalesce(jsonb_agg(distinct p), '[]') from unnest(coalesce(reserve, '{}')) r, ipam.parse_range(r) p),
+    'reserve', (
+      select coalesce(jsonb_agg(distinct p), '[]') from unnest(coalesce(reserve, '{}')) r, ipam.parse_range(r) p
+    ),
     'gateway', gateway, 'cooldown', cooldown_seconds, 'networkAddresses', v_network_addresses
   );
   v_families int[] := array(
@@ -46,7 +48,9 @@ begin
   loop
     begin
       insert into ipam.vrf (vrf) values (create_pool.vrf) on conflict (vrf) do nothing;
-      insert into ipam.pool (vrf, name, family, size, cooldown, gateway, include_network_addresses, definition, description)
+      insert into ipam.pool (
+        vrf, name, family, size, cooldown, gateway, include_network_addresses, definition, description
+      )
       values (
         create_pool.vrf, create_pool.name, v_families[1], 0, make_interval(secs => cooldown_seconds),
         create_pool.gateway, v_network_addresses, v_definition, nullif(create_pool.description, '')
@@ -57,7 +61,9 @@ begin
         insert into ipam.pool_counter (vrf, pool_id, shard)
         select create_pool.vrf, v_pool.pool_id, n
         from generate_series(0, 63) n;
-        v_in_way := ipam.insert_ranges(create_pool.vrf, v_pool.pool_id, ranges, create_pool.gateway, v_network_addresses);
+        v_in_way := ipam.insert_ranges(
+          create_pool.vrf, v_pool.pool_id, ranges, create_pool.gateway, v_network_addresses
+        );
         if v_in_way is not null then
           raise sqlstate 'IP004';
         end if;
@@ -73,7 +79,7 @@ begin
         return ipam.pool_answer_for('range_overlaps', create_pool.vrf, null, create_pool.name, v_in_way);
     end;
 
-    -- Deleted meanwhile: then this one may be made.
+    -- If that pool was deleted meanwhile, this one may be created.
     select p.* into v_pool
     from ipam.pool p
     where p.vrf = create_pool.vrf and p.name = create_pool.name and p.deleted_at is null;

@@ -31,9 +31,11 @@ begin
   end if;
 
   loop
-    -- What is in the way: a range that is there, or one of the same list.
+    -- What overlaps one of them: an existing range, or another one of the list.
     with wanted as (
-      select r.first, r.last, lag(r.first) over (order by r.first) as before_first, lag(r.last) over (order by r.first) as before_last
+      select
+        r.first, r.last, lag(r.first) over (order by r.first) as before_first,
+        lag(r.last) over (order by r.first) as before_last
       from unnest(ranges) t (range) cross join lateral ipam.parse_range(t.range) r
     )
 
@@ -49,7 +51,9 @@ begin
         limit 1
       ),
       (
-        select jsonb_build_object('vrf', p.vrf, 'pool', p.name, 'first', host(w.before_first), 'last', host(w.before_last))
+        select jsonb_build_object(
+          'vrf', p.vrf, 'pool', p.name, 'first', host(w.before_first), 'last', host(w.before_last)
+        )
         from wanted w join ipam.pool p on p.vrf = insert_ranges.vrf and p.pool_id = insert_ranges.pool_id
         where w.first <= w.before_last
         order by w.first
@@ -80,7 +84,7 @@ begin
       select array_agg(inserted.range_id) into v_range_ids from inserted;
       exit;
     exception
-      -- Another one came first: it is seen now.
+      -- A concurrent call came first: the next attempt sees its range.
       when exclusion_violation then null;
     end;
   end loop;
@@ -102,10 +106,11 @@ begin
   on conflict (vrf, pool_id, first, last, kind) do nothing;
 
   perform ipam.settle_covers(
-    insert_ranges.vrf, insert_ranges.pool_id,
-    array(select r.first from ipam.range r where r.vrf = insert_ranges.vrf and r.range_id = any (v_range_ids) order by r.range_id),
-    array(select r.last from ipam.range r where r.vrf = insert_ranges.vrf and r.range_id = any (v_range_ids) order by r.range_id)
-  );
+    insert_ranges.vrf, insert_ranges.pool_id, array_agg(r.first::inet order by r.first),
+    array_agg(r.last::inet order by r.first)
+  )
+  from ipam.range r
+  where r.vrf = insert_ranges.vrf and r.range_id = any (v_range_ids);
   return null;
 end
 $function$;

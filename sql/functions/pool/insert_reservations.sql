@@ -30,9 +30,13 @@ begin
     return null;
   end if;
   insert into ipam.reservation as known (vrf, pool_id, first, last, kind, reason)
-  select distinct insert_reservations.vrf, insert_reservations.pool_id, s.first, s.last, 'requested', nullif(insert_reservations.reason, '')
+  select distinct
+    insert_reservations.vrf, insert_reservations.pool_id, s.first, s.last, 'requested',
+    nullif(insert_reservations.reason, '')
   from unnest(v_firsts, v_lasts) s (first, last)
-  on conflict (vrf, pool_id, first, last, kind) do update set reason = excluded.reason where excluded.reason <> coalesce(known.reason, '');
+  on conflict (vrf, pool_id, first, last, kind) do update
+    set reason = excluded.reason
+    where excluded.reason <> coalesce(known.reason, '');
   get diagnostics v_changed = row_count;
   perform ipam.settle_covers(insert_reservations.vrf, insert_reservations.pool_id, v_firsts, v_lasts);
   return v_changed;

@@ -10,7 +10,9 @@ as $function$
     select p.vrf, p.pool_id, p.name
     from ipam.pool p
     where p.deleted_at is null and (list_pools.vrf is null or p.vrf = list_pools.vrf)
-      and (p.vrf, p.name) > (coalesce(list_pools.after_vrf, list_pools.vrf, '') collate "C", coalesce(list_pools.after_name, '') collate "C")
+      and (p.vrf, p.name) > (
+        coalesce(list_pools.after_vrf, list_pools.vrf, '') collate "C", coalesce(list_pools.after_name, '') collate "C"
+      )
     order by p.vrf, p.name
     limit list_pools.page_size
   ) page cross join lateral ipam.pool_answer_for('found', page.vrf, page.pool_id, page.name) x;

@@ -15,7 +15,9 @@ declare
 begin
   if v_pool_id is null then
     return query
-    select 'unknown_pool', null::inet, null::inet, null, null, jsonb_build_object('vrfs', ipam.vrfs_with_pool(list_reservations.pool));
+    select
+      'unknown_pool', null::inet, null::inet, null, null,
+      jsonb_build_object('vrfs', ipam.vrfs_with_pool(list_reservations.pool));
     return;
   end if;
   return query

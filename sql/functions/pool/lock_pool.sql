@@ -12,7 +12,7 @@ declare
 begin
   perform ipam.check_isolation();
   select f.pool_id into v_pool_id from ipam.find_pool(lock_pool.vrf, lock_pool.pool) f;
-  -- What was found may have been deleted while this waited.
+  -- The pool may have been deleted while this waited for its lock.
   select p.pool_id into v_pool_id
   from ipam.pool p
   where p.vrf = lock_pool.vrf and p.pool_id = v_pool_id and p.deleted_at is null

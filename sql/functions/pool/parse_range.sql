@@ -14,7 +14,8 @@ begin
   else
     first := split_part(range, '-', 1)::inet;
     last := case when strpos(range, '-') > 0 then substr(range, strpos(range, '-') + 1)::inet else first end;
-    if masklen(first) <> (case family(first) when 4 then 32 else 128 end) or family(first) <> family(last) or first > last then
+    if masklen(first) <> (case family(first) when 4 then 32 else 128 end)
+      or family(first) <> family(last) or first > last then
       raise exception using errcode = 'invalid_parameter_value',
         message = format('range: %s ends before it begins, or mixes families', range);
     end if;

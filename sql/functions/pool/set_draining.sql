@@ -45,7 +45,7 @@ begin
   update ipam.pool p
   set
     revision = p.revision + 1,
-    -- A pool that has one range that is not draining is not draining either.
+    -- A pool with a range that does not drain does not drain either.
     draining = case when set_draining.range is null then v_draining else p.draining and v_draining end
   where p.vrf = set_draining.vrf and p.pool_id = v_pool_id
     and (v_firsts is not null or set_draining.range is null and p.draining <> v_draining);

@@ -26,7 +26,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_deadline timestamptz := clock_timestamp() + interval '10 seconds';
-  v_look record;
+  v_found record;
   v_extents ipam.free_extent[];
   v_reserved_units numeric;
   v_floor bigint;
@@ -39,7 +39,7 @@ begin
       v_floor := null;
 
       loop
-        -- One statement, one snapshot, no lock. What is reserved, as far as the extents of the spans reach;
+        -- One statement, one snapshot, no lock: what is reserved, as far as the extents of the spans reach,
         with hull as (
           select min(least(s.first, e.next)) as low, max(greatest(s.last, e.last)) as high
           from unnest(settle_covers.firsts, settle_covers.lasts) s (first, last)
@@ -54,7 +54,7 @@ begin
               and r.first <= hull.high and r.last >= hull.low
         ),
 
-        -- and what is wrong, of both kinds of cover.
+        -- and which extents and live allocations disagree with the ranges and that.
         extent as materialized (
           select w.extent_id
           from reserved
@@ -74,7 +74,9 @@ begin
         outside as (
           select jsonb_build_object(
             'address', host(h.unit), 'requestId', h.request_id, 'slot', h.slot,
-            'owner', case when h.owner_kind is not null then jsonb_build_object('kind', h.owner_kind, 'id', h.owner_id) end
+            'owner', case
+              when h.owner_kind is not null then jsonb_build_object('kind', h.owner_kind, 'id', h.owner_id)
+            end
           ) as holder
           from holder h
           where h.outside
@@ -84,8 +86,8 @@ begin
 
         select
           (select r.spans from reserved r) as reserved,
-          array(select lower(s) from reserved r cross join lateral unnest(r.spans) s order by lower(s)) as reserved_from,
-          array(select upper(s) from reserved r cross join lateral unnest(r.spans) s order by lower(s)) as reserved_to,
+          array(select lower(s) from reserved r cross join unnest(r.spans) s order by lower(s)) as reserved_from,
+          array(select upper(s) from reserved r cross join unnest(r.spans) s order by lower(s)) as reserved_to,
           array(select extent.extent_id from extent) as extent_ids,
           array(select h.request_id from holder h order by h.unit) as request_ids,
           array(select h.slot from holder h order by h.unit) as slots,
@@ -95,23 +97,23 @@ begin
             where h.outside
             having count(*) > 0
           ) as in_way
-        into v_look;
-        if v_look.in_way is not null then
+        into v_found;
+        if v_found.in_way is not null then
           raise sqlstate 'IP004';
         end if;
-        exit when cardinality(v_look.extent_ids) = 0 and cardinality(v_look.request_ids) = 0;
+        exit when cardinality(v_found.extent_ids) = 0 and cardinality(v_found.request_ids) = 0;
         if clock_timestamp() > v_deadline then
           raise lock_not_available;
         end if;
 
-        -- Locked by their ids, in the order of addresses; what they are now is read from the locked rows.
+        -- Extents are locked by their ids, in the order of addresses, and read again from the locked rows.
         select array_agg(locked.e) into v_extents
         from (
-          select e from ipam.free_extent e where e.extent_id = any (v_look.extent_ids) order by e.last for update
+          select e from ipam.free_extent e where e.extent_id = any (v_found.extent_ids) order by e.last for update
         ) locked;
-        delete from ipam.free_extent e where e.extent_id = any (v_look.extent_ids);
+        delete from ipam.free_extent e where e.extent_id = any (v_found.extent_ids);
 
-        -- What no range holds any more: its cooldowns are parked.
+        -- What lies outside of every range now: its cooldown is parked.
         with lost as materialized (
           select
             old.generation, piece.span, old.last, old.last_owner_kind, old.last_owner_id,
@@ -138,8 +140,7 @@ begin
         select max(l.generation) into v_gone from lost l;
         v_floor := greatest(v_floor, v_gone);
 
-        -- The rest, each piece as its range and the reservations want it. Time is kept: what was cooling goes on
-        -- cooling.
+        -- The rest, cut where its range or the reservations differ. A cooldown continues.
         with made as (
           insert into ipam.free_extent (
             vrf, pool_id, range_id, available_at, cooling_until, next, last, generation, last_owner_kind, last_owner_id,
@@ -153,20 +154,24 @@ begin
             old.last_owner_kind, old.last_owner_id, r.draining
           from unnest(v_extents) old
             cross join lateral (
-              select case when old.available_at = 'infinity' then coalesce(old.cooling_until, '-infinity') else old.available_at end
+              select case
+                when old.available_at = 'infinity' then coalesce(old.cooling_until, '-infinity')
+                else old.available_at
+              end
             ) until (at)
             cross join lateral ipam.ranges_of(old.vrf, old.pool_id, old.next, old.last) r
             cross join lateral (
               select
                 ipam.inet_multirange(ipam.unit_span(greatest(r.first, old.next), least(r.last, old.last))),
-                greatest(1, width_bucket(old.next, v_look.reserved_from)), width_bucket(old.last, v_look.reserved_from)
+                greatest(1, width_bucket(old.next, v_found.reserved_from)),
+                width_bucket(old.last, v_found.reserved_from)
             ) common (spans, from_span, to_span)
             -- Only the reserved spans that may reach into it: each operation on a multirange reads all of it.
             cross join lateral (
               select coalesce(range_agg(ipam.inet_range(n.low, n.high, '[)')), '{}')
               from unnest(
-                v_look.reserved_from[common.from_span:common.to_span],
-                v_look.reserved_to[common.from_span:common.to_span]
+                v_found.reserved_from[common.from_span:common.to_span],
+                v_found.reserved_to[common.from_span:common.to_span]
               ) n (low, high)
             ) near (spans)
             cross join lateral (
@@ -179,12 +184,14 @@ begin
         select
           v_reserved_units
           + coalesce((select sum(ipam.unit_count(m.next, m.last)) from made m where m.available_at = 'infinity'), 0)
-          - coalesce((select sum(ipam.unit_count(e.next, e.last)) from unnest(v_extents) e where e.available_at = 'infinity'), 0)
+          - coalesce(
+            (select sum(ipam.unit_count(e.next, e.last)) from unnest(v_extents) e where e.available_at = 'infinity'), 0
+          )
         into v_reserved_units;
 
         update ipam.allocation a
-        set range_id = home.range_id, draining = home.draining, reserved = v_look.reserved @> a.unit
-        from unnest(v_look.request_ids, v_look.slots) k (request_id, slot)
+        set range_id = home.range_id, draining = home.draining, reserved = v_found.reserved @> a.unit
+        from unnest(v_found.request_ids, v_found.slots) k (request_id, slot)
           cross join lateral (
             select l.unit
             from ipam.allocation l
@@ -208,7 +215,7 @@ begin
       return null;
     exception
       when sqlstate 'IP004' then
-        return v_look.in_way;
+        return v_found.in_way;
       when lock_not_available then
         null;
     end;

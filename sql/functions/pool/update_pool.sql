@@ -21,7 +21,8 @@ begin
     return ipam.unknown_pool(update_pool.vrf, update_pool.pool);
   end if;
   perform ipam.check_pool(
-    update_pool.vrf, coalesce(update_pool.name, 'unchanged'), coalesce(update_pool.cooldown_seconds, 0), update_pool.description
+    update_pool.vrf, coalesce(update_pool.name, 'unchanged'), coalesce(update_pool.cooldown_seconds, 0),
+    update_pool.description
   );
   select count(*) = 1 into v_only from ipam.range r where r.vrf = update_pool.vrf and r.pool_id = v_pool_id;
   if update_pool.gateway <> 'none' and not exists (
@@ -39,11 +40,15 @@ begin
       name = coalesce(update_pool.name, p.name),
       cooldown = coalesce(make_interval(secs => update_pool.cooldown_seconds), p.cooldown),
       gateway = coalesce(update_pool.gateway, p.gateway),
-      description = case when update_pool.description is null then p.description else nullif(update_pool.description, '') end,
-      -- So that the pool, created again as it is now, is found and not refused.
+      description = case
+        when update_pool.description is null then p.description
+        else nullif(update_pool.description, '')
+      end,
+      -- So that creating the pool again as it is now returns it.
       definition = p.definition
-        || case when update_pool.cooldown_seconds is null then '{}' else jsonb_build_object('cooldown', update_pool.cooldown_seconds) end
-        || case when update_pool.gateway is null then '{}' else jsonb_build_object('gateway', update_pool.gateway) end,
+        || jsonb_strip_nulls(
+          jsonb_build_object('cooldown', update_pool.cooldown_seconds, 'gateway', update_pool.gateway)
+        ),
       revision = p.revision + 1
     where p.vrf = update_pool.vrf and p.pool_id = v_pool_id;
   exception

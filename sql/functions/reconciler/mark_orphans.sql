@@ -19,7 +19,7 @@ begin
   if (cardinality(request_ids) between 1 and 1000) is not true or cardinality(slots) <> cardinality(request_ids)
     or cardinality(generations) <> cardinality(request_ids) then
     raise exception using errcode = 'invalid_parameter_value',
-      message = 'orphans: must be 1 to 1000, their parts alike long';
+      message = 'orphans: must be 1 to 1000, their parts of equal length';
   end if;
   delete from ipam.orphan_mark m
   using ipam.allocation a

@@ -31,7 +31,9 @@ begin
           and (a.confirmed_at is not null or a.expires_at > clock_timestamp())
           and greatest(a.allocated_at, a.confirmed_at) < clock_timestamp() - make_interval(secs => grace_seconds)
           and not exists (select from ipam.operation o where o.operation_id = a.request_id and o.pending)
-          and not exists (select from ipam.operation_target t where t.kind = a.owner_kind and t.id = a.owner_id and t.pending)
+          and not exists (
+            select from ipam.operation_target t where t.kind = a.owner_kind and t.id = a.owner_id and t.pending
+          )
         order by a.unit
         limit page_size
       ) one

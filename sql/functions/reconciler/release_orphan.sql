@@ -22,18 +22,20 @@ declare
   v_outcome text;
 begin
   perform ipam.check_request(release_orphan.vrf, release_orphan.request_id, array[release_orphan.slot]);
-  if (char_length(release_orphan.released_by) between 1 and 200 and char_length(release_orphan.note) between 1 and 1000) is not true then
+  if (
+    char_length(release_orphan.released_by) between 1 and 200 and char_length(release_orphan.note) between 1 and 1000
+  ) is not true then
     raise exception using errcode = 'invalid_parameter_value',
       message = 'released_by: must have 1 to 200 characters, note 1 to 1000';
   end if;
-  -- Who owns a key never changes, so it may be read before the lock.
+  -- The owner of a key never changes, so it may be read before the lock.
   select a.* into v_known
   from ipam.allocation a
   where a.vrf = release_orphan.vrf and a.request_id = release_orphan.request_id and a.slot = release_orphan.slot;
   if v_known.owner_kind is not null then
     perform pg_advisory_xact_lock_shared(ipam.target_lock(v_known.owner_kind, v_known.owner_id));
   end if;
-  -- The operation that holds it cannot begin to unwind or end beside this.
+  -- Nor can the operation that holds it start unwinding or end meanwhile.
   perform from ipam.operation o where o.operation_id = release_orphan.request_id for share;
 
   select a.* into v_known

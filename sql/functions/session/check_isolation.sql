@@ -13,7 +13,9 @@ begin
   end if;
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'invalid_parameter_value',
-      message = 'isolation: saga-ipam needs read committed, this transaction is ' || current_setting('transaction_isolation');
+      message = format(
+        'isolation: saga-ipam needs read committed, this transaction is %s', current_setting('transaction_isolation')
+      );
   end if;
   -- An acknowledged allocation must survive a crash. A SET clause of the function would be undone before the commit.
   perform set_config('synchronous_commit', 'on', true);

@@ -15,7 +15,9 @@ begin
   select o.begun_at into v_oldest from ipam.operation o where o.pending order by o.begun_at limit 1;
   if v_oldest < check_horizon.at - make_interval(secs => horizon_seconds) then
     raise exception using errcode = 'invalid_parameter_value',
-      message = format('horizon_seconds: an operation has been pending since %s, which is longer', to_json(v_oldest) #>> '{}');
+      message = format(
+        'horizon_seconds: an operation has been pending since %s, which is longer', to_json(v_oldest) #>> '{}'
+      );
   end if;
 end
 $function$;

@@ -9,15 +9,16 @@ create or replace function ipam.doctor() returns table (check_name text, vrf tex
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-  -- Everything that has a place: ranges first, then extents, what is held, and the largest generation of what was
-  -- released.
-  with place as (
+  -- Every span of addresses, by kind: ranges (0), extents (1), what is held (2), and what was released, with its largest
+  -- generation (3).
+  with span as (
     select
       r.vrf, r.first::inet as first, r.last::inet as last, 0 as kind, r.pool_id, r.range_id, r.draining,
       false as reserved, null::bigint as generation, null::uuid as request_id, null::text as slot
     from ipam.range r
     union all
-    select e.vrf, e.next, e.last, 1, e.pool_id, e.range_id, e.draining, e.available_at = 'infinity', e.generation, null, null
+    select
+      e.vrf, e.next, e.last, 1, e.pool_id, e.range_id, e.draining, e.available_at = 'infinity', e.generation, null, null
     from ipam.free_extent e
     where e.next <= e.last
     union all
@@ -31,9 +32,9 @@ begin atomic
     group by a.vrf, a.unit
   ),
 
-  -- Beside each of them: how many ranges and extents there are up to it, and how far extents, what is held and both
-  -- reach before it.
-  placed as materialized (
+  -- In the order of addresses: how many ranges and extents there are up to each span, and how far extents, what is held
+  -- and both reach before it.
+  ordered as materialized (
     select
       p.*,
       count(*) filter (where p.kind = 0) over by_address as range_number,
@@ -41,19 +42,19 @@ begin atomic
       max(p.last) filter (where p.kind = 1) over before as extents_reach,
       max(p.last) filter (where p.kind = 2) over before as held_reach,
       max(p.last) filter (where p.kind in (1, 2)) over before as covers_reach
-    from place p
+    from span p
     window
       by_address as (partition by p.vrf order by p.first, p.kind rows unbounded preceding),
       before as (partition by p.vrf order by p.first, p.kind rows between unbounded preceding and 1 preceding)
   ),
 
-  -- A cover, an extent or what is held, with the range that it lies in and what is reserved of that.
+  -- Each cover, an extent or something held, with the range that contains it and the reservations of the pool.
   cover as materialized (
     select
       c.*, home.pool_id as home_pool_id, home.range_id as home_range_id, home.last as home_last,
       home.draining as home_draining, coalesce(s.spans, '{}') as reserved_spans
-    from placed c
-      left join placed home
+    from ordered c
+      left join ordered home
         on home.kind = 0 and home.vrf = c.vrf and home.range_number = c.range_number and home.last >= c.first
       left join (
         select n.vrf, n.pool_id, range_agg(ipam.unit_span(n.first, n.last)) as spans
@@ -63,7 +64,7 @@ begin atomic
     where c.kind in (1, 2)
   ),
 
-  -- The first thing that is wrong about one of them.
+  -- The first problem of each cover.
   wrong (check_name, vrf, pool_id, first, what, release) as (
     select
       w.check_name, c.vrf, c.pool_id, c.first,
@@ -100,16 +101,16 @@ begin atomic
     select
       'generation would repeat', past.vrf, e.pool_id, past.first,
       format('%s had %s, its extent has %s', host(past.first), past.generation, e.generation), null
-    from placed past
-      join placed e on e.kind = 1 and e.vrf = past.vrf and e.extent_number = past.extent_number
+    from ordered past
+      join ordered e on e.kind = 1 and e.vrf = past.vrf and e.extent_number = past.extent_number
     where past.kind = 3 and e.last >= past.first and e.generation < past.generation
     union all
-    -- Each cover counts for what none before it covers.
+    -- Each cover counts for the units that no cover before it has.
     select
       'neither free nor held', r.vrf, r.pool_id, r.first,
       format('%s of %s-%s', ipam.unit_count(r.first, r.last) - coalesce(covered.units, 0), host(r.first), host(r.last)),
       null
-    from placed r
+    from ordered r
       left join (
         select
           c.vrf, c.home_range_id,
@@ -160,7 +161,8 @@ begin atomic
     select
       w.check_name, w.vrf, w.pool_id,
       case when count(*) > 1 then count(*) || ': ' else '' end
-      || array_to_string((array_agg(w.what order by w.first))[1:3], ', ') || case when count(*) > 3 then ', ...' else '' end,
+      || array_to_string((array_agg(w.what order by w.first))[1:3], ', ')
+      || case when count(*) > 3 then ', ...' else '' end,
       host(min(w.first)), (array_agg(w.release order by w.first))[1]
     from wrong w
     group by w.check_name, w.vrf, w.pool_id
@@ -168,7 +170,9 @@ begin atomic
     select 'counter of held', c.vrf, c.pool_id, format('counted %s, held %s', c.counted_held, c.held), null, null
     from counted c where c.counted_held <> c.held
     union all
-    select 'counter of reserved', c.vrf, c.pool_id, format('counted %s, reserved %s', c.counted_reserved, c.reserved), null, null
+    select
+      'counter of reserved', c.vrf, c.pool_id, format('counted %s, reserved %s', c.counted_reserved, c.reserved), null,
+      null
     from counted c where c.counted_reserved <> c.reserved
     union all
     select 'size', c.vrf, c.pool_id, format('size %s, ranges %s', c.size, c.ranges), null, null
@@ -183,14 +187,17 @@ begin atomic
       when 'size' then 'repair sets it to what the ranges hold'
       when 'extent out of order' then 'repair removes it'
       when 'extent outside its range' then 'repair removes what lies outside'
-      when 'extents overlap' then 'repair leaves each address in one extent, the one that cools longest'
+      when 'extents overlap' then 'repair leaves each address in the extent with the longest cooldown'
       when 'free and held' then 'repair cuts it out of the extent; it stays held'
-      when 'neither free nor held' then 'repair makes it free, from when it cannot be cooling any more'
+      when 'neither free nor held' then 'repair makes it free, as soon as no cooldown can still run'
       when 'generation would repeat' then 'repair gives the extent the larger generation'
       when 'held twice' then
-        format('decide whose it is (saga-ipam list --address %s), and release the other, such as: %s', f.first, f.release)
+        format(
+          'decide whose it is (saga-ipam list --address %s), and release the other, such as: %s', f.first, f.release
+        )
       when 'held outside its range' then
-        case when p.name is not null then 'add a range that holds it, or ' else '' end || format('release it: %s', f.release)
+        case when p.name is not null then 'add a range that holds it, or ' else '' end
+        || format('release it: %s', f.release)
       else 'repair makes it agree with the ranges and reservations of the pool'
     end
   from finding f left join ipam.pool p on p.vrf = f.vrf and p.pool_id = f.pool_id and p.deleted_at is null

@@ -3,7 +3,8 @@
 --
 -- Returns one row for each finding: the check, where, what is wrong, and what to do about it.
 -- Cost: linear in the pending operations, and in the unwound ones with their keys.
-create or replace function ipam.doctor_operations() returns table (check_name text, vrf text, pool text, detail text, repair text)
+create or replace function ipam.doctor_operations()
+returns table (check_name text, vrf text, pool text, detail text, repair text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
@@ -20,7 +21,7 @@ begin atomic
     left join ipam.pool p on p.vrf = a.vrf and p.pool_id = a.pool_id
   where o.state = 'unwound'
   union all
-  -- Reclaim passes over them as long as their operation has not ended.
+  -- Reclaim skips them until their operation has ended.
   select
     'operation outlives the ttl of its addresses', o.vrf::text, null,
     format('%s holds %s past their ttl, the first since %s', o.called, held.count, held.since),

@@ -22,6 +22,8 @@ begin
     order by o.sequence
     limit page_size
   ) page
-    cross join lateral ipam.operation_answer_for(case when ipam.holds_anything((page.o).operation_id) then 'held' else 'found' end, page.o) x;
+    cross join lateral ipam.operation_answer_for(
+      case when ipam.holds_anything((page.o).operation_id) then 'held' else 'found' end, page.o
+    ) x;
 end
 $function$;

@@ -39,7 +39,7 @@ begin
     returning a.vrf, a.generation
   ),
 
-  -- An extent that has to be made anew can no longer learn from them which generations there were.
+  -- The floor remembers the generations of deleted tombstones, for extents that must be created anew.
   floors as (
     update ipam.vrf v
     set generation_floor = greatest(v.generation_floor, g.generation)

@@ -33,9 +33,9 @@ begin
   select w.check_name, w.count || ' extents', w.done
   from (
     values
-      ('extent out of order', v_wrong.disordered, 'they went'),
-      ('extent outside its range', v_wrong.outside, 'what of them lay outside went'),
-      ('extents overlap', v_wrong.overlapping, 'each unit stayed in one extent, the one that cools longest'),
+      ('extent out of order', v_wrong.disordered, 'removed'),
+      ('extent outside its range', v_wrong.outside, 'what lay outside was removed'),
+      ('extents overlap', v_wrong.overlapping, 'each unit was left in the extent with the longest cooldown'),
       ('free and held', v_wrong.held, 'what is held was cut out of them')
   ) w (check_name, count, done)
   where w.count > 0;
@@ -46,12 +46,15 @@ begin
   v_units := ipam.repair_gaps(repair.vrf, v_pool_id);
   if v_units > 0 then
     return query
-    select 'neither free nor held', v_units || ' units', 'they got extents, available once they cannot be cooling any more';
+    select
+      'neither free nor held', v_units || ' units', 'extents were created, available once no cooldown can still run';
   end if;
 
-  -- Flags and ranges of covers.
+  -- Covers that disagree with the ranges and reservations.
   with home as (
-    select coalesce(array_agg(r.first::inet order by r.first), '{}') as firsts, coalesce(array_agg(r.last::inet order by r.first), '{}') as lasts
+    select
+      coalesce(array_agg(r.first::inet order by r.first), '{}') as firsts,
+      coalesce(array_agg(r.last::inet order by r.first), '{}') as lasts
     from ipam.range r
     where r.vrf = repair.vrf and r.pool_id = v_pool_id
   ),
@@ -62,18 +65,22 @@ begin
     where s.vrf = repair.vrf and s.pool_id = v_pool_id
   )
 
-  select
-    (select count(*) from ipam.wrong_extents(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)) as extents,
-    (select count(*) from ipam.wrong_holders(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)) as allocations
-  into v_wrong
-  from home, reserved;
+  select extent.count as extents, holder.count as allocations into v_wrong
+  from home
+    cross join reserved
+    cross join lateral (
+      select count(*) from ipam.wrong_extents(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)
+    ) extent
+    cross join lateral (
+      select count(*) from ipam.wrong_holders(repair.vrf, v_pool_id, home.firsts, home.lasts, reserved.spans)
+    ) holder;
   if v_wrong.extents + v_wrong.allocations > 0 then
     perform ipam.settle_pool(repair.vrf, v_pool_id);
     return query
     select
       'range, draining or reservation differs',
       format('%s extents, %s allocations', v_wrong.extents, v_wrong.allocations),
-      'they are as the ranges and reservations say';
+      'they now agree with the ranges and reservations';
   end if;
 
   select range_agg(ipam.unit_span(r.first, r.last)) into v_ranges
@@ -98,7 +105,8 @@ begin
   where e.extent_id = w.extent_id;
   get diagnostics v_count = row_count;
   if v_count > 0 then
-    return query select 'generation would repeat', v_count || ' extents', 'they got the largest generation of their units';
+    return query
+    select 'generation would repeat', v_count || ' extents', 'given the largest generation of their units';
   end if;
 
   select
@@ -123,7 +131,9 @@ begin
     perform ipam.count_units(repair.vrf, v_pool_id, v_wrong.held, v_wrong.reserved);
     return query
     select w.check_name, 'was off by ' || -w.difference, 'the difference was added'
-    from (values ('counter of held', v_wrong.held::numeric), ('counter of reserved', v_wrong.reserved)) w (check_name, difference)
+    from (
+      values ('counter of held', v_wrong.held::numeric), ('counter of reserved', v_wrong.reserved)
+    ) w (check_name, difference)
     where w.difference <> 0;
   end if;
 

@@ -19,7 +19,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_deadline timestamptz := clock_timestamp() + interval '10 seconds';
-  v_look record;
+  v_found record;
   v_extent record;
   v_cluster bigint;
   v_floor bigint;
@@ -44,9 +44,13 @@ begin
           where e.vrf = repair_extents.vrf and e.pool_id = repair_extents.pool_id
         ),
 
-        -- A cluster: extents that overlap each other. Most are of one.
+        -- A cluster is a set of extents that overlap each other; most clusters have one extent.
         clustered as (
-          select e.*, count(*) filter (where (e.next <= e.reach) is not true) over (order by e.next, e.last rows unbounded preceding) as cluster
+          select
+            e.*,
+            count(*) filter (where (e.next <= e.reach) is not true) over (
+              order by e.next, e.last rows unbounded preceding
+            ) as cluster
           from extent e
         ),
 
@@ -72,7 +76,9 @@ begin
         wrong as (
           select w.*
           from checked w
-          where w.cluster in (select b.cluster from checked b where b.disordered or b.outside or b.overlapping or b.held)
+          where w.cluster in (
+            select b.cluster from checked b where b.disordered or b.outside or b.overlapping or b.held
+          )
         )
 
         select
@@ -80,21 +86,24 @@ begin
           count(*) filter (where w.disordered) as disordered,
           count(*) filter (where w.outside and not w.disordered) as outside,
           count(*) filter (where w.overlapping) as overlapping, count(*) filter (where w.held) as held
-        into v_look
+        into v_found
         from wrong w;
-        exit when v_look.extent_ids is null;
-        disordered := disordered + v_look.disordered;
-        outside := outside + v_look.outside;
-        overlapping := overlapping + v_look.overlapping;
-        held := held + v_look.held;
+        exit when v_found.extent_ids is null;
+        disordered := disordered + v_found.disordered;
+        outside := outside + v_found.outside;
+        overlapping := overlapping + v_found.overlapping;
+        held := held + v_found.held;
 
         v_cluster := null;
-        perform from ipam.free_extent e where e.extent_id = any (v_look.extent_ids) order by e.last for update;
+        perform from ipam.free_extent e where e.extent_id = any (v_found.extent_ids) order by e.last for update;
         for v_extent in
           select
             w.cluster, e.*, max(e.generation) over (partition by w.cluster) as largest_generation,
-            case when e.available_at = 'infinity' then coalesce(e.cooling_until, '-infinity') else e.available_at end as until
-          from unnest(v_look.extent_ids, v_look.clusters) w (extent_id, cluster)
+            case
+              when e.available_at = 'infinity' then coalesce(e.cooling_until, '-infinity')
+              else e.available_at
+            end as until
+          from unnest(v_found.extent_ids, v_found.clusters) w (extent_id, cluster)
             join ipam.free_extent e on e.extent_id = w.extent_id
           order by w.cluster, until desc, e.extent_id
         loop
@@ -117,7 +126,7 @@ begin
           v_span := ipam.inet_multirange(ipam.unit_span(v_extent.next, v_extent.last));
 
           with home as materialized (
-            select r.range_id, r.draining, r.last, ipam.inet_multirange(ipam.unit_span(r.first, r.last)) * v_span as spans
+            select r.range_id, r.draining, ipam.inet_multirange(ipam.unit_span(r.first, r.last)) * v_span as spans
             from ipam.range r
             where r.vrf = repair_extents.vrf and r.pool_id = repair_extents.pool_id
               and ipam.inet_range(r.first, r.last, '[]') && ipam.inet_range(v_extent.next, v_extent.last, '[]')
@@ -128,7 +137,9 @@ begin
             select
               v_extent.vrf, lower(piece.span), coalesce(ipam.unit_prev(upper(piece.span)), v_extent.last),
               v_extent.until, v_extent.last_owner_kind, v_extent.last_owner_id
-            from unnest(v_span - coalesce((select range_agg(s.span) from home h, unnest(h.spans) s (span)), '{}') - v_held) piece (span)
+            from unnest(
+              v_span - v_held - coalesce((select range_agg(s.span) from home h, unnest(h.spans) s (span)), '{}')
+            ) piece (span)
             where v_extent.until > clock_timestamp()
           )
 

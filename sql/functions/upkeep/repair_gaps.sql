@@ -17,7 +17,9 @@ declare
   v_gaps ipam.inet_multirange;
   v_known ipam.inet_multirange;
   v_generation bigint;
-  v_cooldown interval := (select p.cooldown from ipam.pool p where p.vrf = repair_gaps.vrf and p.pool_id = repair_gaps.pool_id);
+  v_cooldown interval := (
+    select p.cooldown from ipam.pool p where p.vrf = repair_gaps.vrf and p.pool_id = repair_gaps.pool_id
+  );
   v_pruned_before timestamptz := (select r.pruned_before from ipam.retention r);
   v_unknown_until timestamptz := '-infinity';
   v_gap record;
@@ -43,7 +45,7 @@ begin
       ) c
   ),
 
-  -- Before each cover, since the one before it or the start of the range; and after the last one.
+  -- Gaps lie between adjacent covers, before the first and after the last cover of a range, or fill it.
   gap as (
     select
       coalesce(ipam.unit_next(lag(c.last) over (partition by c.range_id order by c.last)), c.range_first) as first,
@@ -69,7 +71,8 @@ begin
   end if;
 
   with released as (
-    select distinct on (a.unit) a.unit as first, a.unit as last, a.released_at + v_cooldown as until, a.owner_kind, a.owner_id
+    select distinct on (a.unit)
+      a.unit as first, a.unit as last, a.released_at + v_cooldown as until, a.owner_kind, a.owner_id
     from ipam.allocation a
     where a.vrf = repair_gaps.vrf and a.released_at is not null and v_gaps @> a.unit
     order by a.unit, a.released_at desc
@@ -105,7 +108,7 @@ begin
     where k.until > v_now
   )
 
-  -- What was released and cools no more is known, too.
+  -- A tombstone whose cooldown has passed counts as known, too.
   select range_agg(k.span) into v_known from known k;
 
   for v_gap in
@@ -123,14 +126,17 @@ begin
       ) free
       cross join lateral (
         values
-          (case when v_unknown_until = '-infinity' then free.spans else free.spans * coalesce(v_known, '{}') end, '-infinity'),
+          (
+            case when v_unknown_until = '-infinity' then free.spans else free.spans * coalesce(v_known, '{}') end,
+            '-infinity'
+          ),
           (case when v_unknown_until > '-infinity' then free.spans - coalesce(v_known, '{}') end, v_unknown_until)
       ) part (spans, available_at)
       cross join lateral unnest(part.spans) piece (span)
     where r.vrf = repair_gaps.vrf and r.pool_id = repair_gaps.pool_id
   loop
     perform ipam.cut_free(
-      repair_gaps.vrf, repair_gaps.pool_id, v_gap.range_id, v_gap.first, v_gap.last, v_generation,
+      repair_gaps.vrf, v_gap.range_id, v_gap.first, v_gap.last, v_generation,
       ceil(64 * ipam.unit_count(v_gap.first, v_gap.last) / v_gap.of_range)::int, v_gap.available_at
     );
   end loop;
