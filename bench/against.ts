@@ -1,6 +1,6 @@
 /**
- * This working copy against another commit, in one run: both on databases of their own on one server, each pair of runs in turn,
- * the order turned around from pair to pair. What is told is the median of the ratios with its interval.
+ * Compares this working copy with another commit in one run: two databases on one server, measured alternately, in reversed order
+ * from pair to pair. Reports the median of the ratios with its confidence interval.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, writeFileSync } from "node:fs"
@@ -14,31 +14,30 @@ import { inTurn, median, medianInterval } from "./measure.ts"
 import { pgbench, runPgbench, withoutPgbench } from "./pgbench.ts"
 import { grouped, leftOut, table, type Section } from "./report.ts"
 
-/** One of the two: a migrated database, and the folder of the code that goes with it. */
+/** One side of the comparison: a migrated database. */
 interface Side {
   readonly url: string
   readonly sql: postgres.Sql
-  readonly root: string
 }
 
-/** What is compared: something that can be done on either side, as often as it can. */
-interface Row {
-  readonly what: string
+/** One measurement of the comparison. */
+interface Workload {
+  readonly name: string
   readonly prepare: (side: Side) => Promise<unknown>
-  /** How often a second, in one run of so many seconds. Rejects when a result was wrong. */
+  /** Runs for so many seconds and returns the rate per second. Rejects if a result was wrong. */
   readonly rate: (side: Side, seconds: number) => Promise<number>
 }
 
-const allocateAndRelease = (clients: number): Row => {
+const allocateAndRelease = (clients: number): Workload => {
   const pool = `clients-${clients}`
-  // A UUID of version 4, at random, in one statement with the call, since a statement of its own would be measured too.
+  // A random UUID of version 4, made in the statement of the call: a separate statement would be measured too.
   const key = "overlay(md5(:n::text) placing '4' from 13 for 1)::uuid"
   const script = `\\set n random(1, 9000000000000000000)
 select * from ipam.allocate('default', '${pool}', ${key});
 select * from ipam.release('default', ${key});
 `
   return {
-    what: `allocate and release, ${clients === 1 ? "1 client" : `${clients} clients`}`,
+    name: `allocate and release, ${clients === 1 ? "1 client" : `${clients} clients`}`,
     prepare: ({ sql }) => sql.unsafe(`select ipam.create_pool('default', '${pool}', array['10.${clients}.0.0/16'])`),
     rate: async ({ url, sql }, seconds) => {
       const released = async () =>
@@ -52,9 +51,9 @@ select * from ipam.release('default', ${key});
   }
 }
 
-const rows: ReadonlyArray<Row> = [allocateAndRelease(1), allocateAndRelease(8)]
+const workloads: ReadonlyArray<Workload> = [allocateAndRelease(1), allocateAndRelease(8)]
 
-/** The bench that compares with this commit, branch or tag, in at least 15 pairs of runs. */
+/** The benchmark that compares with a commit, branch or tag, in so many pairs of runs. */
 export const against =
   (ref: string, pairs: number) =>
   async (bench: Bench): Promise<Section> => {
@@ -62,7 +61,7 @@ export const against =
     const here = join(import.meta.dirname, "..")
     const there = await mkdtemp(join(tmpdir(), "saga-ipam-against-"))
     try {
-      extract(ref, here, there)
+      extractCommit(ref, here, there)
       const theirs = await openScratchDatabase({
         purpose: "against",
         url: bench.url,
@@ -72,8 +71,8 @@ export const against =
       const sql = openDriver(theirs.url, 1)
       try {
         const sides = {
-          ours: { url: bench.url, sql: bench.sql, root: here },
-          theirs: { url: theirs.url, sql, root: there },
+          ours: { url: bench.url, sql: bench.sql },
+          theirs: { url: theirs.url, sql },
         }
         return await compare(ref, sides, bench.short ? 1 : pairs, bench.short ? 1 : 2)
       } finally {
@@ -85,11 +84,11 @@ export const against =
     }
   }
 
-/** The files of a commit, without a work tree that git would have to be told of again. */
-const extract = (ref: string, repository: string, folder: string): void => {
+/** Extracts the files of a commit into a folder, without creating a git work tree. */
+const extractCommit = (ref: string, repository: string, folder: string): void => {
   const files = execFileSync("git", ["archive", "--format=tar", ref], { cwd: repository, maxBuffer: 2 ** 30 })
   execFileSync("tar", ["-x", "-C", folder], { input: files })
-  // Before there was this file, each function had its settings in its own.
+  // In older commits, each function has its settings in its own file.
   const settings = join(folder, "sql", "settings.sql")
   if (!existsSync(settings)) writeFileSync(settings, "")
 }
@@ -101,19 +100,19 @@ const compare = async (
   seconds: number,
 ): Promise<Section> => {
   const lines: Array<Array<string | number>> = []
-  for (const row of rows) {
+  for (const workload of workloads) {
     for (const side of [ours, theirs]) {
-      await row.prepare(side)
-      await row.rate(side, 1)
+      await workload.prepare(side)
+      await workload.rate(side, 1)
     }
     const rates = await inTurn(pairs, {
-      theirs: () => row.rate(theirs, seconds),
-      ours: () => row.rate(ours, seconds),
+      theirs: () => workload.rate(theirs, seconds),
+      ours: () => workload.rate(ours, seconds),
     })
     const ratios = rates.ours.map((rate, pair) => rate / (rates.theirs[pair] ?? Number.NaN))
     const [low, high] = medianInterval(ratios)
     lines.push([
-      row.what,
+      workload.name,
       grouped(median(rates.theirs)),
       grouped(median(rates.ours)),
       median(ratios).toFixed(3),
@@ -124,8 +123,8 @@ const compare = async (
   assert(findings.length === 0, `the doctor of ${ref} found ${JSON.stringify(findings.slice(0, 3))}`)
   return {
     blocks: [
-      `${pairs} pairs of ${seconds} s each. The ratio is that of our rate to theirs: below 1, we are slower.`,
-      table(["", `${ref} /s`, "here /s", "ratio", "95 %"], lines),
+      `${pairs} pairs of ${seconds} s each. The ratio is the rate of this working copy to that of ${ref}: below 1, this one is slower.`,
+      table(["", `${ref} /s`, "this copy /s", "ratio", "95 %"], lines),
     ],
     goals: [],
   }

@@ -1,6 +1,6 @@
 /**
- * The database that a bench works on: a throw-away server that flushes to disk as a real one does, or with DATABASE_URL one of
- * its own on that server. Gone afterwards, also when the bench fails or is interrupted.
+ * The database of a benchmark: on a temporary server that flushes to disk, or with DATABASE_URL a new database on that server. It is
+ * removed afterwards, also if the benchmark fails or is interrupted.
  */
 import * as Result from "effect/Result"
 import postgres from "postgres"
@@ -11,63 +11,63 @@ import type { Section } from "./report.ts"
 
 export interface Bench {
   readonly ipam: Ipam
-  /** The same API on so many connections of its own. */
+  /** Opens another client of the promise API, with so many connections. */
   readonly connected: (connections: number) => Promise<Ipam>
-  /** One connection for bare statements, as the owner. */
+  /** One connection of the driver, as the owner. */
   readonly sql: postgres.Sql
-  /** A bare client of so many connections. */
+  /** Opens a client of the driver with so many connections. */
   readonly driver: (connections: number) => postgres.Sql
-  /** For programs that connect by themselves. */
+  /** The URL of the database, for other programs. */
   readonly url: string
   readonly short: boolean
 }
 
-const places = new Set<ScratchDatabase>()
+const databases = new Set<ScratchDatabase>()
 
-/** Removes what the benches under way work on; for the handlers of signals. */
+/** Removes the databases of running benchmarks; for signal handlers. */
 export const removeAll = async (): Promise<void> => {
-  await Promise.all([...places].map((place) => place.remove()))
+  await Promise.all([...databases].map((database) => database.remove()))
 }
 
-/** Runs a bench on a database of its own. Rejects when the doctor finds anything afterwards: then no figure counts. */
+/** Runs a benchmark on a new database. Rejects if the doctor then finds anything, which makes the figures worthless. */
 export const onDatabase = async (short: boolean, run: (bench: Bench) => Promise<Section>): Promise<Section> => {
-  const place = await openScratchDatabase({
+  const database = await openScratchDatabase({
     purpose: "bench",
     url: process.env["DATABASE_URL"] || undefined,
     durable: true,
   })
-  places.add(place)
+  databases.add(database)
   const ends: Array<() => Promise<unknown>> = []
   const connected = async (max: number) => {
-    // The doctor reads millions of rows here.
-    const ipam = await connect({ url: place.url, max, timeoutSeconds: 600 })
+    // The doctor may have millions of rows to read.
+    const ipam = await connect({ url: database.url, max, timeoutSeconds: 600 })
     ends.push(ipam.close)
     return ipam
   }
   const driver = (max: number) => {
-    const sql = openDriver(place.url, max)
+    const sql = openDriver(database.url, max)
     ends.push(() => sql.end({ timeout: 1 }))
     return sql
   }
   try {
-    const bench = { ipam: await connected(4), connected, sql: driver(1), driver, url: place.url, short }
+    const bench = { ipam: await connected(4), connected, sql: driver(1), driver, url: database.url, short }
     const section = await run(bench)
     const findings = await bench.ipam.doctor()
     if (findings.length > 0) throw new Error(`the doctor found ${JSON.stringify(findings.slice(0, 3))}`)
     return section
   } finally {
     await Promise.allSettled(ends.map((end) => end()))
-    await place.remove()
-    places.delete(place)
+    await database.remove()
+    databases.delete(database)
   }
 }
 
-/** Throws, with the message, what must not be: a wrong result ends a bench before its figures are shown. */
+/** Throws unless the condition holds: a wrong result ends a benchmark before its figures are shown. */
 export const assert: (holds: boolean, message: string) => asserts holds = (holds, message) => {
   if (!holds) throw new Error(`wrong result: ${message}`)
 }
 
-/** A bare client of so many connections; the caller ends it. */
+/** A client of the driver with so many connections; the caller ends it. */
 export const openDriver = (url: string, max: number): postgres.Sql => {
   const { endpoints, user, password, database, ssl } = Result.getOrThrow(resolveSettings({ url }))
   return postgres({

@@ -1,13 +1,13 @@
 /**
- * The curve of a filling pool as SVG: p50 and p99 of an allocation against the fill, and of the refusal past the end.
+ * Draws the times of a pool that fills up, as SVG: p50 and p99 of an allocation against the fill, and of the refusal when it is full.
  *
- * A card of its own colours, light or dark as the reader's screen is, so that it can be read on any page. Pure.
+ * Has its own background, light or dark by the reader's preference, so that it is readable on any page. Pure.
  */
-import type { Slice } from "./filling.ts"
+import type { Slice } from "./fillPool.ts"
 
 const [width, height] = [760, 400]
 const frame = { left: 64, right: 628, top: 56, bottom: 332 }
-/** Where the calls past the end are drawn, beside the axis of the fill. */
+/** Where the calls to the full pool are drawn, beside the axis of the fill. */
 const past = { left: 656, right: 736 }
 
 const style = `
@@ -29,7 +29,7 @@ const style = `
     .past { fill: #161b22 }
   }`
 
-/** A round step of which four to eight make the whole. */
+/** A round step for an axis: four to eight of them make the whole. */
 const stepFor = (whole: number): number => {
   const rough = whole / 6
   const power = 10 ** Math.floor(Math.log10(rough))
@@ -38,7 +38,7 @@ const stepFor = (whole: number): number => {
 
 const point = (number: number): string => number.toFixed(1)
 
-/** The slices in the order of their fill; times are drawn from 0, in milliseconds. */
+/** The plot of the slices, in the order of their fill. The axis of times begins at 0 and is in milliseconds. */
 export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: Slice): string => {
   const highest = Math.max(...[...slices, refusal].map((slice) => slice.p99))
   const step = stepFor(highest)
@@ -52,7 +52,7 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
   const middle = `text-anchor="middle"`
   const pastMiddle = (past.left + past.right) / 2
 
-  const levels = Array.from({ length: Math.round(top / step) + 1 }, (_, place) => place * step).flatMap((time) => [
+  const levels = Array.from({ length: Math.round(top / step) + 1 }, (_, index) => index * step).flatMap((time) => [
     `<line class="grid" x1="${frame.left}" x2="${past.right}" y1="${point(y(time))}" y2="${point(y(time))}"/>`,
     text({ x: frame.left - 8, y: y(time) + 4 }, String(Number(time.toPrecision(3))), `text-anchor="end"`),
   ])
@@ -86,7 +86,7 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
     ...dot("p50"),
     text({ x: pastMiddle, y: frame.bottom + 20 }, "refused", middle),
     text({ x: (frame.left + frame.right) / 2, y: frame.bottom + 46 }, "addresses of the pool that are held", middle),
-    text({ x: pastMiddle, y: frame.bottom + 46 }, "past the end", middle),
+    text({ x: pastMiddle, y: frame.bottom + 46 }, "pool is full", middle),
     text(
       { x: 0, y: 0 },
       "one call, ms",

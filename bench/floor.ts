@@ -1,6 +1,6 @@
 /**
- * The function under pgbench against its floor: one INSERT into a table like the allocation's, with all of its indexes and
- * checks, and one counter UPDATE, in one statement.
+ * `ipam.allocate` under pgbench against its floor, the least that any allocator on these tables must do: one INSERT into a table with
+ * the same indexes and checks as `ipam.allocation`, and one UPDATE of a counter, in one statement.
  */
 import type postgres from "postgres"
 import { assert, type Bench } from "./database.ts"
@@ -26,7 +26,7 @@ with i as (
 select unit from i;
 `
 
-/** What pgbench runs, and how many rows it must have left. */
+/** A script for pgbench, and a query of how many addresses it has allocated so far. */
 export interface Contender {
   readonly script: string
   readonly held: () => Promise<number>
@@ -35,14 +35,14 @@ export interface Contender {
 const heldBy = async (sql: postgres.Sql, counter: string): Promise<number> =>
   Number((await sql.unsafe(`select sum(held) as held from ${counter}`))[0]?.["held"])
 
-/** The floor, on tables of its own. */
+/** Creates the tables of the floor. */
 export const makeFloor = async (sql: postgres.Sql): Promise<Contender> => {
   await sql.unsafe(tables).simple()
   return { script: floorScript, held: () => heldBy(sql, "public.floor_counter") }
 }
 
-/** Our function, on a pool so wide that no run gets to its end; the only pool of its database. */
-export const makeOurs = async ({ ipam, sql }: Bench): Promise<Contender> => {
+/** Creates the only pool of the database, so large that no run exhausts it. */
+export const makeAllocate = async ({ ipam, sql }: Bench): Promise<Contender> => {
   await ipam.createPool({ name: "wide", ranges: ["10.128.0.0/9"] })
   return {
     script: "select * from ipam.allocate('default', 'wide', gen_random_uuid());\n",
@@ -50,7 +50,7 @@ export const makeOurs = async ({ ipam, sql }: Bench): Promise<Contender> => {
   }
 }
 
-/** The rate, of a run in which every transaction has allocated. */
+/** Transactions per second of one run. Rejects unless every transaction has allocated one address. */
 export const rateOf = async (
   contender: Contender,
   run: Omit<Parameters<typeof runPgbench>[0], "script">,
@@ -65,7 +65,7 @@ export const rateOf = async (
 export const floor = async (bench: Bench): Promise<Section> => {
   if (pgbench === undefined) return leftOut(withoutPgbench)
   const { sql, url, short } = bench
-  const [bare, ours] = [await makeFloor(sql), await makeOurs(bench)]
+  const [floorOf, allocate] = [await makeFloor(sql), await makeAllocate(bench)]
   const rows: Array<Array<string | number>> = []
   const goals: Array<Goal> = []
   for (const [clients, atLeast] of [
@@ -73,11 +73,14 @@ export const floor = async (bench: Bench): Promise<Section> => {
     [16, 0.7],
   ] as const) {
     const run = { url, clients, seconds: short ? 1 : 3 }
-    const rates = await inTurn(short ? 1 : 7, { bare: () => rateOf(bare, run), ours: () => rateOf(ours, run) })
-    const ratio = ratioOf(rates.ours, rates.bare)
-    rows.push([clients, grouped(median(rates.bare)), grouped(median(rates.ours)), ratio.toFixed(2)])
+    const rates = await inTurn(short ? 1 : 7, {
+      floor: () => rateOf(floorOf, run),
+      allocate: () => rateOf(allocate, run),
+    })
+    const ratio = ratioOf(rates.allocate, rates.floor)
+    rows.push([clients, grouped(median(rates.floor)), grouped(median(rates.allocate)), ratio.toFixed(2)])
     goals.push({
-      what: `allocate to its floor, ${clients === 1 ? "1 client" : `${clients} clients`}`,
+      name: `allocate to its floor, ${clients === 1 ? "1 client" : `${clients} clients`}`,
       figure: ratio,
       atLeast,
     })

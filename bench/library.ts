@@ -1,8 +1,8 @@
-/** The promise API against the bare driver that makes the same call, and against pgbench. */
+/** The promise API against the bare driver that sends the same statement, and against pgbench. */
 import { randomUUID } from "node:crypto"
 import { allocationCalls } from "../src/contract/allocationCalls.ts"
 import { assert, type Bench } from "./database.ts"
-import { makeOurs, rateOf, type Contender } from "./floor.ts"
+import { makeAllocate, rateOf, type Contender } from "./floor.ts"
 import { busyWhile, type Busy } from "./machine.ts"
 import { callsPerSecond, inTurn, median, ratioOf } from "./measure.ts"
 import { pgbench, withoutPgbench } from "./pgbench.ts"
@@ -10,14 +10,14 @@ import { grouped, table, type Goal, type Section } from "./report.ts"
 
 const percent = (part: number): string => `${Math.round(100 * part)} %`
 
-/** What keeps the library from being faster: whoever is busy all the time. */
+/** What limits the rate of the library: the component that is busy all the time. */
 const boundBy = (callers: number, busy: Busy): string => {
   if (busy.node > 0.85) return "Node's one thread"
   if (busy.machine > 0.85) return "the cores, which Node and the server share"
   return callers === 1 ? "the round trip and its flush to disk" : "flushes and locks of the server"
 }
 
-/** Callers over connections of their own, as many, which all have prepared their statement before anything counts. */
+/** A client with as many connections as callers. */
 interface Client {
   readonly call: () => Promise<unknown>
   readonly close: () => Promise<void>
@@ -43,12 +43,13 @@ const compare = async (bench: Bench, pool: Contender, callers: number) => {
   const { url, short } = bench
   const seconds = short ? 0.4 : 1
   const busy: Array<Busy> = []
-  // One client at a time: two of 64 connections are more than a server allows by default.
+  // Only one client at a time: a server allows fewer connections by default than two clients of 64 need.
   const rate = async (
     open: (bench: Bench, callers: number) => Promise<Client>,
-    noted: Array<Busy>,
+    measured: Array<Busy>,
   ): Promise<number> => {
     const client = await open(bench, callers)
+    // Connects, and prepares the statement on every connection, before the measurement.
     await Promise.all(Array.from({ length: callers * 6 }, client.call))
     const before = await pool.held()
     let made = 0
@@ -56,8 +57,8 @@ const compare = async (bench: Bench, pool: Contender, callers: number) => {
       await client.call()
       made += 1
     }
-    const [calls, busyThen] = await busyWhile(() => callsPerSecond(callers, seconds, call))
-    noted.push(busyThen)
+    const [calls, load] = await busyWhile(() => callsPerSecond(callers, seconds, call))
+    measured.push(load)
     const held = (await pool.held()) - before
     assert(held === made, `${made} calls allocated ${held} addresses`)
     await client.close()
@@ -78,7 +79,7 @@ const compare = async (bench: Bench, pool: Contender, callers: number) => {
 }
 
 export const library = async (bench: Bench): Promise<Section> => {
-  const pool = await makeOurs(bench)
+  const pool = await makeAllocate(bench)
   const rows: Array<Array<string | number>> = []
   const goals: Array<Goal> = []
   for (const callers of [1, 16, 64]) {
@@ -98,7 +99,7 @@ export const library = async (bench: Bench): Promise<Section> => {
       boundBy(callers, busy),
     ])
     goals.push({
-      what: `promise API to the bare driver, ${callers === 1 ? "1 caller" : `${callers} callers`}`,
+      name: `promise API to the bare driver, ${callers === 1 ? "1 caller" : `${callers} callers`}`,
       figure: toBare,
       atLeast: 0.8,
     })
@@ -118,7 +119,7 @@ export const library = async (bench: Bench): Promise<Section> => {
       ],
       rows,
     ),
-    ...(pgbench === undefined ? [`Without the column of pgbench: ${withoutPgbench}.`] : []),
+    ...(pgbench === undefined ? [`The column of pgbench is empty: ${withoutPgbench}.`] : []),
   ]
   return { blocks, goals }
 }

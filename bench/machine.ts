@@ -1,4 +1,4 @@
-/** What the figures were measured on: the machine, the versions, the commit. No names of hosts, users or folders. */
+/** Describes what the figures were measured on: machine, versions and commit, without names of hosts, users or folders. */
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { arch, cpus, totalmem, type } from "node:os"
@@ -19,7 +19,7 @@ const git = (...words: ReadonlyArray<string>): string => {
 
 const commit = (): string => {
   const hash = git("rev-parse", "--short=10", "HEAD").trim()
-  if (hash === "") return "not known"
+  if (hash === "") return "unknown"
   const changed = git(
     "status",
     "--porcelain",
@@ -35,7 +35,7 @@ const commit = (): string => {
 
 const settings = ["server_version", "fsync", "synchronous_commit", "shared_buffers", "max_wal_size"] as const
 
-/** The server's version and the settings that figures depend on. */
+/** The version of the server and its settings that affect the figures. */
 export const serverFacts = async ({ sql }: Pick<Bench, "sql">): Promise<Readonly<Record<string, string>>> => {
   const columns = settings.map((name) => `current_setting('${name}') as ${name}`).join(", ")
   const [row] = await sql.unsafe<Array<Record<string, string>>>(`select ${columns}`)
@@ -49,13 +49,13 @@ const coreTimes = () => {
 }
 
 export interface Busy {
-  /** The part of one core that this process uses; all of it may be more than 1, since its garbage is collected beside it. */
+  /** The load of this process, as a fraction of one core; it may exceed 1, since garbage is collected in other threads. */
   readonly node: number
-  /** The part of all cores that anybody uses, other programs included. */
+  /** The load of all cores together, from 0 to 1, other programs included. */
   readonly machine: number
 }
 
-/** Runs the work and tells who was busy meanwhile. */
+/** Runs the work and measures the load meanwhile. */
 export const busyWhile = async <A>(work: () => Promise<A>): Promise<readonly [A, Busy]> => {
   const [before, cores, start] = [process.cpuUsage(), coreTimes(), performance.now()]
   const answer = await work()
@@ -70,7 +70,7 @@ export const busyWhile = async <A>(work: () => Promise<A>): Promise<readonly [A,
   ]
 }
 
-/** As a table for the head of the results. */
+/** The table at the head of the results. */
 export const machineTable = (server: Readonly<Record<string, string>>): string => {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
   const { server_version: version, ...others } = server

@@ -1,9 +1,9 @@
 /**
- * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the benches named, or all, and prints what they measured.
+ * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the named benchmarks, or all, and prints the measurements.
  * `npm run bench -- --against REF [--pairs N]`: compares this working copy with a commit instead.
  *
- * A full run of all writes bench/results/. `--short` only shows that every bench works: its figures mean nothing. Ends 1 when
- * a result was wrong, 2 for arguments that are not known, 130 after Ctrl-C. What each number means stands in bench/README.md.
+ * A full run of all benchmarks writes bench/results/. `--short` only shows that every benchmark works; its figures mean nothing. The
+ * exit code is 1 if a result was wrong, 2 for invalid arguments, 130 after Ctrl-C. bench/README.md explains the figures.
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -25,7 +25,7 @@ import { upkeep } from "./upkeep.ts"
 const usage =
   "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short]"
 
-const fewestPairs = 15
+const MIN_PAIRS = 15
 
 const readArguments = () => {
   const { values, positionals } = parseArgs({
@@ -34,18 +34,18 @@ const readArguments = () => {
       short: { type: "boolean", default: false },
       trace: { type: "string" },
       against: { type: "string" },
-      pairs: { type: "string", default: String(fewestPairs) },
+      pairs: { type: "string", default: String(MIN_PAIRS) },
     },
   })
   if (values.against !== undefined) {
     const pairs = Number(values.pairs)
-    if (!(pairs >= fewestPairs)) throw new Error(`--pairs must be ${fewestPairs} or more`)
-    if (positionals.length > 0) throw new Error("--against runs a bench of its own")
+    if (!(pairs >= MIN_PAIRS)) throw new Error(`--pairs must be ${MIN_PAIRS} or more`)
+    if (positionals.length > 0) throw new Error("--against cannot be combined with the name of a benchmark")
     const bench: [string, (bench: Bench) => Promise<Section>] = [
       `against ${values.against}`,
       against(values.against, pairs),
     ]
-    return { chosen: [bench], short: values.short, whole: false }
+    return { chosen: [bench], short: values.short, isFullRun: false }
   }
   const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
     exhaustion,
@@ -60,14 +60,15 @@ const readArguments = () => {
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
   }
   const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
-  if (unknown !== undefined) throw new Error(`no bench ${unknown}; there are: ${Object.keys(benches).join(", ")}`)
+  if (unknown !== undefined)
+    throw new Error(`unknown benchmark ${unknown}; the benchmarks are: ${Object.keys(benches).join(", ")}`)
   const chosen = Object.entries(benches).filter(([name]) => positionals.length === 0 || positionals.includes(name))
-  return { chosen, short: values.short, whole: positionals.length === 0 }
+  return { chosen, short: values.short, isFullRun: positionals.length === 0 }
 }
 
 const results = join(import.meta.dirname, "results")
 
-const run = async ({ chosen, short, whole }: ReturnType<typeof readArguments>): Promise<void> => {
+const run = async ({ chosen, short, isFullRun }: ReturnType<typeof readArguments>): Promise<void> => {
   const texts: Array<string> = []
   const sections: Array<Section> = []
   let server: Readonly<Record<string, string>> = {}
@@ -82,11 +83,11 @@ const run = async ({ chosen, short, whole }: ReturnType<typeof readArguments>): 
     console.log(`\n${texts.at(-1)}`)
   }
   const goals = sections.flatMap((section) => section.goals)
-  if (short) console.log("\nEvery result was right; the figures of a short run mean nothing.")
+  if (short) console.log("\nEvery result was correct; the figures of a short run mean nothing.")
   else if (goals.length > 0) console.log(`\n${goalTable(goals)}`)
-  if (short || !whole) return
+  if (short || !isFullRun) return
   const head =
-    "# Results\n\nWritten by `npm run bench`; what each number means, and what must not be compared, stands in [the README](../README.md)."
+    "# Results\n\nWritten by `npm run bench`; [the README](../README.md) explains each figure, and which must not be compared."
   await mkdir(results, { recursive: true })
   await writeFile(
     join(results, "results.md"),
@@ -107,22 +108,22 @@ const interrupt = (status: number) => async (): Promise<void> => {
 process.on("SIGINT", () => void interrupt(130)())
 process.on("SIGTERM", () => void interrupt(143)())
 
-const problemOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const main = async (): Promise<number> => {
-  let asked
+  let options
   try {
-    asked = readArguments()
+    options = readArguments()
   } catch (error) {
-    console.error(`bench: ${problemOf(error)}\n${usage}`)
+    console.error(`bench: ${messageOf(error)}\n${usage}`)
     return 2
   }
   try {
-    await run(asked)
+    await run(options)
     return 0
   } catch (error) {
-    // Interrupted, every call under way fails: that is no news.
-    if (!interrupted) console.error(`bench: ${problemOf(error)}`)
+    // After an interruption every call in progress fails, which need not be reported.
+    if (!interrupted) console.error(`bench: ${messageOf(error)}`)
     return 1
   }
 }

@@ -1,6 +1,6 @@
-/** Times and rates: how they are taken in turn, and what is told of them. */
+/** Measures times and rates, alternately between contenders, and summarises them. */
 
-/** The value that this part (0 to 1) of the times does not exceed; NaN of none. */
+/** The quantile of the times at `part`, from 0 to 1; NaN of no times. */
 export const quantile = (times: ReadonlyArray<number>, part: number): number => {
   const sorted = times.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN
@@ -9,14 +9,14 @@ export const quantile = (times: ReadonlyArray<number>, part: number): number => 
 export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
 
 /**
- * The ends of a 95 % interval of the median, by the order of the numbers alone: whatever their distribution, each of them is below
- * the true median as often as a coin falls on one side. Of fewer than six, all of them.
+ * A 95 % confidence interval of the median, by order statistics: whatever the distribution, each number is below the true median with
+ * probability 1/2. With fewer than six numbers it is their whole range.
  */
 export const medianInterval = (numbers: ReadonlyArray<number>): readonly [number, number] => {
   const sorted = numbers.toSorted((a, b) => a - b)
   const count = sorted.length
   let rank = 0
-  // How likely it is that at most `rank` of the numbers are below the median.
+  // `tail` is the probability that at most `rank` of the numbers are below the median.
   let exactly = 0.5 ** count
   for (let tail = exactly; tail <= 0.025; tail += exactly) {
     rank += 1
@@ -26,13 +26,13 @@ export const medianInterval = (numbers: ReadonlyArray<number>): readonly [number
   return [sorted[low] ?? Number.NaN, sorted[count - 1 - low] ?? Number.NaN]
 }
 
-/** The median of the ratios of what was measured side by side. */
+/** The median of the ratios of figures that were measured in the same round. */
 export const ratioOf = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number =>
   median(ours.map((one, round) => one / (theirs[round] ?? Number.NaN)))
 
 /**
- * Runs the contenders one after the other, so many rounds; answers what each gave, round by round. The order turns around with
- * every round, so that a machine that slows down or warms up favours none.
+ * Runs the contenders one after another, for so many rounds, and returns the figure of each in each round. The order is reversed every
+ * round, so that a machine that slows down or warms up favours none.
  */
 export const inTurn = async <Name extends string>(
   rounds: number,
@@ -46,14 +46,14 @@ export const inTurn = async <Name extends string>(
   return figures
 }
 
-/** Milliseconds that the work takes. */
+/** How long the work takes, in milliseconds. */
 export const timed = async (work: () => Promise<unknown>): Promise<number> => {
   const start = performance.now()
   await work()
   return performance.now() - start
 }
 
-/** Calls a second of so many callers who each make one call after the other for so many seconds. */
+/** The rate, in calls per second, of so many callers that each make one call after another for so many seconds. */
 export const callsPerSecond = async (
   callers: number,
   seconds: number,

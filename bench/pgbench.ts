@@ -1,4 +1,4 @@
-/** pgbench, where it is installed: it comes with PostgreSQL's server packages, not with the embedded server. */
+/** Runs pgbench, if it is installed: it comes with PostgreSQL's server packages, but not with the embedded server. */
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 import { availableParallelism } from "node:os"
@@ -8,7 +8,7 @@ import { createInterface } from "node:readline"
 const debian = "/usr/lib/postgresql"
 const versions = existsSync(debian) ? readdirSync(debian).toSorted((a, b) => Number(b) - Number(a)) : []
 
-/** The program, from PATH or of the newest of Debian's versions; undefined where there is none. */
+/** The path of the program, found in PATH or in Debian's newest version of PostgreSQL; `undefined` if not installed. */
 export const pgbench: string | undefined = [
   ...(process.env["PATH"] ?? "").split(":"),
   ...versions.map((version) => join(debian, version, "bin")),
@@ -23,23 +23,23 @@ export interface Run {
   readonly script: string
   readonly clients: number
   readonly seconds: number
-  /** Told once a second how many transactions a second there were. */
+  /** Called once a second with the rate, in transactions per second. */
   readonly onSecond?: (rate: number) => void
 }
 
 export interface Outcome {
-  /** Transactions a second, without the time it took to connect. */
+  /** Transactions per second, without the time to connect. */
   readonly rate: number
   readonly transactions: number
 }
 
-/** Runs the script with prepared statements. Rejects when pgbench fails, or any transaction does. */
+/** Runs the script with prepared statements. Rejects if pgbench or any transaction fails. */
 export const runPgbench = async ({ url, script, clients, seconds, onSecond }: Run): Promise<Outcome> => {
   if (pgbench === undefined) throw new Error(withoutPgbench)
-  // The password goes by the environment: arguments can be seen by every user of the machine.
-  const place = new URL(url)
-  const password = decodeURIComponent(place.password)
-  place.password = ""
+  // The password is passed in the environment: every user of the machine can see arguments.
+  const target = new URL(url)
+  const password = decodeURIComponent(target.password)
+  target.password = ""
   const options = [
     "-n",
     "-M",
@@ -52,30 +52,30 @@ export const runPgbench = async ({ url, script, clients, seconds, onSecond }: Ru
     seconds,
   ]
   const progress = onSecond === undefined ? [] : ["-P", 1]
-  const child = spawn(pgbench, [...options, ...progress, "-f", "-", place.href].map(String), {
+  const child = spawn(pgbench, [...options, ...progress, "-f", "-", target.href].map(String), {
     env: { ...process.env, ...(password === "" ? {} : { PGPASSWORD: password }) },
   })
   child.stdin.on("error", () => undefined)
   child.stdin.end(script)
-  const said: Array<string> = []
-  const complained: Array<string> = []
-  createInterface(child.stdout).on("line", (line) => said.push(line))
+  const output: Array<string> = []
+  const errors: Array<string> = []
+  createInterface(child.stdout).on("line", (line) => output.push(line))
   createInterface(child.stderr).on("line", (line) => {
     const rate = /^progress: [\d.]+ s, ([\d.]+) tps/.exec(line)?.[1]
-    if (rate === undefined) complained.push(line)
+    if (rate === undefined) errors.push(line)
     else onSecond?.(Number(rate))
   })
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once("error", reject)
     child.once("close", resolve)
   })
-  const number = (pattern: RegExp) => Number(pattern.exec(said.join("\n"))?.[1])
+  const number = (pattern: RegExp) => Number(pattern.exec(output.join("\n"))?.[1])
   const outcome = {
     rate: number(/^tps = ([\d.]+)/m),
     transactions: number(/^number of transactions actually processed: (\d+)/m),
   }
   if (status !== 0 || Number.isNaN(outcome.rate + outcome.transactions)) {
-    throw new Error(`pgbench ended with ${status}: ${complained.slice(-3).join("; ")}`)
+    throw new Error(`pgbench ended with ${status}: ${errors.slice(-3).join("; ")}`)
   }
   return outcome
 }

@@ -1,6 +1,6 @@
 /**
- * Pools that look as if they had been in use for long: so many addresses held, and others released at random, each of these an
- * extent of its own. Written by SQL in bulk; what it writes is what the same calls would have left, so the doctor finds nothing.
+ * Creates pools that look as after long use: many addresses held, others released at random, each of these an extent of its own.
+ * Written in bulk by SQL, with the rows that the same calls would have left, so that the doctor finds nothing.
  */
 import type postgres from "postgres"
 import type { Bench } from "./database.ts"
@@ -21,7 +21,7 @@ begin
   where p.vrf = p_vrf and p.name = p_pool;
   v_fingerprint := ipam.fingerprint(v_pool, null, null, null);
 
-  -- The lowest addresses were taken in order; then one in each stride of them was released, at a place that looks random.
+  -- The lowest addresses were allocated in order; then one in each stride of them was released, at a pseudo-random position.
   insert into ipam.allocation (
     vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint, allocated_at, confirmed_at, released_at, release_reason
   )
@@ -45,17 +45,17 @@ end
 $function$`
 
 export interface PreloadedPool {
-  /** Each pool has a VRF of its own, so that all may use the same addresses. */
+  /** Each pool has its own VRF, so that all may use the same addresses. */
   readonly vrf: string
   readonly pool: string
   readonly size: bigint
   readonly held: number
   readonly released: number
-  /** Some keys that are held, of a sample all over the pool. */
+  /** A random sample of the held keys. */
   readonly keys: Array<string>
 }
 
-/** What to make: `range` is a CIDR, `released` the number of one-address holes among those held. */
+/** A pool to create: `range` is a prefix, `released` the number of single free addresses between the held ones. */
 export interface Preload {
   readonly name: string
   readonly range: string

@@ -1,19 +1,19 @@
-/** What a bench hands in, and how it reads: Markdown, in the terminal and in `results/results.md`. */
+/** The result of a benchmark as Markdown, for the terminal and for `results/results.md`. */
 
-/** A figure that was meant to be reached. */
+/** A figure with a bound that it should meet. */
 export interface Goal {
-  readonly what: string
+  readonly name: string
   readonly figure: number
   readonly atMost?: number
   readonly atLeast?: number
 }
 
-/** The outcome of one bench. Nothing of it is shown before the doctor has found the database in order. */
+/** The result of one benchmark. It is shown only after the doctor has found nothing. */
 export interface Section {
   /** Paragraphs and tables. */
   readonly blocks: ReadonlyArray<string>
   readonly goals: ReadonlyArray<Goal>
-  /** Pictures, by file name, that a block refers to. */
+  /** Pictures that a block refers to, by file name. */
   readonly files?: Readonly<Record<string, string>>
 }
 
@@ -27,15 +27,15 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
 export const goalTable = (goals: ReadonlyArray<Goal>): string =>
   table(
     ["goal", "measured", "to reach", ""],
-    goals.map(({ what, figure, atMost, atLeast }) => [
-      what,
+    goals.map(({ name, figure, atMost, atLeast }) => [
+      name,
       figure.toFixed(2),
       atMost === undefined ? `${atLeast} or more` : `${atMost} or less`,
       figure <= (atMost ?? Infinity) && figure >= (atLeast ?? -Infinity) ? "reached" : "missed",
     ]),
   )
 
-/** `65,536` */
+/** A count with separators: `65,536`. */
 export const grouped = (count: number): string => Math.round(count).toLocaleString("en-US")
-/** Milliseconds, as a table shows them. */
+/** A time in milliseconds, with fewer digits from 10 ms on. */
 export const ms = (time: number): string => time.toFixed(time < 10 ? 3 : 1)

@@ -115,12 +115,12 @@ export const sagas = async (bench: Bench): Promise<Section> => {
       ],
       goals: [
         {
-          what: `InstanceCreate to as many empty activities, ${CALLERS} flows at a time`,
+          name: `InstanceCreate to as many empty activities, ${CALLERS} flows at a time`,
           figure: ratioOf(crowd.create, crowd.empty),
           atLeast: 0.8,
         },
         {
-          what: "the same, p99: empty activities to InstanceCreate",
+          name: "the same, p99: empty activities to InstanceCreate",
           figure: quantile(times.empty, 0.99) / quantile(times.create, 0.99),
           atLeast: 0.8,
         },

@@ -1,8 +1,8 @@
 /**
- * A trace of a real cluster, replayed by the promise API as fast as it goes: every creation allocates, every deletion releases.
+ * Replays the trace of a real cluster by the promise API, as fast as possible: every creation allocates, every deletion releases.
  *
- * Once in order, in a pool somewhat smaller than the peak, where a model knows of each call whether it must be refused; then
- * with 16 calls under way, in a pool that holds the peak and what is under way, where none may be.
+ * First in order, in a pool smaller than the peak, where a model predicts for each call whether it is refused. Then with 16 calls at a
+ * time, in a pool large enough for the peak and for these calls, where none may be refused.
  */
 import { randomUUID } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
@@ -19,7 +19,7 @@ interface Event {
   readonly creates: boolean
 }
 
-/** The last so many lines `created_s,deleted_s` as events in order; of one second, creations come first, since a pod may live for less. */
+/** The events of the last lines `created_s,deleted_s`, in order. Within a second, creations come first: a pod may live for less. */
 const eventsOf = (file: string, pods: number): ReadonlyArray<Event> =>
   readFileSync(file, "utf8")
     .trim()
@@ -53,7 +53,7 @@ interface Replay {
   readonly seconds: number
 }
 
-/** One call after the other; every answer is compared with the model's. */
+/** Makes one call after another, and compares every answer with the model. */
 const inOrder = async (bench: Bench, events: ReadonlyArray<Event>, size: number): Promise<Replay> => {
   await poolOf(bench, "tight", "10.0.0.0", size)
   const keys = new Map<number, string>()
@@ -67,13 +67,13 @@ const inOrder = async (bench: Bench, events: ReadonlyArray<Event>, size: number)
     const answer = await bench.ipam.allocate({ pool: "tight", requestId }).catch((error: unknown) => error)
     const full = holders.size === size
     const agrees = full === answer instanceof PoolExhausted
-    assert(agrees, agrees ? "" : `with ${holders.size} of ${size} held: ${inspect(answer)}`)
+    assert(agrees, agrees ? "" : `with ${holders.size} of ${size} held, the answer was ${inspect(answer)}`)
     if (answer instanceof PoolExhausted) {
       refused += 1
       return
     }
     const { address } = answer as { readonly address: string }
-    assert(!holders.has(address), `${address} was given twice`)
+    assert(!holders.has(address), `${address} was allocated twice`)
     holders.set(address, pod)
     addresses.set(pod, address)
     peak = Math.max(peak, holders.size)
@@ -81,7 +81,7 @@ const inOrder = async (bench: Bench, events: ReadonlyArray<Event>, size: number)
   const remove = async (pod: number) => {
     const { freed } = await bench.ipam.release({ requestId: keys.get(pod) ?? "" })
     const address = addresses.get(pod)
-    assert(freed === (address !== undefined), `a release of pod ${pod} said freed: ${freed}`)
+    assert(freed === (address !== undefined), `the release of pod ${pod} answered freed: ${freed}`)
     holders.delete(address ?? "")
   }
   const total = await timed(async () => {
@@ -93,8 +93,8 @@ const inOrder = async (bench: Bench, events: ReadonlyArray<Event>, size: number)
   return { times, refused, peak, seconds: total / 1000 }
 }
 
-/** So many calls at a time: each waits for the call before it on its own pod, and for nothing else. */
-const atOnce = async (bench: Bench, events: ReadonlyArray<Event>, size: number): Promise<Replay> => {
+/** Makes 16 calls at a time; each waits only for the call before it of the same pod. */
+const concurrently = async (bench: Bench, events: ReadonlyArray<Event>, size: number): Promise<Replay> => {
   await poolOf(bench, "roomy", "10.1.0.0", size)
   const ipam = await bench.connected(AT_A_TIME)
   const created = new Map<number, Promise<void>>()
@@ -110,19 +110,19 @@ const atOnce = async (bench: Bench, events: ReadonlyArray<Event>, size: number):
     times.push(performance.now() - start)
     holders.add(requestId)
     peak = Math.max(peak, holders.size)
-    assert(address.startsWith("10.1."), `${address} lies outside of the pool`)
+    assert(address.startsWith("10.1."), `${address} lies outside the pool`)
   }
   const remove = async (pod: number) => {
     await created.get(pod)
     const requestId = keys.get(pod) ?? ""
     const { freed } = await ipam.release({ requestId })
-    assert(freed && holders.delete(requestId), "a release found nothing")
+    assert(freed && holders.delete(requestId), "a release freed nothing")
   }
-  const left = events.values()
+  const remaining = events.values()
   const total = await timed(() =>
     Promise.all(
       Array.from({ length: AT_A_TIME }, async () => {
-        for (const { pod, creates } of left) {
+        for (const { pod, creates } of remaining) {
           if (!creates) {
             await remove(pod)
             continue
@@ -140,14 +140,14 @@ const atOnce = async (bench: Bench, events: ReadonlyArray<Event>, size: number):
 export const trace =
   (file: string | undefined) =>
   async (bench: Bench): Promise<Section> => {
-    if (file === undefined) return leftOut("no trace was named (--trace FILE or SAGA_IPAM_TRACE)")
-    if (!existsSync(file)) return leftOut("the file of the trace is not there")
+    if (file === undefined) return leftOut("no trace was given (--trace FILE or SAGA_IPAM_TRACE)")
+    if (!existsSync(file)) return leftOut("the file of the trace does not exist")
     const events = eventsOf(file, bench.short ? 1000 : Infinity)
     const creations = events.filter((one) => one.creates).length
     const peak = peakOf(events)
     const tight = Math.floor(peak * 0.9)
     const ordered = await inOrder(bench, events, tight)
-    const concurrent = await atOnce(bench, events, peak + AT_A_TIME)
+    const concurrent = await concurrently(bench, events, peak + AT_A_TIME)
     const row = (name: string, size: number, replay: Replay) => [
       name,
       size,
@@ -159,7 +159,7 @@ export const trace =
     ]
     return {
       blocks: [
-        `${grouped(creations)} creations and ${grouped(events.length - creations)} deletions, ${peak} at once at the peak. Every refusal came when the pool was full, and at no other time.`,
+        `${grouped(creations)} creations and ${grouped(events.length - creations)} deletions, ${peak} at once at the peak. Every call was refused if the pool was full, and only then.`,
         table(
           ["replayed", "pool", "calls /s", "allocate p50 ms", "p99 ms", "peak held", "refused"],
           [row("in order", tight, ordered), row(`${AT_A_TIME} at a time`, peak + AT_A_TIME, concurrent)],

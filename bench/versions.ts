@@ -1,6 +1,6 @@
 /**
- * The calls whose planner options once had PostgreSQL compile them, on Debian's 15, which has a JIT, against the server of the other
- * benches: how long one takes by one caller, in turn.
+ * Single calls on Debian's PostgreSQL 15, which has a JIT, against the server of the other benchmarks, which has none: a planner option
+ * without `jit = off` would have PostgreSQL 15 compile the statement at every call.
  */
 import { randomUUID } from "node:crypto"
 import { existsSync } from "node:fs"
@@ -13,7 +13,7 @@ import { leftOut, ms, table, type Goal, type Section } from "./report.ts"
 
 const debian15 = "/usr/lib/postgresql/15/bin"
 
-/** In this order: each on the keys that the first one allocated. */
+/** The calls, in this order, each on the keys that the first one has allocated. */
 const calls: Readonly<Record<string, string>> = {
   allocate: "ipam.allocate('default', 'versions', $1, ttl_seconds => 600)",
   extend: "ipam.extend('default', $1, 'default', 60)",
@@ -37,15 +37,15 @@ export const versions = async (bench: Bench): Promise<Section> => {
     for (const side of Object.values(sides))
       await side.unsafe("select ipam.create_pool('default', 'versions', array['10.128.0.0/9'])")
     const times: { readonly [Side in keyof typeof sides]: Record<string, Array<number>> } = { older: {}, newer: {} }
-    /** All calls on new keys; every figure of the round is taken in it, so the rate that `inTurn` asks for is of no use. */
+    /** Makes all calls on new keys, and notes their times. The figure for `inTurn` is not used. */
     const round = (side: keyof typeof sides) => async () => {
       const keys = Array.from({ length: bench.short ? 5 : 40 }, () => randomUUID())
       for (const [name, call] of Object.entries(calls)) {
-        const each: Array<number> = []
+        const callTimes: Array<number> = []
         for (const key of keys)
-          each.push(await timed(() => sides[side].unsafe(`select * from ${call}`, [key], { prepare: true })))
+          callTimes.push(await timed(() => sides[side].unsafe(`select * from ${call}`, [key], { prepare: true })))
         const known = times[side][name] ?? []
-        times[side][name] = [...known, median(each)]
+        times[side][name] = [...known, median(callTimes)]
       }
       return 0
     }
@@ -55,7 +55,7 @@ export const versions = async (bench: Bench): Promise<Section> => {
       return { name, older: median(older), newer: median(newer), ratio: ratioOf(older, newer) }
     })
     const rows = figures.map(({ name, older, newer, ratio }) => [name, ms(older), ms(newer), ratio.toFixed(2)])
-    const goals = figures.map(({ name, ratio }): Goal => ({ what: `${name} on 15`, figure: ratio, atMost: 1.5 }))
+    const goals = figures.map(({ name, ratio }): Goal => ({ name: `${name} on 15`, figure: ratio, atMost: 1.5 }))
     return { blocks: [table(["call", ...(await Promise.all([sql, bench.sql].map(versionOf))), "ratio"], rows)], goals }
   } finally {
     await sql.end({ timeout: 1 })

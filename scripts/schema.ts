@@ -1,4 +1,4 @@
-/** Writes `sql/schema.sql` from a database that it migrates and removes: on the server of `DATABASE_URL`, else on one of its own. */
+/** Writes `sql/schema.sql` from a temporary, migrated database: on the server of `DATABASE_URL`, else on a temporary server. */
 import * as Effect from "effect/Effect"
 import { writeFile } from "node:fs/promises"
 import { Database } from "../src/database/Database.ts"

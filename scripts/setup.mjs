@@ -1,8 +1,8 @@
 /**
- * Installs what package-lock.json names, when node_modules does not hold it yet. Runs before every npm script that needs it.
+ * Installs the packages of package-lock.json, unless node_modules has them already. Runs before every npm script that needs them.
  *
- * Plain JavaScript without dependencies, for any Node from 20 on: it runs where nothing is installed. What it installs includes the
- * Node that the scripts themselves run on, in node_modules/.bin. Two that run at once are safe: the second waits for the first.
+ * Plain JavaScript without dependencies, for Node 20 or later: it runs before anything is installed. The packages include the Node on
+ * which the scripts run, in node_modules/.bin. Two set-ups at once are safe: the second waits for the first.
  */
 import { execFileSync, spawn } from "node:child_process"
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
@@ -13,10 +13,10 @@ import { fileURLToPath } from "node:url"
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const lock = join(root, ".setup.lock")
 const localNode = join(root, "node_modules", ".bin", "node")
-/** The holder of the lock touches it every second; one that was not touched for this long belongs to a process that is gone. */
+/** The holder of the lock touches it every second; a lock untouched for this long belongs to a process that has ended. */
 const staleAfterMs = 10_000
 
-/** Whether node_modules holds the versions of the lock file, and a Node that runs. */
+/** Whether node_modules has the versions of package-lock.json, and a Node that runs. */
 const isInstalled = () => {
   const wanted = packagesOf("package-lock.json")
   const present = packagesOf(join("node_modules", ".package-lock.json"))
@@ -44,7 +44,7 @@ const localNodeVersion = () => {
   }
 }
 
-/** npm removes the Node it installed before: npm itself must run on another one, where the machine has one. */
+/** Runs `npm ci`, on another Node than the one in node_modules if there is one: npm removes that one. */
 const install = () =>
   new Promise((done, failed) => {
     const bin = dirname(localNode)
@@ -52,7 +52,7 @@ const install = () =>
       .split(delimiter)
       .filter((folder) => resolve(folder) !== bin)
       .join(delimiter)
-    // A caller's settings, such as NODE_ENV=production or ignore-scripts, must not leave out what the scripts need.
+    // Override settings of the caller, such as NODE_ENV=production, that would leave out packages the scripts need.
     const settings = ["--include=dev", "--include=optional", "--ignore-scripts=false", "--engine-strict=false"]
     const quiet = ["--loglevel=error", "--no-audit", "--no-fund"]
     const child = spawn("npm", ["ci", ...settings, ...quiet], {
@@ -60,7 +60,7 @@ const install = () =>
       env: { ...process.env, PATH: path },
       stdio: ["ignore", process.stderr, process.stderr],
     })
-    // The lock is ours until npm has ended: the next set-up must not meet it at work.
+    // Keep the lock until npm has ended, so that the next set-up does not start while it still runs.
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
     child.on("error", failed)
     child.on("close", (code, signal) =>
@@ -68,7 +68,7 @@ const install = () =>
     )
   })
 
-/** Makes the lock file, in one step with its content; false when another process has it. */
+/** Creates the lock file atomically with its content; returns false if another process has it. */
 const takeLock = () => {
   const own = `${lock}.${process.pid}`
   writeFileSync(own, `${process.pid}\n`)
@@ -96,7 +96,7 @@ const lockAgeMs = () => {
   return at === undefined ? 0 : Date.now() - at
 }
 
-/** A rename, not a removal: of several that find the lock abandoned, one gets it away. */
+/** Removes an abandoned lock. It is renamed first, so that only one of several processes removes it. */
 const breakLock = () => {
   const aside = `${lock}.${process.pid}.stale`
   try {
@@ -119,7 +119,7 @@ const main = async () => {
     if (isInstalled()) return
     process.stderr.write("Installing the packages of package-lock.json ...\n")
     await install()
-    if (!isInstalled()) throw new Error(`npm ci brought no Node that runs (${localNode})`)
+    if (!isInstalled()) throw new Error(`npm ci installed no Node that runs (${localNode})`)
   } finally {
     clearInterval(keepAlive)
     rmSync(lock, { force: true })

@@ -1,15 +1,15 @@
 /**
- * Runs the tests and prints `N passed, N failed` as the very last line; how many were skipped stands in the line before.
+ * Runs the tests and prints `N passed, N failed` as the last line, and how many were skipped in the line before.
  *
- * Fails when a test fails, and also when the runner does: an error outside of any test, a server that does not start, no tests at all.
+ * Fails if a test fails, or the run itself: an error outside any test, a server that does not start, or no tests at all.
  *
- *     node scripts/test.ts [FILES]                 the short suite, or these files of it
- *     node scripts/test.ts --long [FILES]          the long tests, or these files of them; without FILES also those short tests
+ *     node scripts/test.ts [FILES]                 the short tests, or these files of them
+ *     node scripts/test.ts --long [FILES]          the long tests, or these files of them; without FILES also the short tests
  *                                                  that depend on the server, on Debian's PostgreSQL 15
- *     node scripts/test.ts --long --minutes 30     the same, each soak for so long instead of one minute
- *     node scripts/test.ts --postgres=15 [FILES]   on Debian's PostgreSQL 15; where that is not installed, word of it
+ *     node scripts/test.ts --long --minutes 30     the same, each long test for 30 minutes instead of one
+ *     node scripts/test.ts --postgres=15 [FILES]   on Debian's PostgreSQL 15, or left out if it is not installed
  *
- * All else goes to vitest.
+ * All other arguments are passed to vitest.
  */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -19,8 +19,9 @@ import type { TestCounts } from "./testCounts.ts"
 
 const postgres15 = "/usr/lib/postgresql/15/bin"
 
+/** The short tests that depend on the version of the server. */
 const dependOnServer = (
-  "test/allocator test/contract test/database test/import test/operations test/plans test/promise test/properties test/races " +
+  "test/contract test/database test/import test/plans test/promise test/properties test/races test/services " +
   "test/saga/engine test/saga/forget test/saga/sql"
 ).split(" ")
 
@@ -31,9 +32,9 @@ interface Run {
 }
 
 interface Outcome {
-  /** The exit status, as a shell would give it. */
+  /** The exit status, as in a shell. */
   readonly status: number
-  /** None of a run that did not come to its end. */
+  /** `undefined` if the run did not complete. */
   readonly counts: TestCounts | undefined
 }
 
@@ -43,25 +44,25 @@ const main = async (): Promise<number> => {
     if (run.on15) {
       if (existsSync(join(postgres15, "postgres"))) console.log("On PostgreSQL 15:")
       else {
-        console.log(`left out: the tests on PostgreSQL 15, since Debian's is not installed (${postgres15})`)
+        console.log(`left out: the tests on PostgreSQL 15, which is not installed (${postgres15})`)
         outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0 } })
         continue
       }
     }
     const outcome = await runVitest(run)
     outcomes.push(outcome)
-    // Somebody ended it, who wants no other.
+    // Ended by a signal: do not start the next run.
     if (outcome.status > 128) break
   }
   return conclude(outcomes)
 }
 
-const readRuns = (given: ReadonlyArray<string>): ReadonlyArray<Run> => {
-  const rest = given.filter((argument) => argument !== "--long" && argument !== "--postgres=15")
+const readRuns = (args: ReadonlyArray<string>): ReadonlyArray<Run> => {
+  const rest = args.filter((argument) => argument !== "--long" && argument !== "--postgres=15")
   const at = rest.indexOf("--minutes")
   const [, minutes] = at === -1 ? [] : rest.splice(at, 2)
-  const on15 = given.includes("--postgres=15")
-  if (!given.includes("--long")) return [{ arguments: rest, on15 }]
+  const on15 = args.includes("--postgres=15")
+  if (!args.includes("--long")) return [{ arguments: rest, on15 }]
   const long: Run = { arguments: ["--mode", "long", ...rest], on15, minutes }
   return on15 || rest.length > 0 ? [long] : [long, { arguments: dependOnServer, on15: true }]
 }
@@ -90,7 +91,7 @@ const spawnVitest = (rest: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promi
     const program = join(import.meta.dirname, "..", "node_modules", "vitest", "vitest.mjs")
     const reporters = ["--reporter=default", `--reporter=${join(import.meta.dirname, "testCounts.ts")}`]
     const child = spawn(process.execPath, [program, "run", ...reporters, ...rest], { stdio: "inherit", env })
-    // A terminal tells the whole group; anything else tells us alone. Either way vitest stops the server, and then we end.
+    // A terminal signals the whole process group, other programs only this process. Either way vitest stops the server and ends first.
     const pass = (signal: NodeJS.Signals) => void child.kill(signal)
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
     for (const signal of signals) process.on(signal, pass)
@@ -101,12 +102,12 @@ const spawnVitest = (rest: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promi
     })
   })
 
-/** Sums up, and gives the exit status of all. */
+/** Prints the totals, and returns the exit status of all runs. */
 const conclude = (outcomes: ReadonlyArray<Outcome>): number => {
   const sum = (of: keyof TestCounts) => outcomes.reduce((total, { counts }) => total + (counts?.[of] ?? 0), 0)
   const failed = outcomes.find(({ status }) => status !== 0)
-  if (outcomes.some(({ counts }) => counts === undefined)) console.log("The tests did not run to their end.")
-  else if (failed !== undefined && sum("failed") === 0) console.log("The run failed outside of the tests: see above.")
+  if (outcomes.some(({ counts }) => counts === undefined)) console.log("The tests did not complete.")
+  else if (failed !== undefined && sum("failed") === 0) console.log("The run failed outside the tests: see above.")
   if (sum("skipped") > 0) console.log(`${sum("skipped")} skipped`)
   console.log(`${sum("passed")} passed, ${sum("failed")} failed`)
   return failed?.status ?? 0

@@ -1,7 +1,7 @@
 /**
- * The reporter of `npm test`: leaves how many tests passed, failed and were skipped in the file that SAGA_IPAM_TEST_COUNTS names.
+ * The vitest reporter of `npm test`: writes how many tests passed, failed and were skipped to the file that SAGA_IPAM_TEST_COUNTS names.
  *
- * A file or a group that fails by itself, such as by a hook or by an import, counts as one failed test.
+ * A file or a group that fails outside its tests, e.g. in a hook or an import, counts as one failed test.
  */
 import { writeFileSync } from "node:fs"
 import type { Reporter, TestModule, TestSuite } from "vitest/node"
@@ -19,11 +19,11 @@ export default class implements Reporter {
     const count = { passed: 0, failed: 0, skipped: 0, pending: 0 }
     for (const module of modules) {
       for (const test of module.children.allTests()) count[test.result().state]++
-      for (const group of [module, ...module.children.allSuites()]) count.failed += failsByItself(group) ? 1 : 0
+      for (const group of [module, ...module.children.allSuites()]) count.failed += hasOwnErrors(group) ? 1 : 0
     }
     const counts: TestCounts = { passed: count.passed, failed: count.failed, skipped: count.skipped + count.pending }
     writeFileSync(file, JSON.stringify(counts))
   }
 }
 
-const failsByItself = (group: TestModule | TestSuite): boolean => group.errors().length > 0
+const hasOwnErrors = (group: TestModule | TestSuite): boolean => group.errors().length > 0
