@@ -12,6 +12,7 @@ as $function$
 declare
   v_now timestamptz := clock_timestamp();
 begin
+  perform ipam.check_isolation();
   if (lease_seconds between 1 and 3600) is not true then
     raise exception using errcode = 'invalid_parameter_value', message = 'lease_seconds: must be 1 to 3600';
   end if;

@@ -9,6 +9,7 @@ as $function$
 declare
   v_run ipam.saga_run;
 begin
+  perform ipam.check_isolation();
   v_run := ipam.lock_run(report_attempt.operation_id, report_attempt.epoch);
   update ipam.saga_step s
   set

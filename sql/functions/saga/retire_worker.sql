@@ -5,6 +5,7 @@ set search_path = pg_catalog, pg_temp
 as $function$
 #variable_conflict use_column
 begin
+  perform ipam.check_isolation();
   update ipam.saga_run r set worker_id = null, due_at = clock_timestamp() where r.worker_id = retire_worker.worker_id;
   delete from ipam.saga_worker w where w.worker_id = retire_worker.worker_id;
 end
