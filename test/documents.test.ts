@@ -18,6 +18,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { dirname, join, relative } from "node:path"
 import { promisify } from "node:util"
 import { describe, expect, onTestFinished, test } from "vitest"
+import { calls } from "../src/contract/calls.ts"
 import { errorFacts } from "../src/errors/errorFacts.ts"
 import { connect } from "../src/promise.ts"
 import { start, useCommand } from "./cli/command.ts"
@@ -263,6 +264,20 @@ test("the operator's table of findings names what the doctor looks for", () => {
     .join("\n")
   expect(named.length).toBeGreaterThan(10)
   expect(named.filter((check) => !doctor.includes(`'${check}'`))).toEqual([])
+})
+
+test("the page on SQL names every outcome of a call, and no other", () => {
+  const section = /^## Outcomes\n(.*?)^## /ms.exec(pageOf("docs/sql.md").text)?.[1] ?? ""
+  const named = [...section.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, names = ""]) =>
+    names.replaceAll("`", "").split(", "),
+  )
+  const declared = Object.values(calls).flatMap((one) =>
+    ("among" in one ? one.among.map(({ answer }) => answer) : [one.answer]).flatMap(({ outcomes }) =>
+      Object.keys(outcomes),
+    ),
+  )
+  // The gate answers a boolean.
+  expect(new Set([...named, "true", "false"])).toEqual(new Set(declared))
 })
 
 test("the page on importing names the fields of a report", async () => {
