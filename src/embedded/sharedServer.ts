@@ -62,7 +62,8 @@ export const acquireServer = (folder: string, options: SharedServerOptions = {})
     } catch (error) {
       // One that is not ready yet may be by the next call. The watchdog stops it if there is none.
       if (error instanceof EmbeddedServerFailed && error.reason === "not-ready") user.leave()
-      else await release(0)
+      // A failure to stop it again would hide this one.
+      else await release(0).catch(() => undefined)
       throw error
     }
   })

@@ -2,7 +2,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process"
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import postgres from "postgres"
@@ -20,15 +20,23 @@ export const plainUids: ReadonlyArray<number> = existsSync("/etc/passwd")
       .filter((uid) => uid > 0 && uid !== 65_534)
   : []
 
-/** A new folder; the server in `data` below it, and all else, goes with the test. */
-export const newFolder = (): string => {
+/** The path of a folder to be made, in a new one that the server's user can enter. */
+export const makeFolder = (): string => {
   const parent = mkdtempSync(join(tmpdir(), "ipam-embedded-"))
   chmodSync(parent, 0o755)
-  const folder = join(parent, "data")
-  onTestFinished(async () => {
-    await removeServer(folder)
-    rmSync(parent, { recursive: true, force: true })
-  })
+  return join(parent, "data")
+}
+
+/** Removes the server of such a folder, and all else. */
+export const removeFolder = async (folder: string): Promise<void> => {
+  await removeServer(folder)
+  rmSync(dirname(folder), { recursive: true, force: true })
+}
+
+/** Such a folder, which goes with the test. */
+export const newFolder = (): string => {
+  const folder = makeFolder()
+  onTestFinished(() => removeFolder(folder))
   return folder
 }
 

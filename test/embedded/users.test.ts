@@ -1,9 +1,21 @@
 import { spawnSync } from "node:child_process"
-import { chownSync, mkdirSync, rmSync } from "node:fs"
+import { chownSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { present } from "../../src/embedded/presence.ts"
 import { removeServer, serverStatus, startServer, stopServer } from "../../src/embedded/server.ts"
-import { asRoot, newFolder, onLinux, othersCanRead, plainUids, query, runOwner, uidOf } from "./support.ts"
+import { until } from "../harness/until.ts"
+import {
+  asRoot,
+  newFolder,
+  onLinux,
+  othersCanRead,
+  plainUids,
+  processesNaming,
+  query,
+  runOwner,
+  uidOf,
+} from "./support.ts"
 
 const [plainUid = 1, otherUid = 2] = plainUids
 /** Nobody of this machine. */
@@ -74,6 +86,27 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
     expect(await runOwner(["start", folder], plainUid).said).toMatchObject({ how: "adopted", pid: second.pid })
   })
 
+  it.each([
+    ["root", undefined, plainUid],
+    ["the user", plainUid, undefined],
+  ])(
+    "the server is shared with root, and stops with the last of them, also when %s dies first",
+    async (_, uid, other) => {
+      const folder = folderOf(plainUid)
+      const use = ["use", folder, '{"durable":false}']
+      const first = runOwner(use, uid)
+      const second = runOwner(use, other)
+      const [{ pid }, server] = await Promise.all([first.said, second.said])
+      expect(server.pid).toBe(pid)
+      first.child.kill("SIGKILL")
+      await until("the first has left", async () => (await present(server.host, ["user", "stop"])).length === 1)
+      expect(await query(server, "select 1 as one")).toEqual({ one: 1 })
+      second.child.kill("SIGTERM")
+      await until("no process is left", () => processesNaming(folder).length === 0)
+      expect(readdirSync(server.host)).toEqual([])
+    },
+  )
+
   it("the server of another user is refused, running or not", async () => {
     const folder = folderOf(plainUid)
     await startServer(folder, { durable: false })
@@ -83,6 +116,7 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
       message: expect.stringContaining("another user"),
     }
     expect(await runOwner(["start", folder], otherUid).said).toMatchObject(refusal)
+    expect(await runOwner(["use", folder], otherUid).said).toMatchObject(refusal)
     await stopServer(folder)
     expect(await runOwner(["start", folder], otherUid).said).toMatchObject({ ...refusal, message: expect.any(String) })
     expect(await serverStatus(folder)).toEqual({ state: "stopped", folder })
