@@ -1,4 +1,4 @@
-/** 32 callers on one small pool, as the short and the long stress tests have them. */
+/** Up to 32 callers at random on small pools, as the short and the long stress tests have them. */
 import { randomUUID } from "node:crypto"
 import { beforeAll, expect } from "vitest"
 import { allocate, allocatorSession, counts, createPool, release } from "../harness/calls.ts"
@@ -88,4 +88,22 @@ export const holdOneEach = async (goesOn: (rounds: number) => boolean): Promise<
     }),
   )
   expect(await counts(owner, pool)).toMatchObject({ held: 0, free: sessions.length + 1 })
+}
+
+/** Eight callers with one key for the only address of a pool, with so many pools: one allocates it, the others replay it. */
+export const shareLastAddress = async (pools: number): Promise<void> => {
+  await owner.rows(
+    `select ipam.create_pool('default', $1 || '-' || n, array['10.200.' || n / 250 || '.' || n % 250])
+    from generate_series(1, $2::int) n`,
+    [pool, pools],
+  )
+  for (let one = 1; one <= pools; one += 1) {
+    const request = { pool: `${pool}-${one}`, requestId: randomUUID() }
+    const answers = await Promise.all(sessions.slice(0, 8).map((session) => allocate(session, request)))
+    expect(new Set(answers.map((answer) => answer.address))).toEqual(new Set([answers[0]?.address]))
+    expect(answers.map((answer) => answer.outcome).toSorted()).toEqual([
+      "allocated",
+      ...Array<string>(7).fill("replayed"),
+    ])
+  }
 }

@@ -1,19 +1,9 @@
 /** Two callers with one key, the first held open by its transaction and then ended by commit or by rollback. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
-import {
-  allocate,
-  allocateMany,
-  allocatorSession,
-  confirm,
-  counts,
-  createPool,
-  extend,
-  release,
-  untilBlocked,
-} from "../harness/calls.ts"
+import { allocate, allocateMany, confirm, counts, createPool, extend, release, untilBlocked } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
-import { address, database, first, number, owner, pool, requestId, second } from "../harness/fixture.ts"
+import { address, first, number, owner, pool, requestId, second } from "../harness/fixture.ts"
 
 beforeEach(async () => {
   await createPool(owner, pool, address(0))
@@ -147,20 +137,4 @@ test.each(["confirm", "extend"])("%s of slots that appear while it waits takes t
   await allocate(owner, { pool: `more-${number}`, requestId, slot: "a", ttlSeconds: 600 })
   await first.run("commit; set role ipam_allocator")
   expect(await answer).toEqual([{ outcome: `${verb}ed` }, { outcome: `${verb}ed` }])
-})
-
-test("eight callers with one key for the last address: all equal, never exhausted, 100 times", async () => {
-  const sessions = await Promise.all(Array.from({ length: 8 }, () => allocatorSession(database())))
-  await owner.rows(
-    "select ipam.create_pool('default', 'one-' || n, array['10.200.' || n / 250 || '.' || n % 250]) from generate_series(1, 100) n",
-  )
-  for (let one = 1; one <= 100; one += 1) {
-    const request = { pool: `one-${one}`, requestId: randomUUID() }
-    const answers = await Promise.all(sessions.map((session) => allocate(session, request)))
-    expect(new Set(answers.map((answer) => answer.address))).toEqual(new Set([answers[0]?.address]))
-    expect(answers.map((answer) => answer.outcome).toSorted()).toEqual([
-      "allocated",
-      ...Array<string>(7).fill("replayed"),
-    ])
-  }
 })

@@ -1,7 +1,12 @@
 /** What the reconciler releases, and above all what it does not. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { describe, expect, test } from "vitest"
+import { layer } from "../../src/layer.ts"
 import { OwnersUnreadable, TooManyOrphans, type Ipam } from "../../src/promise.ts"
-import { held, ipam, now, owner, reconcileMarked, take, takeExpired, vrf } from "./machines.ts"
+import { Reconciler } from "../../src/services/Reconciler.ts"
+import { database, held, ipam, now, owner, reconcileMarked, take, takeExpired, vrf } from "./machines.ts"
 
 const keyOf = ({ requestId }: { readonly requestId: string }) => ({ vrf, requestId })
 /** A source that knows exactly these. */
@@ -11,6 +16,20 @@ const only =
     asked.map((one) => ({ ...one, exists: present.includes(one.id) }))
 
 const none = only()
+
+/** The clock, except that a pause of this length does this instead. */
+const clockWithout = (pause: Duration.Duration, instead: () => Promise<void>) =>
+  Clock.clockWith((clock) =>
+    Effect.succeed<Clock.Clock>({
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+      currentTimeMillis: clock.currentTimeMillis,
+      currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+      currentTimeNanos: clock.currentTimeNanos,
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: clock.monotonicTimeNanos,
+      sleep: (duration) => (Duration.equals(duration, pause) ? Effect.promise(instead) : clock.sleep(duration)),
+    }),
+  )
 
 describe("an orphan", () => {
   test("is released, what has an owner stays, and the tombstone says who, when and why", async () => {
@@ -84,12 +103,32 @@ describe("an orphan", () => {
     expect(await held()).toEqual([])
   })
 
-  test("is released at the rate that was set", async () => {
+  test("is released at the rate that was set: after each release there is a pause, before any other", async () => {
     for (let index = 0; index < 5; index++) await take(`gone-${index}`)
     await ipam.reconcile(only(), now())
-    const begun = performance.now()
-    await ipam.reconcile(only(), { ...now(), perSecond: 10 })
-    expect(performance.now() - begun).toBeGreaterThan(490)
+    const releasedBeforePause: Array<number> = []
+    const pause = Duration.seconds(100)
+    const clock = await Effect.runPromise(
+      clockWithout(pause, async () => {
+        const released = await owner.rows(
+          "select from ipam.allocation where vrf = $1 and release_reason = 'orphaned'",
+          [vrf],
+        )
+        releasedBeforePause.push(released.length)
+      }),
+    )
+    await Effect.runPromise(
+      Reconciler.use((reconciler) =>
+        reconciler.reconcile((asked) => Effect.succeed(asked.map((one) => ({ ...one, exists: false }))), {
+          ...now(),
+          perSecond: 1 / Duration.toSeconds(pause),
+        }),
+      ).pipe(
+        Effect.provideService(Clock.Clock, clock),
+        Effect.provide(layer({ url: database().url("ipam_operator") })),
+      ),
+    )
+    expect(releasedBeforePause).toEqual([1, 2, 3, 4, 5])
   })
 })
 
