@@ -13,6 +13,7 @@ import * as Digest from "effect/crypto/Digest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { connect } from "saga-ipam/promise"
 import { connectDatacenter } from "../datacenter/client.ts"
 import { createInstanceLayer, InstanceCreate } from "./createInstance.ts"
@@ -25,15 +26,16 @@ const engine = ClusterWorkflowEngine.layer.pipe(
   Layer.provide(PgClient.layer({ url: Redacted.make(DATABASE_URL) })),
 )
 
-const run = Effect.fnUntraced(function* (request: typeof InstanceCreate.payloadSchema.Type) {
+const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(InstanceCreate.payloadSchema))
+
+const run = Effect.fnUntraced(function* (argument: string) {
+  const request = yield* decode(argument)
   const end = yield* Effect.catch(InstanceCreate.execute(request), ({ message }) => Effect.succeed(message))
   console.log(`${request.instance}: ${JSON.stringify(end)}`)
 })
 
-const program = Effect.forEach(process.argv.slice(2), (argument) => run(JSON.parse(argument)), {
-  concurrency: "unbounded",
-})
 const workflow = createInstanceLayer(await connect(), connectDatacenter(DATACENTER_URL))
+const program = Effect.forEach(process.argv.slice(2), run, { concurrency: "unbounded" })
 await Effect.runPromise(
   Effect.andThen(program, Effect.never).pipe(Effect.provide(workflow.pipe(Layer.provideMerge(engine)))),
 )

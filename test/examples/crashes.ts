@@ -29,7 +29,7 @@ export const install = async (example: string): Promise<void> => {
   expect(stdout, "what tsc says").toBe("")
 }
 
-/** A process of an engine, and the lines that it has printed. */
+/** A process of an engine, and the whole lines that it has printed. */
 export interface Process {
   readonly program: Program
   readonly lines: () => ReadonlyArray<string>
@@ -43,7 +43,7 @@ export const watch = (program: Program): Process => {
   program.stderr.setEncoding("utf8").on("data", (text: string) => (err += text))
   onTestFailed(() => console.error(`${program.spawnargs.join(" ")} printed:\n${out}${err}`))
   onTestFinished(() => end(program))
-  return { program, lines: () => out.split("\n") }
+  return { program, lines: () => out.split("\n").slice(0, -1) }
 }
 
 /** What an engine is given. */
@@ -52,8 +52,12 @@ export interface World {
   readonly datacenterUrl: string
 }
 
-/** Starts the processes of an engine, which resume what others have left; the last of them begins what it is asked for. */
-export type StartEngine = (requests: ReadonlyArray<string>) => Promise<ReadonlyArray<Process>>
+export interface Engine {
+  /** Starts its processes, which resume what others have left; the last of them begins what it is asked for. */
+  readonly start: (requests: ReadonlyArray<string>) => Promise<ReadonlyArray<Process>>
+  /** Cancels an execution in the engine itself, where that lets a saga undo what it did. */
+  readonly cancel?: (executionId: string) => Promise<void>
+}
 
 const requestPoints = (method: "PUT" | "DELETE") =>
   ["instances", "ports", "machines"].flatMap((kind) => [`before ${method} ${kind}`, `after ${method} ${kind}`])
@@ -65,11 +69,26 @@ const succeeding = [
   "within UPDATE succeeded",
 ]
 const unwinding = [...requestPoints("DELETE"), "within UPDATE unwinding", "within UPDATE unwound"]
-/** Cancelled in the ledger while it is held. */
-const cancelled = "cancelled before PUT machines"
-const points = [...succeeding, ...unwinding, cancelled]
+const cancelledInLedger = "cancelled in the ledger before PUT machines"
+const cancelledInEngine = "cancelled in the engine before PUT machines"
 /** Held nowhere, since a pool refuses it. */
 const refused = "refused"
+
+const writes = [...succeeding, ...unwinding].filter((point) => point.startsWith("within"))
+
+/** Why a saga unwinds, as a part of its error. */
+const reasonOf = (instance: string): string => {
+  switch (instance) {
+    case cancelledInLedger:
+      return "OperationEnded"
+    case cancelledInEngine:
+      return "Cancelled"
+    case refused:
+      return "PoolExhausted"
+    default:
+      return "does not boot"
+  }
+}
 
 const pools = { v4: "v4", v6: "v6", external: "external" }
 const full = "full"
@@ -82,7 +101,7 @@ const createPools = async (ipam: Ipam): Promise<void> => {
   await ipam.allocate({ pool: full, requestId: crypto.randomUUID() })
 }
 
-/** Makes each write wait that an instance is named for, by a lock that the session has until it gives back all. */
+/** Makes each write wait that an instance is named for, by a lock that the session has until it gives back all of its locks. */
 const holdWrites = async (session: Session): Promise<void> => {
   await session.run(`create schema hold;
 create function hold.wait() returns trigger language plpgsql as $$
@@ -97,24 +116,47 @@ begin
 end $$;
 create trigger wait after insert or update on ipam.operation for each row execute function hold.wait();
 create trigger wait after insert on ipam.allocation for each row execute function hold.wait()`)
-  await session.rows("select pg_advisory_lock(0, hashtext(point)) from unnest(string_to_array($1, ',')) point", [
-    points.join(","),
+  await session.rows("select pg_advisory_lock(0, hashtext(write)) from unnest(string_to_array($1, ',')) write", [
+    writes.join(","),
   ])
 }
 
-const heldWrites = async (session: Session): Promise<ReadonlyArray<string>> => {
+/** The writes that wait now. */
+const waitingWrites = async (session: Session): Promise<ReadonlyArray<string>> => {
   const rows = await session.rows(
-    `select point
-from unnest(string_to_array($1, ',')) point
-join pg_locks on objid::bigint = hashtext(point)::bigint & x'ffffffff'::bigint
+    `select write
+from unnest(string_to_array($1, ',')) write
+join pg_locks on objid::bigint = hashtext(write)::bigint & x'ffffffff'::bigint
 join pg_database on pg_database.oid = pg_locks.database and datname = current_database()
 where locktype = 'advisory' and not granted`,
-    [points.join(",")],
+    [writes.join(",")],
   )
-  return rows.map(({ point }) => String(point))
+  return rows.map(({ write }) => String(write))
 }
 
-export const expectSurvivesCrashes = async (open: (world: World) => StartEngine): Promise<void> => {
+/** How a saga ended, in the ledger, in the pools and in the datacenter; fails where that is no end of this instance's. */
+const expectEnd = async (ipam: Ipam, operationId: string, instance: string, present: ReadonlyMap<string, string>) => {
+  const operation = await ipam.getOperation({ operationId })
+  const live = (await ipam.list({ requestId: operationId })).filter(({ state }) => state !== "released")
+  const there = [...present].filter(([, of]) => of === instance).map(([path]) => path)
+  if (!succeeding.includes(instance)) {
+    const error: unknown = expect.stringContaining(reasonOf(instance))
+    expect.soft({ ...operation, live, there }, instance).toMatchObject({ state: "unwound", error, live: [], there: [] })
+    return operation?.error
+  }
+  const addresses = live.map(({ address }) => String(address))
+  const ports = addresses.map((address) => `ports/${address}`)
+  expect.soft(operation, instance).toMatchObject({ state: "succeeded", result: expect.arrayContaining(addresses) })
+  expect
+    .soft(live.map(({ slot, state }) => `${slot} ${state}`).toSorted(), instance)
+    .toEqual(["external confirmed", "nic/v4 confirmed", "nic/v6 confirmed"])
+  expect
+    .soft(there.toSorted(), instance)
+    .toEqual([`instances/${operationId}`, `machines/${operationId}`, ...ports].toSorted())
+  return operation?.result
+}
+
+export const expectSurvivesCrashes = async (open: (world: World) => Engine): Promise<void> => {
   const database = await createDatabase()
   onTestFinished(database.drop)
   const session = database.session()
@@ -130,23 +172,24 @@ export const expectSurvivesCrashes = async (open: (world: World) => StartEngine)
     hook: async (when, request, instance) => {
       if (!instance.endsWith(`${when} ${request}`)) return
       held.add(instance)
-      // What its sender did not live to see has its effect late.
+      // What is held while its sender is killed has its effect late.
       await crashed.promise
     },
   })
   onTestFinished(datacenter.close)
-  const startEngine = open({
+  const engine = open({
     // DBOS and Effect want a host in a URL, even though the one among its parameters counts.
     databaseUrl: (role) => database.url(role).replace("@/", "@localhost/"),
     datacenterUrl: datacenter.url,
   })
 
-  const sagas = [...points, refused].map((instance) => ({
-    operationId: crypto.randomUUID(),
-    instance,
-    pools: instance === refused ? { ...pools, external: full } : pools,
-  }))
-  const requests = sagas.map((saga) => JSON.stringify(saga))
+  const cancelled = engine.cancel === undefined ? [cancelledInLedger] : [cancelledInLedger, cancelledInEngine]
+  const points = [...succeeding, ...unwinding, ...cancelled]
+  const operationIds = new Map([...points, refused].map((instance) => [instance, crypto.randomUUID()]))
+  const requests = [...operationIds].map(([instance, operationId]) =>
+    JSON.stringify({ operationId, instance, pools: instance === refused ? { ...pools, external: full } : pools }),
+  )
+  const operationOf = (instance: string) => ipam.getOperation({ operationId: operationIds.get(instance) ?? "" })
   const untilEnded = (count: number, processes: ReadonlyArray<Process>) =>
     until(`${count} sagas have ended`, async () => {
       expect(processes.map(({ program }) => program.exitCode)).toEqual(processes.map(() => null))
@@ -156,60 +199,41 @@ export const expectSurvivesCrashes = async (open: (world: World) => StartEngine)
       return row?.["ended"] === count
     })
 
-  const killed = await startEngine(requests)
+  const killed = await engine.start(requests)
   await untilEnded(1, killed)
   await until("every other saga is held at its point", async () => {
-    for (const point of await heldWrites(session)) held.add(point)
+    for (const write of await waitingWrites(session)) held.add(write)
     return held.size === points.length
   })
-  await ipam.cancelOperation({ operationId: sagas.find(({ instance }) => instance === cancelled)?.operationId ?? "" })
+  await ipam.cancelOperation({ operationId: operationIds.get(cancelledInLedger) ?? "" })
+  await engine.cancel?.((await operationOf(cancelledInEngine))?.executionId ?? "")
   await Promise.all(killed.map(({ program }) => end(program)))
   crashed.resolve()
   await session.rows("select pg_advisory_unlock_all()")
 
-  const resumed = await startEngine([])
-  await untilEnded(sagas.length, resumed)
+  const resumed = await engine.start([])
+  await untilEnded(operationIds.size, resumed)
   await Promise.all(resumed.map(({ program }) => end(program)))
 
-  const present = [...datacenter.present()]
-  /** How each saga ended, as an engine prints it. */
-  const ends = new Map<string, string>()
-  for (const { operationId, instance } of sagas) {
-    const operation = await ipam.getOperation({ operationId })
-    const live = (await ipam.list({ requestId: operationId })).filter(({ state }) => state !== "released")
-    const there = present.filter(([, of]) => of === instance).map(([path]) => path)
-    if (succeeding.includes(instance)) {
-      const addresses = live.map(({ address }) => String(address))
-      const ports = addresses.map((address) => `ports/${address}`)
-      expect.soft(operation, instance).toMatchObject({ state: "succeeded", result: expect.arrayContaining(addresses) })
-      expect
-        .soft(live.map(({ slot, state }) => `${slot} ${state}`).toSorted(), instance)
-        .toEqual(["external confirmed", "nic/v4 confirmed", "nic/v6 confirmed"])
-      expect
-        .soft(there.toSorted(), instance)
-        .toEqual([`instances/${operationId}`, `machines/${operationId}`, ...ports].toSorted())
-      ends.set(instance, JSON.stringify(operation?.result))
-    } else {
-      const reason =
-        instance === cancelled ? "OperationEnded" : instance === refused ? "PoolExhausted" : "does not boot"
-      expect.soft(operation, instance).toMatchObject({ state: "unwound", error: expect.stringContaining(reason) })
-      expect.soft({ live, there }, instance).toEqual({ live: [], there: [] })
-      ends.set(instance, JSON.stringify(operation?.error))
-    }
+  const present = datacenter.present()
+  const ends = new Map<string, unknown>()
+  for (const [instance, operationId] of operationIds) {
+    ends.set(instance, await expectEnd(ipam, operationId, instance, present))
   }
-  expect(present).toHaveLength(5 * succeeding.length)
+  expect(present.size).toBe(5 * succeeding.length)
   const allocated = await ipam.list({ allVrfs: true })
   expect(allocated).toHaveLength(3 * succeeding.length + 1)
   expect(await ipam.doctor()).toEqual([])
 
   // Asked for the same again, the engine says what the ledger says, and nothing is done twice.
-  const again = await startEngine(requests)
-  const answers = await until("the engine has told how every saga ended", () => {
-    const lines = again.at(-1)?.lines().slice(0, -1) ?? []
-    const told = new Map(lines.map((line) => [line.slice(0, line.indexOf(": ")), line]))
-    return sagas.every(({ instance }) => told.has(instance)) && told
+  const [again] = (await engine.start(requests)).slice(-1)
+  const lines = await until("the engine has told how every saga ended", () => {
+    const printed = again?.lines() ?? []
+    const told = [...ends.keys()].map((instance) => printed.find((line) => line.startsWith(`${instance}: `)))
+    return told.every((line) => line !== undefined) && told
   })
-  for (const [instance, words] of ends) expect.soft(answers.get(instance)).toContain(words)
+  for (const [index, result] of [...ends.values()].entries())
+    expect.soft(lines[index]).toContain(JSON.stringify(result))
   expect(await ipam.list({ allVrfs: true })).toEqual(allocated)
-  expect([...datacenter.present()]).toEqual(present)
+  expect(datacenter.present()).toEqual(present)
 }

@@ -9,7 +9,9 @@ import { expectSurvivesCrashes, install, watch } from "./crashes.ts"
 beforeAll(() => install("effect-workflow"))
 
 test("killed at any point, an instance is created or undone, and nothing leaks", () =>
-  expectSurvivesCrashes(({ databaseUrl, datacenterUrl }) => async (requests) => {
-    const env = { DATABASE_URL: databaseUrl(), DATACENTER_URL: datacenterUrl }
-    return [watch(startProgram("examples/effect-workflow/main.ts", requests, env))]
-  }))
+  expectSurvivesCrashes(({ databaseUrl, datacenterUrl }) => ({
+    start: async (requests) => {
+      const env = { DATABASE_URL: databaseUrl(), DATACENTER_URL: datacenterUrl }
+      return [watch(startProgram("examples/effect-workflow/main.ts", requests, env))]
+    },
+  })))

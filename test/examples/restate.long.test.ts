@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { arch, platform, tmpdir } from "node:os"
 import { join } from "node:path"
-import { beforeAll, onTestFinished, test } from "vitest"
+import { beforeAll, expect, onTestFinished, test } from "vitest"
 import { freePort } from "../../src/demo/freePort.ts"
 import { startFile, startProgram } from "../harness/programs.ts"
 import { until } from "../harness/until.ts"
@@ -30,22 +30,28 @@ test("killed at any point, server and all, an instance is created or undone, and
     RESTATE_DEFAULT_NUM_PARTITIONS: "2",
   }
 
-  await expectSurvivesCrashes(({ databaseUrl, datacenterUrl }) => async (requests) => {
-    const server = watch(startFile(binary, ["--base-dir", base, "--listen-mode", "tcp", "--no-logo"], settings))
-    const urls = {
-      RESTATE_INGRESS_URL: `http://127.0.0.1:${ingress}`,
-      RESTATE_ADMIN_URL: `http://127.0.0.1:${admin}`,
-    }
-    await until("the server takes calls", () => isHealthy(`${urls.RESTATE_INGRESS_URL}/restate/health`))
-    await until("the server can be managed", () => isHealthy(`${urls.RESTATE_ADMIN_URL}/health`))
-    const program = startProgram("examples/restate/main.ts", requests, {
-      ...urls,
-      DATABASE_URL: databaseUrl("ipam_allocator"),
-      DATACENTER_URL: datacenterUrl,
-      PORT: String(port),
-    })
-    return [server, watch(program)]
-  })
+  const ingressUrl = `http://127.0.0.1:${ingress}`
+  const adminUrl = `http://127.0.0.1:${admin}`
+
+  await expectSurvivesCrashes(({ databaseUrl, datacenterUrl }) => ({
+    start: async (requests) => {
+      const server = watch(startFile(binary, ["--base-dir", base, "--listen-mode", "tcp", "--no-logo"], settings))
+      await until("the server takes calls", () => isHealthy(`${ingressUrl}/restate/health`))
+      await until("the server can be managed", () => isHealthy(`${adminUrl}/health`))
+      const env = {
+        DATABASE_URL: databaseUrl("ipam_allocator"),
+        DATACENTER_URL: datacenterUrl,
+        RESTATE_INGRESS_URL: ingressUrl,
+        RESTATE_ADMIN_URL: adminUrl,
+        PORT: String(port),
+      }
+      return [server, watch(startProgram("examples/restate/main.ts", requests, env))]
+    },
+    cancel: async (executionId) => {
+      const { ok } = await fetch(`${adminUrl}/invocations/${executionId}/cancel`, { method: "PATCH" })
+      expect(ok, "cancelled in Restate").toBe(true)
+    },
+  }))
 })
 
 const isHealthy = (url: string): Promise<boolean> =>
