@@ -315,9 +315,9 @@ create function check_operation(operation_id uuid, vrf text, kind text, target_v
 create function check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8290affeab7941fe
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8ccaa5b6ff8b8312
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5573d7e8f4794e9d
-create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 35a4fac68cb0b6f5
+create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 093fa3f499e63e5b
 create function claim_shard(pool_id bigint, shard smallint) returns boolean language sql volatile parallel unsafe cost 100; -- 1136329ce1deb6f5
-create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6354016b6827397a
+create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e456debf512b5776
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
 create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d82ce95b55f148fe
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b8a3e0bb1feed85a
@@ -342,7 +342,7 @@ create function extents_of(vrf text, pool_id bigint, first inet, last inet) retu
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
 create function finish_operation(operation_id uuid, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb, vrf text DEFAULT 'default'::text, epoch integer DEFAULT NULL::integer) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 3c6d36bc5d770bce
-create function finish_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- fbd1120a3943f25d
+create function finish_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, state text, result jsonb DEFAULT NULL::jsonb, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b2a88e3e68f4d200
 create function fold_counters(vrf text, pool_id bigint) returns integer language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 251b1538dbbd8c87
 create function free_everywhere(released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 805a2b3920964deb
 create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 178864367c2d4018
@@ -381,11 +381,11 @@ create function mark_stuck(operation_id uuid, step text, error text, vrf text DE
 create function may_decide() returns boolean language sql stable parallel unsafe cost 100; -- 2c684bf112ec9faa
 create function merge_extents(vrf text, pool_id bigint, after inet, max_rows integer, OUT fewer integer, OUT last inet) returns record language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c769c30b172ea053
 create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 11a0559022bc0278
-create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- cc3eb8158b99527f
+create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5bec5d9556a723d8
 create function operation_refusal(operation_id uuid, known ipam.operation) returns ipam.operation_answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8ebddbce162fe4ab
 create function operation_targets(operation_id uuid) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- bc4f7cd0dfb99f58
 create function orphan_candidates(vrf text, pool text, grace_seconds double precision, after_address inet DEFAULT NULL::inet, page_size integer DEFAULT 1000) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- a7a25913afbcf7a7
-create function park_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, retry_seconds double precision DEFAULT NULL::double precision, stuck_step text DEFAULT NULL::text, stuck_error text DEFAULT NULL::text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ef20f497eb553edc
+create function park_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, retry_seconds double precision DEFAULT NULL::double precision, stuck_step text DEFAULT NULL::text, stuck_error text DEFAULT NULL::text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 07cec744505cdd94
 create function parse_range(range text, OUT first inet, OUT last inet, OUT prefix_length integer) returns record language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e306ddc6cbc0351d
 create function pending_operations(vrf text, kind text, id text, except_operation_id uuid DEFAULT NULL::uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 45e46002b95c1ce6
 create function pool_answer_for(outcome text, vrf text, pool_id bigint, name text, detail jsonb DEFAULT NULL::jsonb) returns ipam.pool_answer language sql stable parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 381ebda98441f7e3
@@ -403,17 +403,17 @@ create function release_many(vrf text, request_id uuid, slots text[]) returns SE
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 879bc032d940c63b
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4a1003bd080a2520
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 4d888cecdd23de62
-create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 6e3ec6ae963e05b7
+create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e26ecab6daddd406
 create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b229b2638a64d3ec
 create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- ef7b55ee4974effc
 create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f34c1bc7e428f047
-create function report_attempt(operation_id uuid, epoch integer, name text, error text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b79ad92d888cf7a4
+create function report_attempt(operation_id uuid, epoch integer, name text, error text) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 212e950c8942dd2f
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 5d36bcba78d8df33
 create function resolve_outcomes(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 72bb4b14a16ab6f7
 create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5122975a205aaef6
 create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c6f9f1d119c1ea96
-create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 59186566bd117833
-create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 56dacbcddc67d205
+create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3ded365cbe88f9f
+create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 23a216a347b48f2b
 create function session_offset() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function set_contention_offsets(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0a53e31ee8c3aaec
 create function set_draining(vrf text, pool text, draining boolean, range text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- affa1c6de2ca3b76
@@ -437,7 +437,7 @@ create function unknown_pool(vrf text, pool text) returns ipam.pool_answer langu
 create function unprotected(vrf text, pool text, firsts inet[], lasts inet[]) returns TABLE(first inet, last inet, outcome text) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- d11cdf1cb91dd8b3
 create function unreserve(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- c0f6f09c87987cdf
 create function unwind_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 15d742ab117121e6
-create function unwind_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, failure jsonb) returns ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- cced6e2dea8ca813
+create function unwind_saga(operation_id uuid, vrf text, epoch integer, settled jsonb, failure jsonb) returns ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- bacfa6551e115023
 create function update_pool(vrf text, pool text, name text DEFAULT NULL::text, cooldown_seconds double precision DEFAULT NULL::double precision, gateway text DEFAULT NULL::text, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 210c2201909aee64
 create function upkeep(after_vrf text DEFAULT NULL::text, after_pool_id bigint DEFAULT NULL::bigint, after inet DEFAULT NULL::inet, max_rows integer DEFAULT 2000, min_extents integer DEFAULT 129, OUT fewer integer, OUT vrf text, OUT pool_id bigint, OUT last inet) returns record language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f1cde25c87f23017
 create function uuid_time(id uuid) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 2cf6b363cb1ca39e
@@ -598,7 +598,7 @@ grant usage on schema ipam to ipam_reader;
 
 -- Comments
 comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 5f4d3ab18e5663b6
-comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 60155127f3384948
+comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 764d5a1798ff078b
 comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 9162859a16802065
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- abf6cfdeb08cf7c2
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- c0ebb8251a9693e1
@@ -614,9 +614,9 @@ comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_cata
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- f61a2a194c70ee5a
 comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- aeba0a78c319c57d
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- a48ff5e5b09c0af2
-comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer) is ...; -- 92fc062414f718bc
+comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer) is ...; -- d1bb55014992621e
 comment on function ipam.claim_shard(bigint,smallint) is ...; -- 99b0e807952f852c
-comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- a99fc23e386e8bd9
+comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- 0f8808cd0593b965
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- b5d0a9071b1daad9
 comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- ee984e26f569af64
 comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 936103cc400b74c7
@@ -641,7 +641,7 @@ comment on function ipam.extents_of(pg_catalog.text,bigint,pg_catalog.inet,pg_ca
 comment on function ipam.find_pool(pg_catalog.text,pg_catalog.text) is ...; -- e847f9279dafed6e
 comment on function ipam.fingerprint(bigint,pg_catalog.inet,pg_catalog.text,pg_catalog.text) is ...; -- 65ffd8f79d2b8429
 comment on function ipam.finish_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb,pg_catalog.text,integer) is ...; -- ed420589a751658d
-comment on function ipam.finish_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- b599d459dbcd6a16
+comment on function ipam.finish_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- a95d3833ac8bf684
 comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 4d76a15e4f6c8453
 comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 5a9375c99e0386d1
 comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 36ca6064b463d518
@@ -674,7 +674,7 @@ comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_ca
 comment on function ipam.listed(ipam.allocation) is ...; -- 8a7e7542b20ce862
 comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- bed806ee48d40b47
 comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 9b8872283c24fc29
-comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 6f2bde438f3e0661
+comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 9bdb094e89c01b6f
 comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 29d72cf2c357ce38
 comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bc183afbcef0faa2
 comment on function ipam.may_decide() is ...; -- 3f2e926045a950f3
@@ -684,7 +684,7 @@ comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_
 comment on function ipam.operation_refusal(pg_catalog.uuid,ipam.operation) is ...; -- 059fcaca170974cc
 comment on function ipam.operation_targets(pg_catalog.uuid) is ...; -- 9a029a3b14f76fb8
 comment on function ipam.orphan_candidates(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.inet,integer) is ...; -- 7d4175f6f5e5eaee
-comment on function ipam.park_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,double precision,pg_catalog.text,pg_catalog.text) is ...; -- 98f526772afe9484
+comment on function ipam.park_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,double precision,pg_catalog.text,pg_catalog.text) is ...; -- a1c15ab582e3b8b4
 comment on function ipam.parse_range(pg_catalog.text) is ...; -- 7c7ed8ccba4030e8
 comment on function ipam.pending_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid) is ...; -- 43214d619e481c98
 comment on function ipam.pool_answer_for(pg_catalog.text,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.jsonb) is ...; -- 89d66bf8e929ddee
@@ -695,32 +695,32 @@ comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is
 comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- ec5bdd9da6064b18
 comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 32c57bfb42472e94
 comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- 7a850bed3a9fef4f
-comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- 44e1582596afaea5
+comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- aaf15eb75a5a8c6a
 comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 01b855852edc8a4e
 comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- 1adccd593bdb0826
 comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 591301bc11e3c14d
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 05abd435d93166c9
 comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a13b05b5fb98115f
 comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 6559ff4d5fc1e974
-comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 51c744ddd5636ff5
+comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 03086c8380fd0cb1
 comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 9e042be4959f5023
 comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 4cf674829a3d4179
 comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 948233c583e94afc
-comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,pg_catalog.text) is ...; -- a22540c2834cada0
+comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,pg_catalog.text) is ...; -- 1feab7d3ea0827f9
 comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 9160d384e6b71be1
 comment on function ipam.resolve_outcomes(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- efb23f93a5ffc523
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 0e5f5a14fd54e422
-comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- 32b526fb8dcf7858
-comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- be4035aff4561884
-comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- b133e73abd5d8c7a
+comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- ff5a18308800db7a
+comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- 3cc2e5874b7d6822
+comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- ee18fad63a029148
 comment on function ipam.session_offset() is ...; -- 9ad24e2946cec65b
 comment on function ipam.set_contention_offsets(pg_catalog.text,bigint) is ...; -- 87d8ed995aa2b8ea
 comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 35ca18c6b1f4d593
 comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- 8b88a122d716defb
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ea867cd1e25299d4
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 526518d4b14a4575
-comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 5ec0253fa1b6b0fe
-comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 8d5f8f1ef9909ee4
+comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 1a40ed10c48d745e
+comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 44fb0cec90c9a510
 comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- 5a6ae230039dd8f6
 comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- abcd7db78e3bd1f7
 comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- 579acb24dd61fa34
@@ -736,13 +736,13 @@ comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -
 comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ce1bb55bdf322411
 comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 004b2532960c915c
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- e0c70298d139ba19
-comment on function ipam.unwind_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- 383fe7298c229333
+comment on function ipam.unwind_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- 7b904f501050ef25
 comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- f2e9288f96bac993
 comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 543feda498776e3c
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- aacef223a5b91891
 comment on function ipam.vrf_known(pg_catalog.text) is ...; -- 7356ebb2062b814f
 comment on function ipam.vrfs_with_pool(pg_catalog.text) is ...; -- 5909b0da345c07d9
-comment on function ipam.wake_run(pg_catalog.uuid) is ...; -- 26a2a1d9589238b0
+comment on function ipam.wake_run(pg_catalog.uuid) is ...; -- c12c5c07578e94ef
 comment on function ipam.wrong_extents(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- be64a763de39db8b
 comment on function ipam.wrong_holders(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[],ipam.inet_multirange) is ...; -- 844045117dbd5bb7
 comment on index ipam.allocation_expiry is 'reclaim_expired: the provisional ones past their ttl.';

@@ -1,11 +1,11 @@
 -- The settings of the functions: how their statements are planned, and how long they wait for a lock.
 --
--- A setting holds inside the function and in everything that it calls. So a function is listed here if it is called from outside,
--- or by functions of different profiles; every other one has the settings of its callers. Whatever writes waits for one lock no
--- longer than its lock_timeout. The tests of the catalog hold that none is missing.
+-- A setting holds inside the function and in everything that it calls. So a function is listed here if it is called
+-- from outside, or by functions of different profiles; every other one has the settings of its callers. Whatever writes
+-- waits for one lock no longer than its lock_timeout. The tests of the catalog hold that none is missing.
 --
--- Every profile sets jit = off. A disabled kind of plan costs 1e10 before PostgreSQL 18, and a server with LLVM would compile a
--- statement of that cost in every call: 18 ms.
+-- Every profile sets jit = off. A disabled kind of plan costs 1e10 before PostgreSQL 18, and a server with LLVM would
+-- compile a statement of that cost in every call: 18 ms.
 do $settings$
 declare
   v_setting record;
@@ -13,18 +13,20 @@ begin
   for v_setting in
     with profile (name, settings) as (
       values
-        -- Calls on keys and operations: few rows, each found by an index that gives the order wanted. A plan is made once for a
-        -- connection, perhaps while the tables are empty or their statistics are old, and must be as good when they are full.
+        -- Calls on keys and operations: few rows, each found by an index that gives the order wanted. A plan is made
+        -- once for a connection, perhaps while the tables are empty or their statistics are old, and must be as good
+        -- when they are full.
         ('hot', array[
-          'plan_cache_mode = force_generic_plan', 'enable_seqscan = off', 'enable_bitmapscan = off', 'enable_sort = off',
-          'jit = off'
+          'plan_cache_mode = force_generic_plan', 'enable_seqscan = off', 'enable_bitmapscan = off',
+          'enable_sort = off', 'jit = off'
         ]),
-        -- Calls that read as many rows as a page, a pool or a round of upkeep has: by an index as well, but they may sort, and which
-        -- index is best depends on their arguments.
+        -- Calls that read as many rows as a page, a pool or a round of upkeep has: by an index as well, but they may
+        -- sort, and which index is best depends on their arguments.
         ('indexed', array['enable_seqscan = off', 'enable_bitmapscan = off', 'jit = off']),
         -- Calls that read whole tables, and may scan them.
         ('linear', array['jit = off']),
-        -- The doctor joins whole tables with each other: of all joins, only hash joins are linear whatever the statistics say.
+        -- The doctor joins whole tables with each other: of all joins, only hash joins are linear whatever the
+        -- statistics say.
         ('joining', array['enable_nestloop = off', 'enable_mergejoin = off', 'work_mem = ''64MB''', 'jit = off'])
     ),
 

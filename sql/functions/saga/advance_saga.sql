@@ -1,9 +1,10 @@
--- The write at the boundary between two steps: records how steps have settled and begins the next one.
+-- The write at the boundary between two steps: records how steps have settled, and begins the next one.
 --
--- epoch: of the claim. settled: as for ipam.settle_steps. next: the step that begins; null: none. next_undo: it has an undo.
--- next_seconds: how long it waits at most, for a sleep. Nothing begins once the operation is no longer pending.
--- Returns `recorded`, with the step as it stands then: where that has settled before, its stored result counts; or `lease_lost`, and
--- nothing was written.
+-- epoch: that of the claim. settled: as for ipam.settle_steps. next: the step that begins; null for none. next_undo:
+-- whether it has an undo. next_seconds: for a sleep, how long it waits at most. Nothing begins once the operation is no
+-- longer pending.
+-- Returns `recorded` with the step as it stands; if it had settled before, its stored result counts. `lease_lost`, and
+-- nothing was written, if the worker no longer has the saga.
 -- Repeatable: until the next claim.
 -- Cost: one commit for each step of a saga.
 create or replace function ipam.advance_saga(

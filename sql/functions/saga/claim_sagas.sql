@@ -1,12 +1,17 @@
--- Claims sagas that are due for a worker, the longest due first, and tells it which of those that it has were woken since.
+-- Claims sagas that are due for a worker, the longest due first, and tells it which of the sagas that it already has
+-- were woken.
 --
--- worker_id: one whose lease runs; another claims nothing. names, versions: what it serves, a null version any. max_runs: how many it
--- has room for.
--- Returns `claimed`, with everything that was recorded; `woken` for a run that the worker has, which was cancelled or resumed.
--- Safe: the lease and what was recorded are read in two statements, the second one after the runs are locked: a write of the worker
--- before either was committed by then or finds another epoch. Runs of workers whose lease has run out are due at once.
--- Cost: two index probes for each name, and a read of the few rows of workers.
-create or replace function ipam.claim_sagas(worker_id uuid, names text[], versions int[], max_runs int) returns setof ipam.claimed_saga
+-- worker_id: a worker whose lease has expired claims nothing. names, versions: the sagas that it serves; a null version
+-- serves any. max_runs: how many it has room for.
+-- Returns `claimed` with everything recorded so far; `woken` for a run that the worker already has and that was
+-- cancelled or resumed.
+-- Safe: the lease is taken in one statement, and what was recorded is read in the next, after the runs are locked: a
+-- write of the previous worker has either committed by then, or finds another epoch. Runs of workers whose lease has
+-- expired are due at once.
+-- Cost: two index probes for each name, and the few rows of workers.
+create or replace function ipam.claim_sagas(
+  worker_id uuid, names text[], versions int[], max_runs int
+) returns setof ipam.claimed_saga
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$
@@ -19,13 +24,16 @@ declare
 begin
   perform ipam.check_isolation();
   return query
-  select 'woken', r.operation_id, r.vrf::text, r.name::text, r.version, r.epoch, r.fence, o.state, null::jsonb, null::jsonb, null::text,
-    null::jsonb, false, false
+  select
+    'woken', r.operation_id, r.vrf::text, r.name::text, r.version, r.epoch, r.fence, o.state, null::jsonb, null::jsonb,
+    null::text, null::jsonb, false, false
   from ipam.saga_run r
     join ipam.operation o on o.operation_id = r.operation_id
   where r.worker_id = claim_sagas.worker_id and r.woken;
 
-  if max_runs > 0 and exists (select from ipam.saga_worker w where w.worker_id = claim_sagas.worker_id and w.lease_until > v_now) then
+  if max_runs > 0 and exists (
+    select from ipam.saga_worker w where w.worker_id = claim_sagas.worker_id and w.lease_until > v_now
+  ) then
     with lost as materialized (
       select r.operation_id
       from ipam.saga_worker w

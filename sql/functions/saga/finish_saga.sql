@@ -1,8 +1,9 @@
--- Ends a saga as ipam.finish_operation does: its operation, its addresses and its run, in one commit.
+-- Ends a saga: its operation together with its addresses, and its run.
 --
--- epoch, settled: as in ipam.advance_saga. state, result, error: as in ipam.finish_operation. Results are at most 1 MiB.
--- Returns as ipam.finish_operation, or `lease_lost`. A saga does not end as unwound while a step with an undo is not undone: then
--- it raises data_corrupted (XX001).
+-- epoch, settled: as in ipam.advance_saga. state, result, error: as in ipam.finish_operation. Results are at most 1
+-- MiB.
+-- Returns as ipam.finish_operation does, or `lease_lost`.
+-- Raises data_corrupted (XX001) if it is to end as unwound while a step with an undo is not undone.
 -- Repeatable: forever; once the saga has ended, the operation answers.
 create or replace function ipam.finish_saga(
   operation_id uuid, vrf text, epoch int, settled jsonb, state text, result jsonb default null, error jsonb default null
@@ -32,7 +33,8 @@ begin
     end if;
   end if;
   return ipam.finish_operation(
-    finish_saga.operation_id, finish_saga.state, finish_saga.result, finish_saga.error, finish_saga.vrf, finish_saga.epoch
+    finish_saga.operation_id, finish_saga.state, finish_saga.result, finish_saga.error, finish_saga.vrf,
+    finish_saga.epoch
   );
 end
 $function$;

@@ -1,5 +1,7 @@
--- The run of an operation, locked until the end of the transaction; null where the epoch is no longer that of its last claim, or
--- the saga has ended. Every write of a worker begins here, so that one that has lost its lease writes nothing.
+-- Locks the run of an operation until the end of the transaction. Every write of a worker begins here, so that a worker
+-- that has lost its lease writes nothing.
+--
+-- Returns the run; null if the epoch is not that of its last claim, or if the saga has ended.
 create or replace function ipam.lock_run(operation_id uuid, epoch int) returns ipam.saga_run
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

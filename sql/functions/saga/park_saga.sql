@@ -1,12 +1,13 @@
--- Puts a run back, to be claimed when it is due: no worker and no connection waits for it.
+-- Releases the lease of a saga that waits: it sleeps, waits for a pool or for its turn, or is stuck.
 --
--- epoch, settled: as in ipam.advance_saga. retry_seconds: due after so long at the latest; null: when the first of the steps that
--- wait has waited long enough. stuck_step, stuck_error: it cannot continue by itself, and is due only once it is resumed or cancelled.
--- A run that was woken meanwhile is due at once.
--- Returns as ipam.advance_saga. Repeatable: until the next claim.
+-- epoch, settled: as in ipam.advance_saga. retry_seconds: due after that time at the latest; null: when the first of
+-- its waiting steps has waited long enough. stuck_step, stuck_error: it cannot continue by itself, and is due only once
+-- it is resumed or cancelled. A run that was woken meanwhile is due at once.
+-- Returns as ipam.advance_saga does.
+-- Repeatable: until the next claim.
 create or replace function ipam.park_saga(
-  operation_id uuid, vrf text, epoch int, settled jsonb, retry_seconds double precision default null, stuck_step text default null,
-  stuck_error text default null
+  operation_id uuid, vrf text, epoch int, settled jsonb, retry_seconds double precision default null,
+  stuck_step text default null, stuck_error text default null
 ) returns ipam.saga_write
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -32,7 +33,8 @@ begin
         else least(
           clock_timestamp() + make_interval(secs => park_saga.retry_seconds),
           coalesce(
-            (select min(s.until) from ipam.saga_step s where s.operation_id = r.operation_id and s.state = 'begun'), 'infinity'
+            (select min(s.until) from ipam.saga_step s where s.operation_id = r.operation_id and s.state = 'begun'),
+            'infinity'
           )
         )
       end

@@ -1,7 +1,8 @@
--- Records that a step was refused its addresses, before the body of the saga learns of it, and permanently fences the keys: a call of
--- an earlier attempt that arrives late can hold nothing.
+-- Records that the allocations of a step were refused, before the body of the saga learns of it, and permanently fences
+-- the keys: a call of an earlier attempt that arrives late holds nothing.
 --
--- epoch, settled: as in ipam.advance_saga. name: the step. error: the refusal. slot_vrf, slots: the keys that it asked for.
+-- epoch, settled: as in ipam.advance_saga. name: the step. error: the refusal. slot_vrf, slots: the keys that it asked
+-- for.
 -- Returns and repeatable: as ipam.advance_saga.
 create or replace function ipam.refuse_step(
   operation_id uuid, epoch int, settled jsonb, name text, error jsonb, slot_vrf text, slots text[]

@@ -1,4 +1,6 @@
--- Hands back everything that a worker has claimed, to be claimed by another one at once, and forgets the worker. Repeatable: forever.
+-- Hands back everything that a worker has claimed, so that another one can claim it at once, and removes the worker.
+--
+-- Repeatable: forever.
 create or replace function ipam.retire_worker(worker_id uuid) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,10 @@
--- Records how steps of a run have settled, and returns the run as it is then. The run is locked by the caller.
+-- Records the outcomes of steps that were begun.
 --
--- settled: [{"name", "state", "result", "error"}]. A step that was begun becomes `done`, `failed`, or `undoing`: it failed, or the body
--- interrupted it, and it is undone at once; one that is `undoing` becomes `undone`. Any other change was recorded before and is passed over.
--- A decision to undo raises the fence of the run, so that the undo hands a greater one to its target than each `do` had.
+-- settled: [{"name", "state", "result", "error"}]. A step that was begun becomes `done`, `failed`, or `undoing` if it
+-- failed or the body interrupted it and it is undone at once; an `undoing` step becomes `undone`. Any other change was
+-- recorded before and is skipped.
+-- A decision to undo raises the fence of the run, so that the undo hands its target a greater fence than any `do` had.
+-- Returns the run as it is then. The caller has locked it.
 create or replace function ipam.settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -1,14 +1,15 @@
--- Starts a saga: its operation, its targets and its run, in one statement. From then on it can be seen, gated on, cancelled and
--- claimed, whether a worker runs or not.
+-- Starts a saga: its operation, its targets and its run, in one statement. From then on it can be seen, gated on,
+-- cancelled and claimed, whether or not a worker runs.
 --
--- version: of the saga's definition. exclusive: refused with `target_busy` while another operation is pending on one of its targets.
--- takes_turn: it waits for those that began earlier instead. worker_id: a worker that has room for it, to which it is leased at once;
--- null: whoever claims it first. The rest as in ipam.begin_operation.
--- Returns as ipam.begin_operation; detail of `begun`: whether the worker has it ({"claimed"}). Payloads are at most 1 MiB.
+-- version: that of the saga's definition. exclusive: refused with `target_busy` while another operation is pending on
+-- one of its targets. takes_turn: waits instead for the operations that began earlier. worker_id: a worker with room
+-- for it, to which it is leased at once; null: whichever claims it first. The other parameters are those of
+-- ipam.begin_operation; a payload is at most 1 MiB.
+-- Returns as ipam.begin_operation does; the detail of `begun` tells whether the worker has it ({"claimed"}).
 -- Repeatable: forever, with the same arguments.
 create or replace function ipam.start_saga(
-  operation_id uuid, vrf text, kind text, version int, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[],
-  exclusive boolean default false, takes_turn boolean default false, worker_id uuid default null
+  operation_id uuid, vrf text, kind text, version int, payload jsonb, target_vrfs text[], target_kinds text[],
+  target_ids text[], exclusive boolean default false, takes_turn boolean default false, worker_id uuid default null
 ) returns ipam.operation_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

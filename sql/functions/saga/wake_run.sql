@@ -1,5 +1,7 @@
--- Makes the run of an operation due, wherever it is: sleeping, stuck, queued, or with a worker, who learns of it. Does nothing for an
--- operation of another engine. A run that is put back at the same moment waits for this or sees it. The operation is locked by the caller.
+-- Makes the run of an operation due, wherever it is: sleeping, stuck, queued, or with a worker, which learns of it.
+-- Does nothing for an operation of another engine.
+--
+-- Safe: the caller has locked the operation. A run that is parked at the same moment either waits for this or sees it.
 create or replace function ipam.wake_run(operation_id uuid) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

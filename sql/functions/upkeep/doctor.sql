@@ -9,8 +9,8 @@ create or replace function ipam.doctor() returns table (check_name text, vrf tex
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-  -- Every span of addresses, by kind: ranges (0), extents (1), what is held (2), and what was released, with its largest
-  -- generation (3).
+  -- Every span of addresses, by kind: ranges (0), extents (1), what is held (2), and what was released, with its
+  -- largest generation (3).
   with span as (
     select
       r.vrf, r.first::inet as first, r.last::inet as last, 0 as kind, r.pool_id, r.range_id, r.draining,
