@@ -8,7 +8,9 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
 import { Allocator } from "./services/Allocator.ts"
 import { Doctor } from "./services/Doctor.ts"
 import { layer } from "./layer.ts"
@@ -21,6 +23,9 @@ import type { OwnerAnswer, OwnerAsked } from "./services/owners.ts"
 import type { Pruned } from "./services/pruning.ts"
 import { Reconciler, type Reconciled } from "./services/Reconciler.ts"
 import { forgetExecutions } from "./saga/forget.ts"
+import type { AsyncSaga } from "./saga/log/asyncSaga.ts"
+import { SagaWorker, type SagaWorkerOptions } from "./saga/log/SagaWorker.ts"
+import type { Operation } from "./contract/operation.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
 export type { AddressRecord, Allocation, FreeAddress, KeyRecord, Released, Tombstone } from "./contract/allocation.ts"
@@ -31,6 +36,15 @@ export type { Reconciled } from "./services/Reconciler.ts"
 export type { Pool, PoolRange, Reservation } from "./contract/pool.ts"
 export { isRepeatable } from "./errors/errorFacts.ts"
 export * from "./errors/errors.ts"
+export {
+  saga,
+  SagaFailed,
+  type AsyncSaga,
+  type AsyncSagaOptions,
+  type AsyncStep,
+  type SagaContext,
+} from "./saga/log/asyncSaga.ts"
+export { SagaCancelled } from "./saga/log/Saga.ts"
 export { operationIdOf } from "./saga/operationId.ts"
 
 /** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */
@@ -54,6 +68,16 @@ type Asked<Given extends ReadonlyArray<unknown>, Answer> = Given extends readonl
       ? (request?: Request & CallOptions) => Promise<Answer>
       : never
 
+/** A worker of this process: it executes sagas until it is stopped. */
+export interface Worker {
+  /** Lets what it executes go on for `graceSeconds` more, then hands it back to other workers. */
+  readonly stop: () => Promise<void>
+}
+
+export interface WorkerOptions extends SagaWorkerOptions {
+  readonly sagas: ReadonlyArray<AsyncSaga<never, unknown>>
+}
+
 type OfReconciler = Reconciler["Service"]
 
 /**
@@ -73,6 +97,38 @@ export interface Ipam
   ) => Promise<Reconciled>
   /** Forgets what ended longer ago than the horizon, with what the engine of `saga-ipam/saga` keeps of it. */
   readonly prune: (request?: Parameters<Operations["Service"]["prune"]>[0] & CallOptions) => Promise<Pruned>
+  /**
+   * Starts a saga and does not wait: from then on it can be seen, gated on and cancelled, and any worker that serves it executes it. The
+   * same payload again answers the operation as it is by now; `KeyReused`: the same idempotency key with another payload.
+   */
+  readonly startSaga: <Given>(
+    saga: AsyncSaga<Given, unknown>,
+    payload: Given,
+    options?: CallOptions,
+  ) => Promise<Operation>
+  /**
+   * Starts a saga and waits for its end, in whichever process; one that has ended answers as it did. Rejects with the error that it
+   * unwound with: one of this library, `SagaFailed`, or `SagaCancelled`.
+   */
+  readonly executeSaga: <Given, Answer>(
+    saga: AsyncSaga<Given, Answer>,
+    payload: Given,
+    options?: CallOptions,
+  ) => Promise<Answer>
+  /** Cancels the saga of a payload: it unwinds; one that was never started never will be. Answers as `cancelOperation`. */
+  readonly cancelSaga: <Given>(
+    saga: AsyncSaga<Given, unknown>,
+    payload: Given,
+    options?: CallOptions,
+  ) => Promise<Operation>
+  /** Lets the saga of a payload continue where it is stuck. Answers as `resumeOperation`. */
+  readonly resumeSaga: <Given>(
+    saga: AsyncSaga<Given, unknown>,
+    payload: Given,
+    options?: CallOptions,
+  ) => Promise<Operation>
+  /** Executes sagas in this process, those started elsewhere too, until it is stopped or the connection is closed. One at a time. */
+  readonly startWorker: (options: WorkerOptions) => Promise<Worker>
   /** Resolves when the database answers and its schema fits this library. */
   readonly ping: (options?: CallOptions) => Promise<void>
   /**
@@ -122,6 +178,32 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
   const all = <Service extends object>(service: Service): Promised<Service> =>
     Object.fromEntries(Object.entries(service).map(([name, call]) => [name, promised(call)])) as Promised<Service>
 
+  let isWorking = false
+  let worker: { readonly services: Context.Context<SagaWorker>; readonly stop: () => Promise<void> } | undefined
+  /** What a saga does here, with the worker of this process, if there is one. */
+  const runSaga = <A>(work: Effect.Effect<A, unknown, Services>, options: CallOptions = {}): Promise<A> =>
+    run(worker === undefined ? work : Effect.provideContext(work, worker.services), checkSignal(options.signal))
+  const startWorker = async ({ sagas, ...options }: WorkerOptions): Promise<Worker> => {
+    if (isWorking) {
+      throw new InvalidInput({ field: "sagas", message: "sagas: this connection has a worker already; stop it first" })
+    }
+    isWorking = true
+    const scope = Scope.makeUnsafe()
+    const serving = sagas.reduce<Layer.Layer<never, never, SagaWorker | Allocator>>(
+      (all, one) => Layer.merge(all, one.layer),
+      Layer.empty,
+    )
+    const workerLayer = Layer.provideMerge(serving, SagaWorker.layer(options))
+    const stop = async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      if (worker?.stop !== stop) return
+      worker = undefined
+      isWorking = false
+    }
+    worker = { services: await run(Layer.buildWithScope(workerLayer, scope), undefined), stop }
+    return { stop }
+  }
+
   const { prune, ...operations } = Context.get(services, Operations)
   const reconciler = Context.get(services, Reconciler)
   const database = Context.get(services, Database)
@@ -139,8 +221,16 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
         checkSignal(signal),
       ),
     prune: async ({ signal, ...request } = {}) => run(prune(request, forgetExecutions), checkSignal(signal)),
+    startSaga: async (saga, payload, options) => runSaga(saga.start(payload), options),
+    executeSaga: async (saga, payload, options) => runSaga(saga.execute(payload), options),
+    cancelSaga: async (saga, payload, options) => runSaga(saga.cancel(payload), options),
+    resumeSaga: async (saga, payload, options) => runSaga(saga.resume(payload), options),
+    startWorker,
     ping: async ({ signal } = {}) => run(database.ping, checkSignal(signal)),
-    close,
+    close: async () => {
+      await worker?.stop()
+      await close()
+    },
   }
 }
 

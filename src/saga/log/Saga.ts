@@ -34,31 +34,40 @@ export class SagaCancelled extends Schema.TaggedError<SagaCancelled>()("SagaCanc
 
 const encodeCancelled = Schema.encodeSync(SagaCancelled)
 
-export interface SagaOptions<
-  Payload extends Schema.Struct.Fields,
-  Success extends PlainSchema,
-  Failure extends PlainSchema,
-> {
-  /** What the saga is started with: at most 1 MiB as JSON. Stored, so it is frozen once released; nothing secret belongs into it. */
-  readonly payload: Payload
+/** What a saga is, whatever its payload, result and errors are made of. */
+export interface SagaTerms<Payload> {
   /** The same key is the same operation: started again, it answers what it answered. */
-  readonly idempotencyKey: (payload: Schema.Struct.Type<Payload>) => string
+  readonly idempotencyKey: (payload: Payload) => string
   /** Every object that the saga works on. */
-  readonly targets: (payload: Schema.Struct.Type<Payload>) => readonly [TargetOf, ...Array<TargetOf>]
+  readonly targets: (payload: Payload) => readonly [TargetOf, ...Array<TargetOf>]
   /**
    * Whether it works on its targets beside other operations: `shared` (when left out), `exclusive`: refused with `TargetBusy` while
    * another one is pending there, or `in turn`: it waits for those that began earlier.
    */
   readonly access?: "shared" | "exclusive" | "in turn" | undefined
   /** The home of the operation; `default` when left out. */
-  readonly vrf?: ((payload: Schema.Struct.Type<Payload>) => string) | undefined
-  readonly success?: Success | undefined
-  /** What the saga may fail with besides the errors of this library. */
-  readonly error?: Failure | undefined
+  readonly vrf?: ((payload: Payload) => string) | undefined
   /** To be raised when the steps change; 1 when left out. */
   readonly version?: number | undefined
   /** What becomes of a run that another version began: it waits for a worker of that version, or this one continues it. */
   readonly otherVersions?: "stuck" | "continue" | undefined
+}
+
+/** The schemas of what the log keeps of a saga. */
+interface Stored<Success extends PlainSchema, Failure extends PlainSchema> {
+  readonly success?: Success | undefined
+  /** What the saga may fail with besides the errors of this library. */
+  readonly error?: Failure | undefined
+}
+
+export interface SagaOptions<
+  Payload extends Schema.Struct.Fields,
+  Success extends PlainSchema,
+  Failure extends PlainSchema,
+>
+  extends SagaTerms<Schema.Struct.Type<Payload>>, Stored<Success, Failure> {
+  /** What the saga is started with: at most 1 MiB as JSON. Stored, so it is frozen once released; nothing secret belongs into it. */
+  readonly payload: Payload
 }
 
 const busy = reader("busy targets", Schema.Struct({ count: Schema.Int, pending: TargetBusy.fields.pending }))
@@ -88,15 +97,26 @@ export const make = <
 >(
   name: Name,
   options: SagaOptions<Payload, Success, Failure>,
+) =>
+  // The constraint that the fields need no services cannot be said of the generic struct.
+  define(name, Schema.Struct(options.payload) as unknown as Schema.Codec<Schema.Struct.Type<Payload>, unknown>, options)
+
+/** As `make`, with any schema as its payload. */
+export const define = <
+  const Name extends string,
+  Payload,
+  Success extends PlainSchema = typeof Schema.Void,
+  Failure extends PlainSchema = typeof Schema.Never,
+>(
+  name: Name,
+  payload: Schema.Codec<Payload, unknown>,
+  options: SagaTerms<Payload> & Stored<Success, Failure>,
 ) => {
-  const payload = Schema.Struct(options.payload)
   const success = options.success ?? (Schema.Void as unknown as Success)
   const error = Schema.Union([IpamError, SagaCancelled, options.error ?? (Schema.Never as unknown as Failure)])
   const version = options.version ?? 1
-  // The constraint that the fields need no services cannot be said of the generic struct.
-  const plain = payload as unknown as Schema.Codec<Schema.Struct.Type<Payload>, unknown>
-  const operation = defineOperation({ kind: name, payload: plain, targets: options.targets, vrf: options.vrf })
-  const operationIdFor = (given: Schema.Struct.Type<Payload>) => idOf(name, options.idempotencyKey(given))
+  const operation = defineOperation({ kind: name, payload, targets: options.targets, vrf: options.vrf })
+  const operationIdFor = (given: Payload) => idOf(name, options.idempotencyKey(given))
   const successJson = Schema.toCodecJson(success)
   const errorJson = Schema.toCodecJson(error)
   const encodeResult = Schema.encodeUnknownEffect(successJson)
@@ -105,7 +125,7 @@ export const make = <
   const decodeError = Schema.decodeUnknownEffect(errorJson)
 
   /** Starts it, in this process where that runs a worker of it; answers its operation. */
-  const begin = Effect.fnUntraced(function* (given: Schema.Struct.Type<Payload>) {
+  const begin = Effect.fnUntraced(function* (given: Payload) {
     const beginning = yield* operation.beginning(operationIdFor(given), given)
     yield* check(beginning)
     const { operationId, vrf } = beginning
@@ -158,7 +178,7 @@ export const make = <
     operationIdFor,
     /** Gives the saga its body, for the workers. A body does everything that it does in steps. */
     toLayer: <R>(
-      body: (payload: Schema.Struct.Type<Payload>) => Effect.Effect<Success["Type"], (typeof error)["Type"], R>,
+      body: (payload: Payload) => Effect.Effect<Success["Type"], (typeof error)["Type"], R>,
     ): Layer.Layer<never, never, SagaWorker | Exclude<R, CurrentRun>> =>
       Layer.effectDiscard(
         Effect.gen(function* () {
@@ -182,15 +202,14 @@ export const make = <
         }),
       ),
     /** Starts the saga and does not wait. `KeyReused`: it was started with another payload. */
-    start: (given: Schema.Struct.Type<Payload>) => begin(given),
+    start: (given: Payload) => begin(given),
     /** Runs the saga and waits for its end; one that ran before answers as it did. */
-    execute: (given: Schema.Struct.Type<Payload>) =>
-      Effect.flatMap(Effect.flatMap(begin(given), untilEnded), outcomeOf),
+    execute: (given: Payload) => Effect.flatMap(Effect.flatMap(begin(given), untilEnded), outcomeOf),
     /**
      * Cancels the saga of a payload, whether a worker has it or not, and answers what that did, as `Operations.cancelOperation`: what
      * runs is interrupted, and it unwinds; one that was never started never will be.
      */
-    cancel: (given: Schema.Struct.Type<Payload>) =>
+    cancel: (given: Payload) =>
       Effect.gen(function* () {
         const operationId = operationIdFor(given)
         const operations = yield* Operations
@@ -201,7 +220,7 @@ export const make = <
         return answer
       }),
     /** Lets the saga of a payload continue where it is stuck: it attempts that again. Answers as `Operations.resumeOperation`. */
-    resume: (given: Schema.Struct.Type<Payload>) =>
+    resume: (given: Payload) =>
       Effect.gen(function* () {
         const operationId = operationIdFor(given)
         const operations = yield* Operations
