@@ -225,7 +225,7 @@ describe("what a person must decide is named with the command for it, and repair
     await owner.rows(`${unwound} where operation_id = $1`, [held])
     expect(await repair(owner)).toEqual([])
     expect(await owner.rows("select check_name, pool, detail from ipam.doctor()")).toEqual([
-      { check_name: "held by what unwound", pool, detail: `${address(0)}, slot default of operation ${held}` },
+      { check_name: "held by an unwound operation", pool, detail: `${address(0)}, slot default of operation ${held}` },
     ])
     await release(owner, held)
   })

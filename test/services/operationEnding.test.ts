@@ -336,7 +336,7 @@ test("the doctor names operations that nobody will end, and what to do about the
   await age(ids[2], "begun_at = now() - interval '91 days'")
   const found = await ipam.doctor()
   expect(found.map(({ check }) => check)).toEqual([
-    "operation past its own time",
+    "operation past its expiry",
     "operation stuck",
     "operation that nobody ends",
   ])

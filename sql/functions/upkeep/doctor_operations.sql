@@ -13,9 +13,9 @@ begin atomic
   )
 
   select
-    'held by what unwound', a.vrf::text, p.name::text,
+    'held by an unwound operation', a.vrf::text, p.name::text,
     format('%s, slot %s of operation %s', host(a.unit), a.slot, a.request_id),
-    'release it by its key: what unwound must hold nothing'
+    'release it by its key: an unwound operation must hold nothing'
   from ipam.operation o
     join ipam.allocation a on a.request_id = o.operation_id and a.released_at is null
     left join ipam.pool p on p.vrf = a.vrf and p.pool_id = a.pool_id
@@ -25,7 +25,7 @@ begin atomic
   select
     'operation outlives the ttl of its addresses', o.vrf::text, null,
     format('%s holds %s past their ttl, the first since %s', o.called, held.count, held.since),
-    'see that its engine ends it; or cancel it, and finish it as unwound where no engine will'
+    'see that its engine ends it; if no engine will, cancel it and finish it as unwound'
   from pending o
     join lateral (
       select count(*) as count, min(a.expires_at) as since
@@ -35,9 +35,9 @@ begin atomic
     ) held on held.count > 0
   union all
   select
-    'operation past its own time', o.vrf::text, null,
+    'operation past its expiry', o.vrf::text, null,
     format('%s should have been reclaimed at %s', o.called, o.expires_at),
-    'run saga-ipam reclaim, which a worker does by itself: it unwinds it and releases what it holds'
+    'run saga-ipam reclaim, as a worker does by itself: it unwinds the operation and releases what it holds'
   from pending o
   where o.expires_at < clock_timestamp() - interval '5 minutes'
   union all
@@ -50,7 +50,7 @@ begin atomic
   union all
   select
     'operation that nobody ends', o.vrf::text, null, format('%s has been %s since %s', o.called, o.state, o.begun_at),
-    'see that its engine ends it, or cancel it: prune refuses to forget anything that is younger'
+    'see that its engine ends it, or cancel it: until then prune refuses to forget anything younger'
   from pending o cross join ipam.retention r
   where o.expires_at is null and o.stuck_since is null and o.begun_at < clock_timestamp() - r.horizon;
 end;
