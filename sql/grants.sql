@@ -19,7 +19,7 @@ declare
     'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'list_all',
     'describe_address', 'vrf_known', 'get_pool', 'list_pools', 'list_reservations',
     'get_operation', 'pending_operations', 'latest_operation', 'list_operations', 'list_operations_by_state',
-    'target_vrfs', 'identity_vrfs'
+    'target_vrfs', 'identity_vrfs', 'saga_status'
   ];
   v_operator text[] := array[
     'create_pool', 'update_pool', 'delete_pool', 'add_range', 'remove_range', 'set_draining', 'reserve', 'unreserve',

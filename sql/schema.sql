@@ -20,6 +20,7 @@ create type ipam.claimed_saga as (outcome text, operation_id uuid, vrf text, nam
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
 create type ipam.operation_answer as (outcome text, operation_id uuid, vrf text, kind text, sequence bigint, state text, payload jsonb, targets jsonb, execution_id text, stuck_since timestamp with time zone, stuck_step text, stuck_error text, result jsonb, error jsonb, begun_at timestamp with time zone, unwinding_at timestamp with time zone, finished_at timestamp with time zone, pruned_at timestamp with time zone, detail jsonb, expires_at timestamp with time zone, cancelled_at timestamp with time zone, resumed_at timestamp with time zone);
 create type ipam.pool_answer as (outcome text, vrf text, pool_id bigint, name text, family integer, size numeric, held numeric, reserved numeric, cooling numeric, free numeric, cooldown_seconds double precision, gateway text, include_network_addresses boolean, ranges jsonb, created_at timestamp with time zone, detail jsonb, draining numeric, state text, description text, revision bigint);
+create type ipam.saga_status_answer as (operation_id uuid, version integer, phase text, worker text, lease_until timestamp with time zone, epoch integer, due_at timestamp with time zone, steps jsonb);
 create type ipam.saga_write as (outcome text, fence bigint, woken boolean, state text, step_state text, result jsonb, error jsonb, seconds_left double precision);
 
 -- Tables and columns
@@ -403,7 +404,7 @@ create function release_many(vrf text, request_id uuid, slots text[]) returns SE
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 879bc032d940c63b
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4a1003bd080a2520
 create function remove_range(vrf text, pool text, range text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 4d888cecdd23de62
-create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e26ecab6daddd406
+create function renew_lease(worker_id uuid, label text, names text[], versions integer[], lease_seconds double precision) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 58e74c3b1983980d
 create function repair(vrf text, pool text) returns TABLE(check_name text, detail text, done text) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- b229b2638a64d3ec
 create function repair_extents(vrf text, pool_id bigint, OUT disordered bigint, OUT outside bigint, OUT overlapping bigint, OUT held bigint) returns record language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- ef7b55ee4974effc
 create function repair_gaps(vrf text, pool_id bigint) returns numeric language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- f34c1bc7e428f047
@@ -413,6 +414,7 @@ create function resolve_outcomes(vrf text, request_id uuid, slots text[], pools 
 create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5122975a205aaef6
 create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c6f9f1d119c1ea96
 create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3ded365cbe88f9f
+create function saga_status(operation_ids uuid[]) returns SETOF ipam.saga_status_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 3945f3c84c14e9e3
 create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 23a216a347b48f2b
 create function session_offset() returns smallint language sql volatile parallel unsafe cost 100; -- d405daa5006b9218
 create function set_contention_offsets(vrf text, pool_id bigint) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0a53e31ee8c3aaec
@@ -572,6 +574,9 @@ grant execute on function ipam.retire_worker(uuid) to ipam_allocator;
 grant execute on function ipam.retire_worker(uuid) to ipam_operator;
 grant execute on function ipam.saga_keys(uuid) to ipam_allocator;
 grant execute on function ipam.saga_keys(uuid) to ipam_operator;
+grant execute on function ipam.saga_status(uuid[]) to ipam_allocator;
+grant execute on function ipam.saga_status(uuid[]) to ipam_operator;
+grant execute on function ipam.saga_status(uuid[]) to ipam_reader;
 grant execute on function ipam.set_draining(text,text,boolean,text) to ipam_operator;
 grant execute on function ipam.start_saga(uuid,text,text,integer,jsonb,text[],text[],text[],boolean,boolean,uuid) to ipam_allocator;
 grant execute on function ipam.start_saga(uuid,text,text,integer,jsonb,text[],text[],text[],boolean,boolean,uuid) to ipam_operator;
@@ -702,7 +707,7 @@ comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 05abd435d93166c9
 comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a13b05b5fb98115f
 comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 6559ff4d5fc1e974
-comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 03086c8380fd0cb1
+comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- cdb21057b1e5855e
 comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 9e042be4959f5023
 comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 4cf674829a3d4179
 comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 948233c583e94afc
@@ -712,6 +717,7 @@ comment on function ipam.resolve_outcomes(pg_catalog.text,pg_catalog.uuid,pg_cat
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 0e5f5a14fd54e422
 comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- ff5a18308800db7a
 comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- 3cc2e5874b7d6822
+comment on function ipam.saga_status(pg_catalog.uuid[]) is ...; -- db47ec4dad0b3995
 comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- ee18fad63a029148
 comment on function ipam.session_offset() is ...; -- 9ad24e2946cec65b
 comment on function ipam.set_contention_offsets(pg_catalog.text,bigint) is ...; -- 87d8ed995aa2b8ea

@@ -57,6 +57,7 @@ begin
         ('start_saga', 'hot', '2s'),
         ('claim_sagas', 'hot', '2s'),
         ('saga_keys', 'hot', null),
+        ('saga_status', 'indexed', null),
         ('advance_saga', 'hot', '2s'),
         ('park_saga', 'hot', '2s'),
         ('refuse_step', 'hot', '2s'),

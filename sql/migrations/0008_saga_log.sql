@@ -103,4 +103,16 @@ create type ipam.saga_write as (
   seconds_left double precision
 );
 
+-- Where a saga is, for people.
+create type ipam.saga_status_answer as (
+  operation_id uuid,
+  version int,
+  phase text,
+  worker text,
+  lease_until timestamptz,
+  epoch int,
+  due_at timestamptz,
+  steps jsonb
+);
+
 update ipam.schema_version set version = 8;

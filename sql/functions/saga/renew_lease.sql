@@ -2,7 +2,8 @@
 --
 -- label: where it runs, for people. names, versions: as in ipam.claim_sagas. lease_seconds: 1 to 3600.
 -- Returns nothing: a worker measures its lease from before this call, by its own clock.
--- Cost: one update in place. Workers whose lease expired more than an hour ago are removed.
+-- Cost: one update in place, and a look at what is due. Workers whose lease expired more than an hour ago are removed, and
+-- what is due of these names in a version that no worker serves is marked as stuck: it continues by itself once one does.
 create or replace function ipam.renew_lease(
   worker_id uuid, label text, names text[], versions int[], lease_seconds double precision
 ) returns void
@@ -12,6 +13,7 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
+  v_run record;
 begin
   perform ipam.check_isolation();
   if (lease_seconds between 1 and 3600) is not true then
@@ -29,5 +31,24 @@ begin
   delete from ipam.saga_worker w
   where w.lease_until < v_now - interval '1 hour'
     and not exists (select from ipam.saga_run r where r.worker_id = w.worker_id);
+
+  for v_run in
+    select r.operation_id, r.vrf, r.name, r.version
+    from ipam.saga_run r
+      join ipam.operation o on o.operation_id = r.operation_id
+    where r.name = any (renew_lease.names) and r.worker_id is null and r.due_at <= v_now and o.stuck_since is null
+      and not exists (
+        select
+        from ipam.saga_worker w
+          cross join lateral unnest(w.names, w.versions) s (name, version)
+        where w.lease_until > v_now and s.name = r.name and coalesce(s.version = r.version, true)
+      )
+    limit 100
+  loop
+    perform ipam.mark_stuck(
+      v_run.operation_id, 'its version', format('no worker serves version %s of %s', v_run.version, v_run.name),
+      v_run.vrf
+    );
+  end loop;
 end
 $function$;

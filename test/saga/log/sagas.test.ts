@@ -11,6 +11,7 @@ import type { IpamError } from "../../../src/errors/errors.ts"
 import type { CurrentRun } from "../../../src/saga/log/run.ts"
 import * as Saga from "../../../src/saga/log/Saga.ts"
 import { SagaWorker, type SagaWorkerOptions } from "../../../src/saga/log/SagaWorker.ts"
+import { sagaStatus } from "../../../src/saga/log/status.ts"
 import { sleep, step } from "../../../src/saga/log/step.ts"
 import type { Allocator } from "../../../src/services/Allocator.ts"
 import { useDatabase, type Session } from "../../harness/database.ts"
@@ -99,6 +100,7 @@ beforeAll(async () => {
   }
   await owner.rows("select from ipam.allocate('default', 'full', gen_random_uuid(), 'default')")
   worker = makeWorker()
+  await worker.runPromise(Effect.void)
 })
 beforeEach(() => {
   id = `saga-${++number}`
@@ -381,6 +383,69 @@ test("an exclusive saga is refused while another works on its target; one in tur
   opened.resolve()
   expect(await first).toEqual([])
   expect(await next).toEqual([])
+})
+
+test("a saga of another version waits for a worker of it, shown as stuck, unless its definition says that it continues", async () => {
+  const Next = Saga.make("Create", { ...options, version: 2 })
+  bodies.set(id, Effect.as(undoable("record"), []))
+  const starter = ManagedRuntime.make(layer({ url: database().url("ipam_allocator") }))
+  await starter.runPromise(Next.start({ id }))
+  expect(await untilStuck()).toEqual({ stuck_step: "its version", stuck_error: "no worker serves version 2 of Create" })
+  const newer = ManagedRuntime.make(
+    Next.toLayer(bodyOf).pipe(
+      Layer.provideMerge(SagaWorker.layer()),
+      Layer.provideMerge(layer({ url: database().url("ipam_allocator") })),
+    ),
+  )
+  expect(await newer.runPromise(Next.execute({ id }))).toEqual([])
+  await newer.dispose()
+
+  id = `${id} continued`
+  const Continued = Saga.make("Continued", options)
+  const Later = Saga.make("Continued", { ...options, version: 2, otherVersions: "continue" })
+  bodies.set(id, Effect.as(undoable("record"), []))
+  await starter.runPromise(Continued.start({ id }))
+  const later = ManagedRuntime.make(
+    Later.toLayer(bodyOf).pipe(
+      Layer.provideMerge(SagaWorker.layer()),
+      Layer.provideMerge(layer({ url: database().url("ipam_allocator") })),
+    ),
+  )
+  await later.runPromise(Effect.void)
+  expect(await starter.runPromise(Continued.execute({ id }))).toEqual([])
+  await later.dispose()
+  await starter.dispose()
+})
+
+test("the status of a saga tells its steps with their attempts, and what it waits for", async () => {
+  let attempts = 0
+  const statusOf = async () => (await worker.runPromise(sagaStatus([operationId()]))).get(operationId())
+  const body = Effect.gen(function* () {
+    yield* step("flaky", {
+      do: Effect.suspend(() => (attempts++ < 2 ? Effect.fail(new Refused({ step: "flaky" })) : Effect.void)),
+      error: Refused,
+      repeat: () => true,
+    })
+    return yield* Effect.as(sleep("a year", 31_536_000), [])
+  })
+  const answer = execute(body)
+  await owner.until("select from ipam.saga_run where operation_id = $1 and worker_id is null and due_at > now()", [
+    operationId(),
+  ])
+  expect(await statusOf()).toMatchObject({
+    phase: "waiting",
+    version: 1,
+    worker: null,
+    epoch: 1,
+    dueAt: expect.stringMatching(/^\d{4}-/),
+    steps: [
+      { name: "flaky", state: "done", attempts: 2, lastError: expect.stringContaining("Refused") },
+      { name: "a year", state: "begun", attempts: 0 },
+    ],
+  })
+  await worker.runPromise(Create.cancel({ id }))
+  expect(await answer).toBe("SagaCancelled")
+  expect(await statusOf()).toMatchObject({ phase: "ended", version: null })
 })
 
 test("the same key with another payload is refused at once", async () => {
