@@ -80,9 +80,6 @@ class Checked<Payload> {
 
 type Body = (context: SagaContext, payload: unknown) => Promise<unknown>
 
-/** How a saga is known to be one, also to another copy of this module. */
-const brand = Symbol.for("saga-ipam/AsyncSaga")
-
 /**
  * Defines a saga by an async function. `name` and the payload are frozen once released.
  *
@@ -119,7 +116,6 @@ export const saga = <Given, Payload, Answer>(
     error: SagaFailed,
   })
   return {
-    [brand]: Saga.define,
     name,
     version: definition.version,
     operationIdFor: (given: Given) => Effect.map(check(given), definition.operationIdFor),
@@ -135,12 +131,6 @@ export const saga = <Given, Payload, Answer>(
 
 /** A saga whose body is an async function, as `saga` defines it. */
 export type AsyncSaga<Given, Answer> = ReturnType<typeof saga<Given, unknown, Answer>>
-
-/** Whether a value is a saga of this copy of the module, of `another` copy, or none. */
-export const asyncSagaOf = (value: unknown): "this" | "another" | undefined => {
-  if (typeof value !== "object" || value === null || !(brand in value)) return undefined
-  return value[brand] === Saga.define ? "this" : "another"
-}
 
 const checker =
   <Given, Payload>(schema: StandardSchemaV1<Given, Payload>) =>
