@@ -19,9 +19,11 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Allocator, PoolExhausted, layer } from "saga-ipam"
 import { connect, PoolExhausted as Same } from "saga-ipam/promise"
+import { calls, PoolExhausted as InSql } from "saga-ipam/sql"
 import { allocateStep, Saga, workerLayer } from "saga-ipam/saga"
 
 strictEqual(PoolExhausted, Same)
+strictEqual(PoolExhausted, InSql)
 strictEqual(typeof layer, "function")
 strictEqual(typeof Allocator, "function")
 const data = String(process.env["DATA"])
@@ -29,6 +31,8 @@ const ipam = await connect({ data })
 await ipam.createPool({ name: "packed", ranges: ["10.0.0.0/30"] })
 const got = await ipam.allocate({ pool: "packed", requestId: "${requestId}" })
 const address: string = got.address
+const { values }: { readonly values: ReadonlyArray<unknown> } = calls.get.statement({ requestId: "${requestId}" })
+strictEqual(values[1], "${requestId}")
 strictEqual(address, "10.0.0.1")
 
 const Create = Saga.make("Create", {

@@ -7,7 +7,9 @@ const root = join(import.meta.dirname, "..")
 const src = join(root, "src")
 /** Data flows one way: a part may import from itself and from those before it. `index` says what of them is public. */
 const parts =
-  "errors domain contract embedded database services layer saga import promise index http dashboard demo cli".split(" ")
+  "errors domain contract sql embedded database services layer saga import promise index http dashboard demo cli".split(
+    " ",
+  )
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"))

@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { AmbiguousIdentity, type InvalidInput, type IpamError } from "../errors/errors.ts"
 import { parseInput } from "./input.ts"
-import { camelCase, onlyRow, type Columns, type Parameter, type Row } from "./row.ts"
+import { camelCase, onlyRow, textColumns, type Columns, type Parameter, type Row } from "./row.ts"
 
 /** The least role that may make a call: an allocator may all that a reader may, and an operator all that an allocator may. */
 export type Role = "reader" | "allocator" | "operator"
@@ -291,6 +291,8 @@ export interface Sent<Request, A, E> {
   readonly atLeastMs?: number
   /** The statement, whose rows `answer.read` reads as the library's own driver gives them. */
   readonly text: string
+  /** The same, with every column as text, which reads the same through any client. */
+  readonly asText: string
   readonly values: (request: Request, waitSeconds?: number) => ReadonlyArray<Parameter>
   readonly context: (request: Request) => CallContext
 }
@@ -326,6 +328,7 @@ const declare = <Request, A, E, P extends Parameters<Request>>(
     // Without the first cast a driver that knows the type would encode the text once more.
     type === "jsonb" ? `${name} => $${index + 1}::text::jsonb` : `${name} => $${index + 1}`,
   )
+  const invocation = `ipam.${sqlName}(${placeholders.join(", ")})`
   const sources = all.map(({ from }) => from)
   return {
     sqlName,
@@ -334,7 +337,8 @@ const declare = <Request, A, E, P extends Parameters<Request>>(
     answer,
     repeatable,
     ...(atLeastMs === undefined ? {} : { atLeastMs }),
-    text: `select * from ipam.${sqlName}(${placeholders.join(", ")})`,
+    text: `select * from ${invocation}`,
+    asText: `select ${textColumns(answer.columns)} from ${invocation}`,
     values: (request, waitSeconds = WAIT_SECONDS) => sources.map((from) => from(request, waitSeconds) ?? null),
     context: (request) => {
       const { vrf, pool, requestId, operationId, slot } = request as About

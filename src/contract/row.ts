@@ -48,6 +48,25 @@ export const textColumns = (columns: Columns): string =>
     .map(([column, type]) => asText[type]?.(column) ?? `${column}::text as ${column}`)
     .join(", ")
 
+/** What is not text to this library's driver. */
+const fromText: { readonly [Type in ColumnType]?: (text: string) => unknown } = {
+  integer: Number,
+  "double precision": Number,
+  boolean: (text) => text === "true",
+  jsonb: (text) => JSON.parse(text) as unknown,
+}
+
+/** A row of `textColumns` as this library's driver would have given it. */
+export const rowFromText = (columns: Columns, row: Row): Row =>
+  Object.fromEntries(
+    Object.entries(columns).map(([column, type]) => {
+      const value = row[column]
+      if (value !== null && typeof value !== "string")
+        throw new Error(`A client answered ${column} as ${typeof value} instead of text: send the statement as it is`)
+      return [column, value === null ? null : (fromText[type]?.(value) ?? value)]
+    }),
+  )
+
 /** `request_id` is `requestId` to callers. */
 export const camelCase = (name: string): string =>
   name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())

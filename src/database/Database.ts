@@ -18,12 +18,13 @@ import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import type { CallContext } from "../contract/call.ts"
 import type { Parameter, Row } from "../contract/row.ts"
 import { inline } from "./connection.ts"
-import { failWith, mayHaveExecuted, mayRepeat, toFailure, type DatabaseError, type Failure } from "./failure.ts"
+import type { DatabaseError, Failure } from "../contract/sqlState.ts"
+import { failWith, mayHaveExecuted, mayRepeat, toFailure } from "./failure.ts"
 import { makePool } from "./connectionPool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
 import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./schemaVersion.ts"
 
-export type { DatabaseError } from "./failure.ts"
+export type { DatabaseError } from "../contract/sqlState.ts"
 export type { DatabaseOptions } from "./settings.ts"
 
 /** A statement of the library. */

@@ -12,7 +12,7 @@ import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { Contended, SchemaTooNew } from "../errors/errors.ts"
 import { Database, type DatabaseError, type Statement } from "./Database.ts"
-import { toDomainError, type Failure } from "./failure.ts"
+import { toDomainError, type Failure } from "../contract/sqlState.ts"
 import { SCHEMA_VERSION } from "./schemaVersion.ts"
 
 /** The folder `sql` of this package: two levels above both `src/database` and `dist/database`. */

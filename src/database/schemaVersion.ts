@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
 import type { Row } from "../contract/row.ts"
-import type { DatabaseError, Failure } from "./failure.ts"
+import type { DatabaseError, Failure } from "../contract/sqlState.ts"
 
 /** The schema version that this library needs: `ipam.schema_version.version` after its migrations. */
 export const SCHEMA_VERSION = 8

@@ -6,7 +6,7 @@ import { basename } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { readCatalog } from "../../scripts/catalog.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
-import { raisedStates } from "../../src/database/failure.ts"
+import { raisedStates } from "../../src/contract/sqlState.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 
 const database = useDatabase()
@@ -91,7 +91,7 @@ test("every function resolves names in pg_catalog, whatever the search_path of i
   expect(names(exposed.filter((one) => !sets(/^search_path=pg_catalog, pg_temp$/)(one)))).toEqual([])
 })
 
-test("the SQLSTATEs that functions raise are those of the table in failure.ts", async () => {
+test("the SQLSTATEs that functions raise are those of the table in contract/sqlState.ts", async () => {
   const raised = new Map<string, Array<string>>()
   for (const { name, source } of await readFunctions())
     for (const condition of new Set(
