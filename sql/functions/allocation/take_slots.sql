@@ -10,8 +10,9 @@
 -- Safe: it waits for no extent. Locks are taken in this order: extents by pool, within a pool those with an address
 -- asked for first; keys by slot; counters by pool.
 create or replace function ipam.take_slots(
-  vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamptz[],
-  owner_kind text, owner_id text, expires_at timestamptz, allow_draining boolean, at timestamptz
+  vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[],
+  available_ats timestamptz[], owner_kind text, owner_id text, expires_at timestamptz, allow_draining boolean,
+  at timestamptz
 ) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -30,25 +31,28 @@ declare
 begin
   for v_wanted in
     select w.*
-    from unnest(slots, pool_ids, addresses, fingerprints, available_ats) w (slot, pool_id, address, fingerprint, available_at)
+    from unnest(slots, pool_ids, addresses, fingerprints, available_ats)
+      w (slot, pool_id, address, fingerprint, available_at)
     order by w.pool_id, w.address nulls last, w.slot
   loop
     v_extent_id := null;
     if v_wanted.address is null then
       select e.* into v_extent
       from ipam.free_extent e
-      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and not e.draining and e.available_at <= take_slots.at
+      where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and not e.draining
+        and e.available_at <= take_slots.at
       order by e.available_at, e.last
       limit 1
       for update skip locked;
       v_unit := v_extent.next;
       if v_unit is null then
-        -- Any of those that others have, at random, so that waiters spread over them.
+        -- One of the extents that others hold, at random, so that waiters spread over them.
         select e.extent_id into v_extent_id
         from (
           select f.extent_id
           from ipam.free_extent f
-          where f.vrf = take_slots.vrf and f.pool_id = v_wanted.pool_id and not f.draining and f.available_at <= take_slots.at
+          where f.vrf = take_slots.vrf and f.pool_id = v_wanted.pool_id and not f.draining
+            and f.available_at <= take_slots.at
           order by f.available_at, f.last
           limit 64
         ) e
@@ -56,7 +60,7 @@ begin
         limit 1;
       end if;
     else
-      -- By its id, and it must still be what was judged: another row may hold the address by now.
+      -- Locked by its id. It must still be the extent that was judged: another row may contain the address by now.
       select e.extent_id into v_extent_id
       from ipam.free_extent e
       where e.vrf = take_slots.vrf and e.pool_id = v_wanted.pool_id and e.last >= v_wanted.address
@@ -76,14 +80,17 @@ begin
       raise exception using errcode = 'IP001', message = 'short of an extent', detail = coalesce(v_extent_id::text, '');
     end if;
 
-    -- The extent gives its head, or is split in two; the row that stays keeps its last and only moves its next.
+    -- The extent loses its head, or is split in two. The remaining row keeps its last unit, and only its next one
+    -- moves.
     if v_extent.next < v_unit then
       insert into ipam.free_extent (
-        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining, cooling_until
+        vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining,
+        cooling_until
       )
       values (
-        take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next, ipam.unit_prev(v_unit), v_extent.generation,
-        v_extent.last_owner_kind, v_extent.last_owner_id, v_extent.draining, v_extent.cooling_until
+        take_slots.vrf, v_extent.pool_id, v_extent.range_id, v_extent.available_at, v_extent.next,
+        ipam.unit_prev(v_unit), v_extent.generation, v_extent.last_owner_kind, v_extent.last_owner_id,
+        v_extent.draining, v_extent.cooling_until
       );
     end if;
     if v_unit < v_extent.last then
@@ -130,8 +137,8 @@ begin
     allocated_at, expires_at, confirmed_at
   )
   select
-    t.vrf, t.request_id, t.slot, t.pool_id, t.range_id, t.unit, t.generation, t.fingerprint, t.owner_kind, t.owner_id, t.reserved,
-    t.draining, t.allocated_at, t.expires_at, t.confirmed_at
+    t.vrf, t.request_id, t.slot, t.pool_id, t.range_id, t.unit, t.generation, t.fingerprint, t.owner_kind, t.owner_id,
+    t.reserved, t.draining, t.allocated_at, t.expires_at, t.confirmed_at
   from unnest(v_taken) t
   order by t.slot
   on conflict (vrf, request_id, slot) do nothing;

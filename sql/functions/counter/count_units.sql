@@ -35,6 +35,7 @@ begin
   select p.vrf, p.pool_id, 64 + floor(random() * 32704), count_units.held, count_units.reserved
   from ipam.pool p
   where p.vrf = count_units.vrf and p.pool_id = count_units.pool_id and p.deleted_at is null
-  on conflict (vrf, pool_id, shard) do update set held = c.held + excluded.held, reserved = c.reserved + excluded.reserved;
+  on conflict (vrf, pool_id, shard) do update
+    set held = c.held + excluded.held, reserved = c.reserved + excluded.reserved;
 end
 $function$;
