@@ -22,13 +22,13 @@ export type Datacenter = ReturnType<typeof connectDatacenter>
 export const connectDatacenter = (url: string) => {
   const send = async (method: "PUT" | "DELETE", path: string, body: object): Promise<void> => {
     const call = `${method} ${path}`
+    const unanswered = (cause: unknown): never => {
+      throw new Unanswered(`${call}: no answer`, { cause })
+    }
     const signal = AbortSignal.timeout(60_000)
-    const response = await fetch(`${url}/${path}`, { method, body: JSON.stringify(body), signal }).catch(
-      (cause: unknown) => {
-        throw new Unanswered(`${call}: no answer`, { cause })
-      },
-    )
-    const text = await response.text()
+    const request = { method, body: JSON.stringify(body), signal }
+    const response = await fetch(`${url}/${path}`, request).catch(unanswered)
+    const text = await response.text().catch(unanswered)
     if (response.status >= 500) throw new Unanswered(`${call}: ${text}`)
     if (!response.ok) throw new Refused(`${call}: ${text}`)
   }
