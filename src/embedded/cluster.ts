@@ -1,5 +1,5 @@
 /**
- * The folder of a server: where its parts are, and the making of the cluster in it.
+ * The folder of a server: where its parts are, and how the cluster in it is made.
  *
  * `data` is the cluster, `socket` the folder of its socket or a link to it, `log` what the server writes. Knows nothing of
  * running servers.
@@ -152,10 +152,10 @@ const initdb = async (folder: string, user: ServerUser, binaries: Binaries, dura
       `initdb makes no cluster for uid ${user.uid}, which has no entry in /etc/passwd; add one, run as another user, or set DATABASE_URL`,
     )
   }
-  const words = ran.stderr.trim().split("\n").slice(-5).join("\n")
+  const output = ran.stderr.trim().split("\n").slice(-5).join("\n")
   throw new EmbeddedServerFailed(
-    notStartedReason(words),
-    `initdb could not make a cluster (${ran.problem ?? `exit ${ran.code}`}): ${words}`,
+    notStartedReason(output),
+    `initdb could not make a cluster (${ran.problem ?? `exit ${ran.code}`}): ${output}`,
   )
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the embedded server may fail with, as one tagged error, and how failures of the system become one.
+ * What the embedded server may fail with, as one tagged error, and which errors of the operating system become one.
  */
 
 /**
@@ -8,7 +8,7 @@
  * - `disk-full`: there is no room for the cluster, or for its server to start.
  * - `wrong-version`: the folder was made by a major version of PostgreSQL that is not here.
  * - `not-permitted`: this process may not become the user that the server has to run as, or may not signal it.
- * - `not-started`: `initdb` or `postgres` ended with an error; the message has its words and names the log.
+ * - `not-started`: `initdb` or `postgres` ended with an error; the message quotes it and names the log.
  * - `not-ready`, `not-stopped`: a bounded wait ran out. The server is left as it is; the same call may be made again.
  */
 export type EmbeddedFailureReason =
@@ -38,8 +38,8 @@ export class EmbeddedServerFailed extends Error {
 export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** Runs `work`; a call of the system that fails in it (no permission, read-only) becomes `folder-unusable`, no room `disk-full`. */
-export const expected = async <A>(folder: string, work: () => Promise<A>): Promise<A> => {
+/** Runs `work`. A system call that fails in it, such as for lack of permission, becomes `folder-unusable`; for lack of space, `disk-full`. */
+export const mapSystemErrors = async <A>(folder: string, work: () => Promise<A>): Promise<A> => {
   try {
     return await work()
   } catch (error) {
@@ -51,6 +51,6 @@ export const expected = async <A>(folder: string, work: () => Promise<A>): Promi
   }
 }
 
-/** Why a program of PostgreSQL ended, by the words it left: both `initdb` and `postgres` name a full disk in C's own. */
-export const notStartedReason = (words: string): EmbeddedFailureReason =>
-  /No space left on device|Disk quota exceeded/.test(words) ? "disk-full" : "not-started"
+/** Why a program of PostgreSQL ended, by its output: `initdb` and `postgres` name a full disk in the words of the C library. */
+export const notStartedReason = (output: string): EmbeddedFailureReason =>
+  /No space left on device|Disk quota exceeded/.test(output) ? "disk-full" : "not-started"

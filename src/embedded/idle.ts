@@ -1,8 +1,8 @@
 /**
- * Keeping a server that nobody uses for a while, for the next one who does.
+ * Keeping a server running that nobody uses at the moment, for the next user.
  *
- * Done by a process of its own, which is present as `idle` until its time is over. Whoever wants the server kept longer asks it to
- * stay, by one line with the milliseconds; the answer `kept` says that it will. Stopping the server dismisses it.
+ * A process of its own does so, which is present as `idle` until its time is over. Another program that wants the server kept sends it
+ * a line with the milliseconds, and the answer `kept` says that it stays at least so long. Stopping the server dismisses it.
  */
 import { connect, type Socket } from "node:net"
 import { createInterface } from "node:readline"
@@ -11,7 +11,7 @@ import { appear, present } from "./presence.ts"
 const DISMISSED = "dismissed"
 const KEPT = "kept"
 
-/** Is present as `idle`, and resolves when the time is over that anybody asked for, or it was dismissed. */
+/** Is present as `idle`, and resolves when the longest time is over that it was asked for, or when it is dismissed. */
 export const stayIdle = async (folder: string, milliseconds: number, onPresent: () => void): Promise<void> => {
   const over = Promise.withResolvers<void>()
   let timer: NodeJS.Timeout | undefined
@@ -35,7 +35,7 @@ export const stayIdle = async (folder: string, milliseconds: number, onPresent: 
   idle.leave()
 }
 
-/** Asks a process that is idle in the folder to stay so long; false when there is none, or it is about to end. */
+/** Asks an idle process of the folder to stay so long; false if there is none, or if it is about to end. */
 export const askToKeep = async (folder: string, milliseconds: number): Promise<boolean> => {
   for (const path of await present(folder, ["idle"])) {
     if ((await tell(path, String(milliseconds))) === `${KEPT}\n`) return true
@@ -43,12 +43,12 @@ export const askToKeep = async (folder: string, milliseconds: number): Promise<b
   return false
 }
 
-/** Dismisses every process that is idle in the folder. */
+/** Dismisses every idle process of the folder. */
 export const dismissIdle = async (folder: string): Promise<void> => {
   await Promise.all((await present(folder, ["idle"])).map((path) => tell(path, DISMISSED)))
 }
 
-/** Sends a line to the process of a socket; its answer, empty when it is gone. */
+/** Sends a line to the process that listens on a socket. Resolves to its answer, which is empty if there is no such process. */
 const tell = (path: string, line: string): Promise<string> =>
   new Promise((resolve) => {
     let answer = ""

@@ -1,13 +1,13 @@
 /**
- * Runs `postgres` on a folder, once: binaries, folder, cluster, socket, log, process. Whether it became ready is for the caller
- * to see; whether it ended, and why, is told here.
+ * Launches `postgres` on a folder, once: binaries, folder, cluster, socket, log, process. It is for the caller to see whether it
+ * becomes ready. If it ends instead, what it wrote about that is known here.
  */
 import { spawn } from "node:child_process"
 import { closeSync, constants, fstatSync, openSync, readSync, renameSync } from "node:fs"
 import { findBinaries, type BinariesOptions } from "./binaries.ts"
 import { checkOwner, clusterMajor, makeCluster, makeFolder, type Layout } from "./cluster.ts"
 import { makeSocketFolder, socketPort } from "./socketFolder.ts"
-import { mayNotBecome, runningAs, serverUser } from "./user.ts"
+import { cannotRunAs, runningAs, serverUser } from "./user.ts"
 
 export interface LaunchOptions extends BinariesOptions {
   /** `false` leaves out every flush to disk: for data that need not survive a crash of the machine. Default `true`. */
@@ -20,7 +20,7 @@ export interface LaunchOptions extends BinariesOptions {
 export interface Launched {
   readonly pid: number | undefined
   /** `undefined` while it runs. `lostRace`: another server has the folder, or its last processes are still leaving it. */
-  readonly ended: () => { readonly words: string; readonly lostRace: boolean } | undefined
+  readonly ended: () => { readonly output: string; readonly lostRace: boolean } | undefined
 }
 
 /** Starts the server. `stalePid` is what `postmaster.pid` says although that process is not the folder's server. */
@@ -69,12 +69,12 @@ export const launch = async (
       pid: child.pid,
       ended: () => {
         if (end === undefined) return undefined
-        const words = lastWords(layout, begin, child.pid)
-        return { words: words || end, lostRace: /lock file|shared memory block/.test(words) }
+        const output = lastOutput(layout, begin, child.pid)
+        return { output: output || end, lostRace: /lock file|shared memory block/.test(output) }
       },
     }
   } catch (error) {
-    throw user.drop && error instanceof Error ? mayNotBecome(user, error) : error
+    throw user.drop && error instanceof Error ? cannotRunAs(user, error) : error
   } finally {
     closeSync(log)
   }
@@ -94,7 +94,7 @@ const openLog = (layout: Layout): number => {
 }
 
 /** What the process wrote into the log about its end: several processes may have written since `begin`. */
-const lastWords = (layout: Layout, begin: number, pid: number | undefined): string => {
+const lastOutput = (layout: Layout, begin: number, pid: number | undefined): string => {
   const file = openSync(layout.log, "r")
   try {
     const buffer = Buffer.alloc(Math.min(65_536, Math.max(0, fstatSync(file).size - begin)))

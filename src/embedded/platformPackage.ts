@@ -118,7 +118,7 @@ const publishCopy = async (packageFolder: string, cache: string, name: string): 
 }
 
 /** What is only for building programs against PostgreSQL. */
-const unused = (name: string): boolean => name.endsWith(".a") || name === "pkgconfig" || name === "pgxs"
+const isForBuilding = (name: string): boolean => name.endsWith(".a") || name === "pkgconfig" || name === "pgxs"
 
 /** Modes are set anew: what a strict umask made private has to be readable in the copy. */
 const copyTree = async (from: string, to: string): Promise<void> => {
@@ -126,7 +126,7 @@ const copyTree = async (from: string, to: string): Promise<void> => {
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const source = join(from, entry.name)
     const target = join(to, entry.name)
-    if (unused(entry.name)) continue
+    if (isForBuilding(entry.name)) continue
     if (entry.isDirectory()) await copyTree(source, target)
     else if (entry.isSymbolicLink()) await symlink(await readlink(source), target)
     else {

@@ -1,9 +1,9 @@
 /**
- * Which processes are present in a folder, whichever way those that are not have ended.
+ * Which processes are present in a folder, without their having to say when they leave it.
  *
- * Each listens on a unix socket of its own there. The kernel refuses connections to the socket of a process that is gone, so
- * presence needs no heartbeat, no clock and no pid, and ends with SIGKILL too. Node has no file locks, which would be the other
- * means. A name is never used twice, so removing a stale socket cannot hit a new one.
+ * Each listens on a unix socket of its own there. The kernel refuses connections to it once the process has ended, even by SIGKILL, so
+ * presence needs no heartbeat, no clock, and no pid that might be another process's by now. (Node has no file locks, which would
+ * be the other means.) Names are never used again, so whoever removes a stale socket cannot hit a live one.
  */
 import { randomBytes } from "node:crypto"
 import { readdirSync, renameSync, rmSync } from "node:fs"
@@ -12,8 +12,8 @@ import { join } from "node:path"
 import { systemCode } from "./failure.ts"
 
 /**
- * `user` uses the server, `idle` keeps it running for the next user, `stop` may be about to stop it. A name has 13 characters, as
- * PostgreSQL's own socket, whose path is known to fit.
+ * `user` uses the server, `idle` keeps it running for the next user, `stop` is about to stop it if nobody uses it. With its id, a
+ * name has 13 characters, as many as that of PostgreSQL's own socket, whose path is known to fit.
  */
 export type Role = "user" | "idle" | "stop"
 
@@ -22,7 +22,7 @@ export interface Presence {
   readonly leave: () => void
 }
 
-/** Is present in the folder as `role` until `leave`, or until this process ends, which it does not keep from ending. */
+/** Is present in the folder as `role` until `leave`, or until this process ends, which it does not prevent. */
 export const appear = async (folder: string, role: Role, onVisit = ignore): Promise<Presence> => {
   const id = randomBytes(4).toString("hex")
   const bound = join(folder, `bind.${id}`)

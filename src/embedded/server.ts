@@ -10,7 +10,7 @@ import { homedir } from "node:os"
 import { isAbsolute, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { layoutOf, superuser, unfinished, type Layout } from "./cluster.ts"
-import { EmbeddedServerFailed, expected, notStartedReason, systemCode } from "./failure.ts"
+import { EmbeddedServerFailed, mapSystemErrors, notStartedReason, systemCode } from "./failure.ts"
 import { dismissIdle } from "./idle.ts"
 import { launch, type Launched, type LaunchOptions } from "./launch.ts"
 import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.ts"
@@ -55,28 +55,28 @@ export const defaultDataFolder = (): string => {
 
 /** The server of the folder, started when none runs; the folder and the cluster are made when they are missing. */
 export const startServer = (folder: string, options: ServerOptions = {}): Promise<RunningServer> =>
-  expected(folder, async () => {
+  mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
     let bound = deadline(options.timeoutMs ?? 60_000)
     let launched: Launched | undefined
     let launches = 0
     for (;;) {
-      const said = readPidFile(layout)
-      if (said?.status === "ready" && (await answers(layout, said, Math.min(5000, bound.left())))) {
-        return running(layout, said, launched?.pid === said.pid ? "started" : "adopted")
+      const pidFile = readPidFile(layout)
+      if (pidFile?.status === "ready" && (await answers(layout, pidFile, Math.min(5000, bound.left())))) {
+        return toRunningServer(layout, pidFile, launched?.pid === pidFile.pid ? "started" : "adopted")
       }
       const ended = launched?.ended()
       if (ended !== undefined) {
         launched = undefined
-        if (!ended.lostRace || bound.left() === 0) throw notStarted(layout, ended.words)
+        if (!ended.lostRace || bound.left() === 0) throw notStarted(layout, ended.output)
       }
-      const alive = said !== undefined && isPostmaster(said.pid, layout)
-      if (bound.left() === 0) throw notReady(layout, said)
+      const alive = pidFile !== undefined && isPostmaster(pidFile.pid, layout)
+      if (bound.left() === 0) throw notReady(layout, pidFile)
       if (launched !== undefined || alive || ended !== undefined) {
         await pause(5)
         continue
       }
-      launched = await launch(layout, options, said?.pid)
+      launched = await launch(layout, options, pidFile?.pid)
       // The first one may have made a cluster and copied binaries, each within bounds of its own.
       if (launches++ === 0) bound = deadline(options.timeoutMs ?? 60_000)
     }
@@ -91,22 +91,22 @@ export const stopServer = (folder: string, timeoutMs = 30_000): Promise<"stopped
 
 /** What the server of the folder does now. Changes nothing; waits two seconds at most. */
 export const serverStatus = (folder: string): Promise<ServerStatus> =>
-  expected(folder, async () => {
+  mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
-    const said = readPidFile(layout)
-    if (said?.status === "ready" && (await answers(layout, said, 2000))) {
-      const { how: _, ...server } = running(layout, said, "adopted")
+    const pidFile = readPidFile(layout)
+    if (pidFile?.status === "ready" && (await answers(layout, pidFile, 2000))) {
+      const { how: _, ...server } = toRunningServer(layout, pidFile, "adopted")
       return { state: "running", ...server }
     }
-    return said !== undefined && isPostmaster(said.pid, layout)
-      ? { state: "unresponsive", pid: said.pid, folder: layout.folder, log: layout.log }
+    return pidFile !== undefined && isPostmaster(pidFile.pid, layout)
+      ? { state: "unresponsive", pid: pidFile.pid, folder: layout.folder, log: layout.log }
       : { state: "stopped", folder: layout.folder }
   })
 
 /** Ends the server at once and deletes its data, without a way back; the folder itself only when nothing else is in it. */
 export const removeServer = async (folder: string): Promise<void> => {
   await stopWith(folder, ["SIGQUIT", "SIGKILL"], 10_000)
-  await expected(folder, async () => {
+  await mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
     const elsewhere = linkedSocketFolder(layout)
     const parts = [
@@ -129,23 +129,26 @@ export const removeServer = async (folder: string): Promise<void> => {
 
 /** Ends the server by the first signal that does it within the time, and dismisses those who kept it for others. */
 const stopWith = (folder: string, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) =>
-  expected(folder, async (): Promise<"stopped" | "not running"> => {
+  mapSystemErrors(folder, async (): Promise<"stopped" | "not running"> => {
     const layout = layoutOf(folder)
     const outcome = await signalUntilStopped(layout, signals, timeoutMs)
-    const sockets = existingSocketFolder(layout)
-    if (sockets !== undefined) await dismissIdle(sockets)
+    const socketFolder = existingSocketFolder(layout)
+    if (socketFolder !== undefined) await dismissIdle(socketFolder)
     return outcome
   })
 
 const signalUntilStopped = async (layout: Layout, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) => {
-  const said = readPidFile(layout)
-  if (said === undefined || !isPostmaster(said.pid, layout)) return "not running"
+  const pidFile = readPidFile(layout)
+  if (pidFile === undefined || !isPostmaster(pidFile.pid, layout)) return "not running"
   for (const signal of signals) {
-    send(said.pid, signal, layout)
+    send(pidFile.pid, signal, layout)
     const bound = deadline(timeoutMs)
-    for (; bound.left() > 0; await pause(10)) if (!isPostmaster(said.pid, layout)) return "stopped"
+    for (; bound.left() > 0; await pause(10)) if (!isPostmaster(pidFile.pid, layout)) return "stopped"
   }
-  throw new EmbeddedServerFailed("not-stopped", `The server (pid ${said.pid}) did not stop; its log is ${layout.log}`)
+  throw new EmbeddedServerFailed(
+    "not-stopped",
+    `The server (pid ${pidFile.pid}) did not stop; its log is ${layout.log}`,
+  )
 }
 
 const send = (pid: number, signal: NodeJS.Signals, layout: Layout): void => {
@@ -161,7 +164,11 @@ const send = (pid: number, signal: NodeJS.Signals, layout: Layout): void => {
   }
 }
 
-const running = (layout: Layout, { pid, port, socketFolder }: PidFile, how: RunningServer["how"]): RunningServer => ({
+const toRunningServer = (
+  layout: Layout,
+  { pid, port, socketFolder }: PidFile,
+  how: RunningServer["how"],
+): RunningServer => ({
   how,
   pid,
   host: socketFolder,
@@ -179,16 +186,16 @@ const deadline = (milliseconds: number) => {
   return { left: () => Math.max(0, at - performance.now()) }
 }
 
-const notStarted = (layout: Layout, words: string) =>
+const notStarted = (layout: Layout, output: string) =>
   new EmbeddedServerFailed(
-    notStartedReason(words),
-    `PostgreSQL did not start in ${layout.folder}: ${words} (log: ${layout.log})`,
+    notStartedReason(output),
+    `PostgreSQL did not start in ${layout.folder}: ${output} (log: ${layout.log})`,
   )
 
-const notReady = (layout: Layout, said: PidFile | undefined) =>
+const notReady = (layout: Layout, pidFile: PidFile | undefined) =>
   new EmbeddedServerFailed(
     "not-ready",
-    `The server of ${layout.folder} is not ready yet (${said?.status || "no status"}, pid ${said?.pid ?? "unknown"}); ` +
+    `The server of ${layout.folder} is not ready yet (${pidFile?.status || "no status"}, pid ${pidFile?.pid ?? "unknown"}); ` +
       `try again, or see ${layout.log}` +
       (existsSync(layout.log) ? "" : ", which is not there yet"),
   )

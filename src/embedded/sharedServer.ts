@@ -1,20 +1,19 @@
 /**
- * The server of a folder as programs share it: running while one of them uses it, stopped by the last one.
+ * The server of a folder as programs share it: it runs while at least one of them uses it, and the last one stops it.
  *
- * Each is present as a user (`presence.ts`), so what counts is who is there, not what was written down; and each has a watchdog, which
- * stops the server in its stead when the program dies. Starting and stopping cannot cross: a program first appears as a user and
- * then waits for those who may be stopping the server; whoever wants to stop it first appears as that, then looks for users. Of two who
- * do so at once at least one sees the other, and it is the one who stops that gives way.
- *
- * What remains is a program and its watchdog killed in one moment, before it can start another: then the next program that uses the
- * server stops it at its end.
+ * - Every program that uses it is present as a user (`presence.ts`), and has a watchdog that stops the server in its place if it is killed.
+ * - Starting and stopping exclude each other. A program first appears as a user, and then waits for everybody who is about to stop the
+ *   server. Whoever stops it first appears as such, and then gives up if there are users. If both happen at once, at least one of them
+ *   sees the other.
+ * - A watchdog that is killed is replaced by its program. Only if both are killed in the same moment is nobody left to stop the server;
+ *   the next program that uses it does so at its end.
  */
 import { spawn } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { findBinaries } from "./binaries.ts"
 import { checkOwner, clusterMajor, layoutOf, makeFolder, type Layout } from "./cluster.ts"
-import { EmbeddedServerFailed, expected } from "./failure.ts"
+import { EmbeddedServerFailed, mapSystemErrors } from "./failure.ts"
 import { askToKeep, stayIdle } from "./idle.ts"
 import { readPidFile } from "./postmaster.ts"
 import { appear, present } from "./presence.ts"
@@ -35,27 +34,31 @@ export interface AcquiredServer extends RunningServer {
   readonly release: () => Promise<void>
 }
 
-/** Uses the server of the folder, started when none runs; the folder and the cluster are made when they are missing. */
+/**
+ * Uses the server of the folder until `release`. It is started if none runs; the folder and the cluster are made if they are missing.
+ * Fails as `startServer`, leaving nothing that runs except a server that is not ready yet.
+ */
 export const acquireServer = (folder: string, options: SharedServerOptions = {}): Promise<AcquiredServer> =>
-  expected(folder, async () => {
+  mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
     // Fails where the data is another user's, before anything is made there.
     readPidFile(layout)
-    const sockets = existingSocketFolder(layout) ?? (await prepareFolder(layout, options))
-    const user = await appear(sockets, "user")
-    let dismissWatchdog = watch(keeper(layout, "starting"))
+    const socketFolder = existingSocketFolder(layout) ?? (await prepareFolder(layout, options))
+    const user = await appear(socketFolder, "user")
+    let dismissWatchdog = watch(keeperCommand(layout, "starting"))
     const release = async (idleMs: number) => {
-      if (idleMs > 0 && !(await askToKeep(sockets, idleMs))) await startIdleKeeper(layout, idleMs)
+      if (idleMs > 0 && !(await askToKeep(socketFolder, idleMs))) await startIdleKeeper(layout, idleMs)
       user.leave()
       await stopUnused(folder)
       dismissWatchdog()
     }
     try {
-      await othersHaveStopped(layout, sockets, options.timeoutMs ?? 60_000)
+      await waitForStops(layout, socketFolder, options.timeoutMs ?? 60_000)
       const server = await startServer(folder, options)
       options.signal?.throwIfAborted()
+      // The server's pid is known from now on, so a watchdog need not wait for it.
       const dismissFirst = dismissWatchdog
-      dismissWatchdog = watch(keeper(layout))
+      dismissWatchdog = watch(keeperCommand(layout))
       dismissFirst()
       let released: Promise<void> | undefined
       return { ...server, release: () => (released ??= release(options.idleMs ?? 0)) }
@@ -70,43 +73,45 @@ export const acquireServer = (folder: string, options: SharedServerOptions = {})
 
 /** Stops the server of the folder unless somebody uses it, or keeps it for the next user. */
 export const stopUnused = (folder: string): Promise<"stopped" | "not running" | "in use"> =>
-  expected(folder, async () => {
+  mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
-    const sockets = existingSocketFolder(layout)
-    if (sockets === undefined) return stopServer(folder)
-    const stopper = await appear(sockets, "stop")
+    const socketFolder = existingSocketFolder(layout)
+    if (socketFolder === undefined) return stopServer(folder)
+    const stopper = await appear(socketFolder, "stop")
     try {
-      const users = await present(sockets, ["user", "idle"])
+      const users = await present(socketFolder, ["user", "idle"])
       return users.length > 0 ? "in use" : await stopServer(folder)
     } finally {
       stopper.leave()
     }
   })
 
-/** Keeps the server for the next user, so long or as long as others ask, then stops it unless it is used. */
+/** Keeps the server running for the next user, that long or longer if others ask for it, then stops it unless it is used. */
 export const keepIdle = (folder: string, milliseconds: number, onKept: () => void): Promise<void> =>
-  expected(folder, async () => {
+  mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
-    const sockets = existingSocketFolder(layout)
-    if (sockets === undefined) return
-    const dismissWatchdog = watch(keeper(layout))
-    await stayIdle(sockets, milliseconds, onKept)
+    const socketFolder = existingSocketFolder(layout)
+    if (socketFolder === undefined) return
+    const dismissWatchdog = watch(keeperCommand(layout))
+    await stayIdle(socketFolder, milliseconds, onKept)
     await stopUnused(folder)
     dismissWatchdog()
   })
 
-/** Starts a process that keeps the server, and resolves when it does, or cannot. */
+/** How long the start of a process may take. */
+const SPAWN_MS = 20_000
+
+/** Starts a process that keeps the server running. Resolves when it does so, or cannot. */
 const startIdleKeeper = (layout: Layout, milliseconds: number): Promise<void> =>
   new Promise((resolve) => {
-    const [program = "", ...args] = keeper(layout, "idle", String(milliseconds))
-    const child = spawn(program, args, {
-      ...detachedProgram,
-      stdio: ["ignore", "pipe", "ignore"],
-    })
+    const [program = "", ...args] = keeperCommand(layout, "idle", String(milliseconds))
+    const child = spawn(program, args, { ...detachedProgram, stdio: ["ignore", "pipe", "ignore"] })
     const end = () => {
+      clearTimeout(timer)
       child.stdout.destroy()
       resolve()
     }
+    const timer = setTimeout(end, SPAWN_MS)
     child.once("error", end).unref()
     child.stdout.once("data", end).once("close", end)
   })
@@ -120,10 +125,10 @@ const prepareFolder = async (layout: Layout, options: ServerOptions): Promise<st
   return makeSocketFolder(layout, user)
 }
 
-/** Resolves when nobody is about to stop the server any more; who comes later sees that it is used. */
-const othersHaveStopped = async (layout: Layout, sockets: string, timeoutMs: number): Promise<void> => {
+/** Resolves when nobody is about to stop the server any more. Whoever wants to from now on sees that it is used. */
+const waitForStops = async (layout: Layout, socketFolder: string, timeoutMs: number): Promise<void> => {
   const end = performance.now() + timeoutMs
-  while ((await present(sockets, ["stop"])).length > 0) {
+  while ((await present(socketFolder, ["stop"])).length > 0) {
     if (performance.now() > end) {
       throw new EmbeddedServerFailed("not-ready", `The server of ${layout.folder} is still being stopped; try again`)
     }
@@ -132,7 +137,7 @@ const othersHaveStopped = async (layout: Layout, sockets: string, timeoutMs: num
 }
 
 /** The command that stops the server unless it is used. `keeper.ts` stands beside this file, in the sources and in a build. */
-const keeper = ({ folder }: Layout, ...task: ReadonlyArray<string>): ReadonlyArray<string> => [
+const keeperCommand = ({ folder }: Layout, ...task: ReadonlyArray<string>): ReadonlyArray<string> => [
   process.execPath,
   fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "keeper.ts" : "keeper.js", import.meta.url)),
   folder,

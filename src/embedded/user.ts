@@ -51,7 +51,7 @@ export const canEnter = (user: ServerUser, folder: string): boolean => {
   if (user.drop) {
     // Asked as that user: modes of the folders above, access lists and mount options all count.
     const { status, error } = spawnSync("/bin/sh", ["-c", 'cd "$1"', "sh", folder], runningAs(user))
-    if (error !== undefined) throw mayNotBecome(user, error)
+    if (error !== undefined) throw cannotRunAs(user, error)
     return status === 0
   }
   try {
@@ -63,7 +63,7 @@ export const canEnter = (user: ServerUser, folder: string): boolean => {
 }
 
 /** What a program did: `code` is its exit code, `undefined` when it could not be run or was ended by a signal. */
-export interface Ran {
+export interface ProgramResult {
   readonly code: number | undefined
   readonly stdout: string
   readonly stderr: string
@@ -77,13 +77,13 @@ export const runAs = async (
   file: string,
   args: ReadonlyArray<string>,
   timeoutMs: number,
-): Promise<Ran> => {
+): Promise<ProgramResult> => {
   const options = { ...runningAs(user), timeout: timeoutMs, killSignal: "SIGKILL", encoding: "utf8" } as const
   try {
     return { code: 0, ...(await promisify(execFile)(file, args, options)), problem: undefined }
   } catch (error) {
     if (!(error instanceof Error)) throw error
-    if (isRefusal(user, error)) throw mayNotBecome(user, error)
+    if (isRefusal(user, error)) throw cannotRunAs(user, error)
     const ended = error as ExecFileException
     const code = typeof ended.code === "number" ? ended.code : undefined
     const problem =
@@ -97,7 +97,7 @@ const isRefusal = (user: ServerUser, error: unknown): boolean =>
   user.drop && ["EPERM", "EINVAL"].includes(systemCode(error) ?? "")
 
 /** The failure for a program that could not be run as the user. */
-export const mayNotBecome = (user: ServerUser, error: Error): EmbeddedServerFailed =>
+export const cannotRunAs = (user: ServerUser, error: Error): EmbeddedServerFailed =>
   new EmbeddedServerFailed(
     "not-permitted",
     `PostgreSQL refuses to run as root, and a program could not be run as uid ${user.uid} (${systemCode(error) ?? error.message}); ` +

@@ -95,8 +95,9 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
       const folder = folderOf(plainUid)
       const use = ["use", folder, '{"durable":false}']
       const first = runOwner(use, uid)
+      const { pid } = await first.said
       const second = runOwner(use, other)
-      const [{ pid }, server] = await Promise.all([first.said, second.said])
+      const server = await second.said
       expect(server.pid).toBe(pid)
       first.child.kill("SIGKILL")
       await until("the first has left", async () => (await present(server.host, ["user", "stop"])).length === 1)
