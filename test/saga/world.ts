@@ -98,9 +98,13 @@ export interface Worker {
 }
 
 /** A worker in a process of its own; see `child.ts`. */
-export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker => {
-  const whole: Orders = { url: world.database.url(), devices: world.devices.url, ...orders }
-  const child = startProgram("test/saga/child.ts", [JSON.stringify(whole)])
+export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker =>
+  startProcess(world, "test/saga/child.ts", orders)
+
+/** A worker in a process of its own, by the program that is one. */
+export const startProcess = (world: World, program: string, orders: object): Worker => {
+  const whole = { url: world.database.url(), devices: world.devices.url, ...orders }
+  const child = startProgram(program, [JSON.stringify(whole)])
   child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
   const ends = new Map<string, string>()
   const held = new Set<string>()
