@@ -121,7 +121,7 @@ test("lists that do not begin at 1, or are lists of lists, are refused: their sl
         pools,
         addresses,
       ]),
-    ).rejects.toMatchObject({ code: "22023", message: expect.stringContaining("one list, from 1 on") })
+    ).rejects.toMatchObject({ code: "22023", message: expect.stringContaining("a list that begins at index 1") })
   await expect(
     session.rows("select * from ipam.release_many('default', $1, '[0:0]={a}')", [requestId]),
   ).rejects.toMatchObject({ code: "22023" })

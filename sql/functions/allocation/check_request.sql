@@ -16,7 +16,7 @@ begin
   perform ipam.check_key(vrf, request_id);
   v_problem := case
     when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
-    when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be one list, from 1 on'
+    when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be a list that begins at index 1'
     when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true
       then 'slot: must have 1 to 200 characters'
     when (owner_kind is null) <> (owner_id is null) then 'owner: needs a kind and an id'

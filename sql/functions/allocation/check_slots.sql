@@ -12,7 +12,7 @@ begin
   if array_ndims(pools) <> 1 or array_lower(pools, 1) <> 1
     or array_ndims(addresses) <> 1 or array_lower(addresses, 1) <> 1 then
     raise exception using errcode = 'invalid_parameter_value',
-      message = 'pools and addresses: must each be one list, from 1 on';
+      message = 'pools and addresses: must each be a list that begins at index 1';
   end if;
   if array_position(pools, null) is not null then
     raise exception using errcode = 'invalid_parameter_value', message = 'pool: must be given';

@@ -38,9 +38,9 @@ begin
       a.expires_at
   ),
 
-  -- Where its unit returns to. LIMIT 1 makes each lookup use the whole primary key: by plain joins, a plan made on small
-  -- tables read every pool of the VRF. What this snapshot does not show, because it is gone or because the transaction
-  -- waited for created it, is left to ipam.free_units.
+  -- Where its unit returns to. LIMIT 1 makes each lookup use the whole primary key: by plain joins, a plan made on
+  -- small tables read every pool of the VRF. What this snapshot does not show, because it is gone or because the
+  -- transaction waited for created it, is left to ipam.free_units.
   home as materialized (
     select released.*, p.name, p.cooldown, r.prefix_length, r.gateway
     from released

@@ -23,6 +23,6 @@ begin
 exception
   when invalid_text_representation or null_value_not_allowed then
     raise exception using errcode = 'invalid_parameter_value',
-      message = format('range: %s is no CIDR, no first-last and no address', range);
+      message = format('range: %s is neither a CIDR nor first-last nor an address', range);
 end
 $function$;

@@ -1,9 +1,10 @@
 -- Renews the lease of a worker on everything that it has claimed. The first call registers the worker.
 --
 -- label: where it runs, for people. names, versions: as in ipam.claim_sagas. lease_seconds: 1 to 3600.
+-- Also removes workers whose lease expired more than an hour ago, and marks as stuck what is due under these names in a
+-- version that no worker serves; such a saga continues by itself once a worker serves it.
 -- Returns nothing: a worker measures its lease from before this call, by its own clock.
--- Cost: one update in place, and a look at what is due. Workers whose lease expired more than an hour ago are removed, and
--- what is due of these names in a version that no worker serves is marked as stuck: it continues by itself once one does.
+-- Cost: one update in place, and an index probe for what is due.
 create or replace function ipam.renew_lease(
   worker_id uuid, label text, names text[], versions int[], lease_seconds double precision
 ) returns void

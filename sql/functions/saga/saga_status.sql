@@ -1,8 +1,9 @@
 -- Where the sagas of operations are, for people: who executes them, what they wait for, and each of their steps.
 --
--- operation_ids: a page of operations. Returns a row for each that the saga log has, in no order. `phase` is `queued` (due,
--- and claimed by nobody), `running`, `waiting` (for due_at), `stuck` (until it is resumed or cancelled) or `ended`. steps: in
--- the order in which they began, with times, attempts and errors.
+-- operation_ids: a page of operations.
+-- Returns a row for each of them that the saga log has, in no order. `phase` is `queued` (due, and claimed by nobody),
+-- `running`, `waiting` (until due_at), `stuck` (until it is resumed or cancelled) or `ended`. steps: in the order in
+-- which they began, with times, attempts and errors.
 create or replace function ipam.saga_status(operation_ids uuid[]) returns setof ipam.saga_status_answer
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
