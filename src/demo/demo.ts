@@ -1,6 +1,6 @@
 /**
- * The demo: builds an address plan from NetBox's exports, plays a day of a control plane on it, and has the doctor look at what
- * is left. All of it in a database of its own, which is gone afterwards.
+ * The demo: imports an address plan from NetBox exports, plays a day of a control plane on it, and has the doctor check the result. It
+ * runs on a temporary database, which is removed afterwards.
  */
 import { fileURLToPath } from "node:url"
 import { relative } from "node:path"
@@ -16,17 +16,17 @@ import { openDemoDatabase, type DemoDatabase } from "./server.ts"
 import { bars, short, Stage, type Step } from "./stage.ts"
 
 export interface DemoOptions {
-  /** The folder of NetBox's exports; the plan that comes with this package when left out. */
+  /** The folder of NetBox exports; by default the plan in this package. */
   readonly folder?: string | undefined
-  /** The server to make the database on; a throw-away one when left out. */
+  /** The server on which to create the database; by default a temporary one. */
   readonly url?: string | undefined
   /** Prints nothing. */
   readonly quiet?: boolean
-  /** Ends the demo early. What it made is removed all the same. */
+  /** Ends the demo early; what it has created is removed all the same. */
   readonly signal: AbortSignal
 }
 
-/** What a demo did. `ok`: every promise held, and the doctor found nothing. */
+/** The result of a demo. `ok`: every promise was kept, and the doctor found nothing. */
 export interface DemoResult {
   readonly ok: boolean
   readonly steps: ReadonlyArray<Step>
@@ -35,12 +35,12 @@ export interface DemoResult {
   readonly broken: ReadonlyArray<string>
 }
 
-/** Two levels above both `src/demo` and `dist/demo`. */
+/** The plan in this package, two levels above both `src/demo` and `dist/demo`. */
 const ownPlan = fileURLToPath(new URL("../../demo/plan", import.meta.url))
 
 const INSTANCES = 400
 
-/** The plan by the import itself, which is made twice. */
+/** Imports the plan, twice: the second import must change nothing. */
 const build = async (
   { importFolder }: DemoDatabase,
   folder: string,
@@ -67,7 +67,7 @@ const build = async (
   stage.say("", "imported again: nothing new")
 }
 
-/** From RFC 2544, which no plan should use; in each vrf the pool of the instances' third addresses. */
+/** The range of the pool in each VRF from which instances get their third address: from RFC 2544, so no plan should use it. */
 const EXTERNAL_RANGE = "198.18.0.0/16"
 
 const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene, "flows">): Promise<void> => {
@@ -104,7 +104,7 @@ const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene
   else await drive(scene, small)
 }
 
-/** Plays the demo. Rejects as the import and the calls do, and with the signal's reason; nothing of it is left then either. */
+/** Plays the demo. Rejects with the errors of the import and the calls, or the signal's reason; then, too, nothing is left behind. */
 export const playDemo = async ({ folder = ownPlan, url, quiet = false, signal }: DemoOptions): Promise<DemoResult> => {
   const stage = new Stage(quiet)
   stage.progress("starting")

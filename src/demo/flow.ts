@@ -1,6 +1,6 @@
 /**
- * What a control plane does all day, in a few seconds: creates, crashes, repeats, races, deletes, reuse, and a pool driven past its
- * end. Knows the flows and the promise API only.
+ * A day of a control plane in a few seconds: creates, a crash, repeated calls, races, deletes, reuse, and a pool that is exhausted.
+ * Knows only the sagas and the promise API.
  */
 import { randomUUID } from "node:crypto"
 import type { Allocation, Ipam, KeyRecord, Pool } from "../promise.ts"
@@ -10,7 +10,7 @@ import type { Stage } from "./stage.ts"
 
 const AT_A_TIME = 16
 
-/** Runs the work over the items, so many at a time; stops before the next item once the signal is aborted. */
+/** Works on the items, 16 at a time; stops before the next item once the signal is aborted. */
 const each = async <Item>(
   items: ReadonlyArray<Item>,
   { stage, signal }: Scene,
@@ -29,7 +29,7 @@ const each = async <Item>(
   )
 }
 
-/** What the acts share. */
+/** What all parts of the demo work with. */
 export interface Scene {
   readonly ipam: Ipam
   readonly flows: Pick<Flows, "create" | "remove" | "underWay" | "crash">
@@ -37,10 +37,10 @@ export interface Scene {
   readonly signal: AbortSignal
 }
 
-/** The pool of each vrf where instances get their third address. */
+/** The name of the pool in each VRF from which instances get their third address. */
 export const EXTERNAL = "external"
 
-/** An instance-create: what it was asked with, and what it has of it. */
+/** A created instance: the request, and the addresses that it holds. */
 interface Instance {
   readonly asked: Creation
   readonly home: Home
@@ -51,20 +51,20 @@ interface Instance {
 const tagOf = (error: unknown): string =>
   error instanceof Error && "_tag" in error ? String(error._tag) : String(error)
 
-/** Everything of an answer that a repeated call must get again; whether it was the first is not part of it. */
+/** The part of an answer that a repeated call must return again: everything except whether it is a replay. */
 const textOf = (nics: ReadonlyArray<KeyRecord>): string =>
   nics.map(({ pool, slot, address, generation }) => `${pool} ${slot} ${address} ${generation}`).join(", ")
 
-/** An address is one within its vrf. */
+/** The addresses of an instance; an address is unique within its VRF. */
 const unitsOf = ({ nics }: Instance): ReadonlyArray<string> => nics.map(({ vrf, address }) => `${address} ${vrf}`)
 
 const heldBy = async ({ ipam }: Scene, vrf: string, requestId: string): Promise<ReadonlyArray<KeyRecord>> =>
   (await ipam.list({ vrf, requestId })).filter(({ state }) => state === "confirmed")
 
-/** Every so many flows one machine fails to start, and its flow gives everything back. */
+/** One in so many sagas has a machine that fails to start, and unwinds. */
 const FAILING = 8
 
-/** Runs the flow that creates an instance in each home; those that were told to fail are not among the answers. */
+/** Creates an instance in each home. Returns those that succeeded; some are made to fail. */
 const createAll = async (
   scene: Scene,
   name: string,
@@ -77,7 +77,7 @@ const createAll = async (
   await each(homes, scene, "creating", async (home, place) => {
     if (place === Math.floor(homes.length / 2)) {
       interlude = midway()
-      // What went wrong is told when all flows have ended; until then nobody waits for it.
+      // A failure is reported when all sagas have ended; until then nobody awaits this promise.
       interlude.catch(() => undefined)
     }
     const [first, second] = home.slots
@@ -126,7 +126,7 @@ const race = async ({ ipam, stage, signal }: Scene, { vrf, slots: [place] }: Hom
   stage.say("raced", `${RACES} keys, ${RACERS} callers each: one address a key`)
 }
 
-/** Deletes every second instance, twice, then tries the addresses of one of them once more. */
+/** Deletes every second instance, twice, and then repeats an allocate of one of them, which must be refused. */
 const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promise<ReadonlyArray<Instance>> => {
   const gone = instances.filter((_, place) => place % 2 === 0)
   await each(gone, scene, "deleting", async ({ asked: { instance, vrf }, ended }) => {
@@ -148,7 +148,7 @@ const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promis
   return gone
 }
 
-/** Takes the pool's last address, and asks for one more; then gives one back, which the next caller gets. */
+/** Exhausts the pool and requests one address more; then releases one, which the next caller must get. */
 export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small: Pool): Promise<void> => {
   const { vrf, name: pool } = small
   const { free } = await ipam.getPool({ pool, vrf })
@@ -186,7 +186,7 @@ export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small
   )
 }
 
-/** Kills a worker while flows run; says how many were under way then, and waits until it runs again. */
+/** Kills a worker while sagas run, and waits until it runs again; returns how many sagas were in progress. */
 const crash = async ({ flows, stage }: Scene): Promise<number> => {
   const underWay = flows.underWay()
   await flows.crash()
@@ -195,7 +195,7 @@ const crash = async ({ flows, stage }: Scene): Promise<number> => {
   return cut
 }
 
-/** Plays all of it. The homes have room for an instance each, once. */
+/** Plays the whole day. Each home has room for one instance. */
 export const play = async (scene: Scene, homes: ReadonlyArray<Home>): Promise<void> => {
   const { stage } = scene
   const start = performance.now()

@@ -1,4 +1,4 @@
-/** The flows of a demo as it starts them, on workers that run elsewhere. */
+/** Starts the sagas of a demo, which workers in other processes execute. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -14,25 +14,25 @@ import { startWorkers, TAKEOVER_SECONDS } from "./workers.ts"
 export type Creation = Parameters<typeof InstanceCreate.execute>[0]
 export type Removal = Parameters<typeof InstanceDelete.execute>[0]
 
-/** How a flow ended; its operation is the request of every address that it took. */
+/** How a saga ended. The operation id is the request id of all its addresses. */
 export interface Ended {
   readonly operationId: string
   readonly succeeded: boolean
 }
 
 export interface Flows {
-  /** Creates an instance, to the end of the flow, whichever that is; the same request again answers the same. */
+  /** Creates an instance and waits until the saga has ended; the same request again returns the same answer. */
   readonly create: (asked: Creation) => Promise<Ended>
-  /** Deletes it. */
+  /** Deletes an instance. */
   readonly remove: (asked: Removal) => Promise<Ended>
-  /** How many flows have begun and not ended. */
+  /** How many sagas have begun and not ended. */
   readonly underWay: () => Promise<number>
-  /** Kills one of the two workers, and starts it again. */
+  /** Kills one of the two workers and starts it again. */
   readonly crash: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** Starts devices and two workers on the database. Rejects leaving nothing when one cannot start. The signal ends every wait. */
+/** Starts fake devices and two workers on the database. If one cannot start, rejects and leaves nothing. The signal ends every wait. */
 export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows> => {
   const devices = await startFakeDatacenter()
   const workers = await startWorkers(url, devices.url).catch(async (error: unknown) => {

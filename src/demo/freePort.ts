@@ -1,9 +1,9 @@
 import { createServer } from "node:net"
 
-/** Below those that systems give to outgoing connections, which could be at a port when a worker is started again there. */
+/** Ports below those of outgoing connections, one of which could occupy the port when a worker is started again. */
 const PORTS = { first: 20_000, last: 32_000 }
 
-/** A port of loopback at which nobody listens, for a worker that others are to reach. */
+/** Finds a port of the loopback address on which nothing listens. */
 export const freePort = async (): Promise<number> => {
   for (let tries = 0; tries < 100; tries++) {
     const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first))

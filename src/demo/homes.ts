@@ -1,16 +1,15 @@
 /**
- * Where the instances of a demo live: which pools of a plan have room for them, and which one is small enough to be driven to
- * its end. Pure.
+ * Chooses the pools of a demo: those with room for instances, and one that is small enough to be exhausted. Pure.
  */
 import type { Pool } from "../promise.ts"
 
-/** The addresses of one instance: two slots, of both families where the plan has both, all in one vrf. */
+/** The pools of one instance's addresses: two slots in one VRF, of both families if the plan has both. */
 export interface Home {
   readonly vrf: string
   readonly slots: ReadonlyArray<{ readonly slot: string; readonly pool: string }>
 }
 
-/** The name of a pool for each address that the pools can give, the roomiest first, at most `most`. One of each is left over. */
+/** The name of a pool for each address that the pools can provide, at most `most`, the largest first; one address of each is spared. */
 const roomOf = (pools: ReadonlyArray<Pool>, most: number): ReadonlyArray<string> => {
   const room: Array<string> = []
   for (const { name, free } of pools.toSorted((a, b) => Number(b.free - a.free))) {
@@ -49,8 +48,8 @@ const isDual = ({ slots }: Home): boolean =>
   slots.some(({ slot }) => slot === "eth0/v6") && slots.some(({ slot }) => slot === "eth0/v4")
 
 /**
- * At most so many homes, from each vrf in turn. VRFs with both families come alone, if there is one with room; else each has
- * two slots of the one family that it has.
+ * At most `most` homes, from each VRF in turn. If any VRF has room in both families, only such VRFs are used; else each home has two
+ * slots of the one family that its VRF has.
  */
 export const chooseHomes = (pools: ReadonlyArray<Pool>, most: number): ReadonlyArray<Home> => {
   const all = [...Map.groupBy(pools, ({ vrf }) => vrf)].map(([vrf, own]) => homesOf(vrf, own, most))
@@ -62,14 +61,14 @@ export const chooseHomes = (pools: ReadonlyArray<Pool>, most: number): ReadonlyA
     .slice(0, most)
 }
 
-/** The largest pool that is driven to its end: every address of it is one call. */
-const MOST_DRIVEN = 4096n
+/** The largest pool that is exhausted, since every address takes one call. */
+const MAX_EXHAUSTED_SIZE = 4096n
 
-/** The pool with the least room that is still some, best one where nobody lives. */
+/** The pool with the fewest free addresses, but at least one; preferably one that no home uses. */
 export const chooseSmall = (pools: ReadonlyArray<Pool>, homes: ReadonlyArray<Home>): Pool | undefined => {
-  const lived = new Set(homes.flatMap(({ vrf, slots }) => slots.map(({ pool }) => `${pool} ${vrf}`)))
-  const isLived = ({ vrf, name }: Pool) => Number(lived.has(`${name} ${vrf}`))
+  const usedByHomes = new Set(homes.flatMap(({ vrf, slots }) => slots.map(({ pool }) => `${pool} ${vrf}`)))
+  const isUsed = ({ vrf, name }: Pool) => Number(usedByHomes.has(`${name} ${vrf}`))
   return pools
-    .filter(({ free }) => free > 0n && free <= MOST_DRIVEN)
-    .toSorted((a, b) => isLived(a) - isLived(b) || Number(a.free - b.free))[0]
+    .filter(({ free }) => free > 0n && free <= MAX_EXHAUSTED_SIZE)
+    .toSorted((a, b) => isUsed(a) - isUsed(b) || Number(a.free - b.free))[0]
 }

@@ -1,14 +1,14 @@
 /**
- * `npm run demo`, or `npm run demo -- DIR` with a folder of NetBox's exports. Ends with 0 only if every answer was as promised and
- * every invariant holds; Ctrl-C ends it with 130, and nothing is left of it then.
+ * `npm run demo`, or `npm run demo -- DIR` with a folder of NetBox exports. The exit code is 0 only if every promise was kept and every
+ * invariant holds; it is 130 after Ctrl-C, and then, too, nothing is left behind.
  */
 import { errorFacts, interruptedExit, isIpamError } from "../errors/errorFacts.ts"
 import { playDemo } from "./demo.ts"
 
 const stop = new AbortController()
-// Once: a second Ctrl-C ends the process at once, and the watchdog of its server removes what there is.
+// Only once: a second Ctrl-C ends the process at once, and the watchdog of its server removes the data.
 for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort())
-// A reader that closes the pipe, such as `head`, ends nothing and is no error.
+// A reader that closes the pipe, such as `head`, is no error and must not end the process.
 process.stdout.on("error", () => undefined)
 
 const [folder, ...others] = process.argv.slice(2)

@@ -1,4 +1,4 @@
-/** The database of a demo, as the demo works on it. */
+/** The temporary database of a demo, and the calls that the demo makes on it. */
 import * as Effect from "effect/Effect"
 import { layer } from "../layer.ts"
 import { openScratchDatabase } from "../database/scratchDatabase.ts"
@@ -9,13 +9,13 @@ import { connect, type Ipam } from "../promise.ts"
 export interface DemoDatabase {
   readonly url: string
   readonly ipam: Ipam
-  /** Imports a folder of NetBox's exports. */
+  /** Imports a folder of NetBox exports. */
   readonly importFolder: (folder: string, signal: AbortSignal) => Promise<ImportReport>
-  /** Closes the connection and removes the database. */
+  /** Closes the connections and removes the database. */
   readonly remove: () => Promise<void>
 }
 
-/** Makes it on the server of the URL, else on one of its own; rejects as `connect` does, leaving nothing. */
+/** Creates it on the given server, else on a temporary one. Rejects as `connect` does, and then leaves nothing behind. */
 export const openDemoDatabase = async (server: string | undefined): Promise<DemoDatabase> => {
   const { url, remove } = await openScratchDatabase({ purpose: "demo", url: server, durable: false })
   try {

@@ -1,30 +1,30 @@
-/** The workers of a demo: processes of their own, so that one of them can be killed. */
+/** The workers of a demo, in processes of their own, so that one can be killed. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { freePort } from "./freePort.ts"
 
-/** The command, beside this folder, in the sources and in a build. */
+/** The command `saga-ipam`, in the sources or in the build. */
 const command = fileURLToPath(new URL(`../cli/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url))
 
-/** How long the flows of a worker that is gone wait for another one, in seconds: short, so that a demo need not wait for it. */
+/** After how many seconds another worker takes over the sagas of one that has ended: few, so that the demo need not wait. */
 export const TAKEOVER_SECONDS = 4
 
 export interface Workers {
-  /** Kills one of them (SIGKILL). The next takes its place; resolves when that one runs. */
+  /** Kills one worker (SIGKILL) and starts another in its place; resolves when that one runs. */
   readonly crash: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** Starts two on the database, and resolves when both run. Rejects with what one says when it cannot. */
+/** Starts two workers on the database and resolves when both run. Rejects with the output of one that cannot start. */
 export const startWorkers = async (url: string, devices: string): Promise<Workers> => {
   const running = new Set<ChildProcess>()
 
   const start = async (port: number): Promise<ChildProcess> => {
     const flags = ["--listen", `127.0.0.1:${port}`, "--devices", devices, "--takeover", String(TAKEOVER_SECONDS)]
     const child = spawn(process.execPath, [...process.execArgv, command, "worker", ...flags], {
-      // The URL goes by the environment: arguments can be seen by every user of the machine.
+      // The URL is passed in the environment: every user of the machine can see arguments.
       env: { ...process.env, DATABASE_URL: url },
-      // The channel ends them with the demo, however that ends.
+      // The IPC channel ends the workers with the demo, however that ends.
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       // Ctrl-C ends the demo, which then ends its workers.
       detached: true,

@@ -24,7 +24,7 @@ describe("the demo", () => {
 
   test("refuses a folder that is not there, or has no room, with 2, and leaves nothing", async () => {
     const nowhere = await start(["/nowhere"]).ended
-    expect(nowhere).toMatchObject({ code: 2, out: "", err: 'demo: InvalidInput: folder: "/nowhere" is not there\n' })
+    expect(nowhere).toMatchObject({ code: 2, out: "", err: 'demo: InvalidInput: folder: "/nowhere" does not exist\n' })
     const none = await start([await makeFolder(filesOf({}))]).ended
     expect(none).toMatchObject({ code: 2, err: expect.stringContaining("no pool of this plan has room") })
     expect((await start(["--help"]).ended).code).toBe(2)

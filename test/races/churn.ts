@@ -1,4 +1,4 @@
-/** Up to 32 callers at random on small pools, as the short and the long stress tests have them. */
+/** The load of the short and the long stress tests: up to 32 callers on small pools. */
 import { randomUUID } from "node:crypto"
 import { beforeAll, expect } from "vitest"
 import { allocate, allocatorSession, counts, createPool, release } from "../harness/calls.ts"
@@ -20,29 +20,29 @@ interface Held {
 }
 
 /**
- * Callers that allocate, replay and release at random: no address is held twice, none is refused while there is room for all, and the
- * counters are exact when all are quiet, which they are after each round, from 1. In a round a caller goes on for so many calls, and until
- * every address may have been taken in it.
+ * Callers that allocate, replay and release at random. No address is held twice, no caller is refused if the pool has room for all, and
+ * after each round, numbered from 1, the counters are exact. In a round a caller makes at least `calls` calls, and continues until as
+ * many addresses have been allocated in the round as the pool has.
  */
 export const churn = async (size: number, calls: number, hasRound: (round: number) => boolean): Promise<void> => {
   await makePool(size)
-  const dice = seededRandom()
+  const random = seededRandom()
   const holders = new Map<string, string>()
-  let taken = 0
+  let allocations = 0
 
-  const caller = async (session: Session, enough: number) => {
+  const caller = async (session: Session, untilAllocations: number) => {
     const mine: Array<Held> = []
-    const giveBack = async ({ requestId, address }: Held) => {
-      // Noted before the call: from then on another caller may be told that it has the address.
+    const releaseOne = async ({ requestId, address }: Held) => {
+      // Before the call, since another caller may get the address at any time from then on.
       holders.delete(address)
       expect(await release(session, requestId)).toMatchObject({ outcome: "released", freed: true })
     }
-    for (let call = 0; call < calls || taken < enough; call += 1) {
-      const chance = dice()
+    for (let call = 0; call < calls || allocations < untilAllocations; call += 1) {
+      const chance = random()
       const [oldest] = mine
       if (oldest !== undefined && (chance < 0.4 || mine.length > 20)) {
         mine.shift()
-        await giveBack(oldest)
+        await releaseOne(oldest)
       } else if (oldest !== undefined && chance < 0.6) {
         expect(await allocate(session, { pool, requestId: oldest.requestId })).toMatchObject({
           outcome: "replayed",
@@ -53,12 +53,12 @@ export const churn = async (size: number, calls: number, hasRound: (round: numbe
         const { outcome, address } = await allocate(session, { pool, requestId })
         if (outcome !== "allocated" || address === null) {
           expect(outcome).toBe("exhausted")
-          expect(size, "room for all").toBeLessThan(32 * 21)
+          expect(size, "the pool has room for all callers").toBeLessThan(32 * 21)
           continue
         }
         expect(holders.get(address)).toBeUndefined()
         holders.set(address, requestId)
-        taken += 1
+        allocations += 1
         mine.push({ requestId, address })
       }
     }
@@ -75,12 +75,12 @@ export const churn = async (size: number, calls: number, hasRound: (round: numbe
   }
 }
 
-/** Callers that hold one address each of a pool with one more: none is ever told that it is exhausted. */
-export const holdOneEach = async (goesOn: (rounds: number) => boolean): Promise<void> => {
+/** Callers that each hold one address of a pool with one address more: none ever gets `exhausted`. */
+export const holdOneEach = async (hasRound: (rounds: number) => boolean): Promise<void> => {
   await makePool(sessions.length + 1)
   await Promise.all(
     sessions.map(async (session) => {
-      for (let rounds = 0; goesOn(rounds); rounds += 1) {
+      for (let rounds = 0; hasRound(rounds); rounds += 1) {
         const requestId = randomUUID()
         expect(await allocate(session, { pool, requestId })).toMatchObject({ outcome: "allocated" })
         expect(await release(session, requestId)).toMatchObject({ freed: true })

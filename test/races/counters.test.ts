@@ -1,6 +1,6 @@
 /**
- * Counters beside transactions that stay open: whoever counts passes over the shards that another holds, and the sums stay exact.
- * Releases that meet what made or unmade their pool.
+ * Counter shards beside transactions that stay open: calls skip the shards that another transaction has locked, and the sums stay exact.
+ * Also releases beside the creation or the damage of their pool.
  */
 import { randomUUID } from "node:crypto"
 import { expect, test } from "vitest"
@@ -9,15 +9,15 @@ import { address, database, first, number, owner, pool, requestId, second, span 
 
 const poolId = async () =>
   String((await owner.rows("select pool_id::text as id from ipam.pool where name = $1", [pool]))[0]?.["id"])
-/** What a transaction leaves behind that has counted in every shard: the rows locked, and claimed as every function does. */
-const hold = "update ipam.pool_counter set held = held where ipam.claim_shard(pool_id, shard)"
+/** Locks and claims every counter shard, as a transaction does that has counted in all of them. */
+const lockShards = "update ipam.pool_counter set held = held where ipam.claim_shard(pool_id, shard)"
 
 const shards = async () =>
   (await owner.rows("select count(*)::int as n from ipam.pool_counter where pool_id = $1", [await poolId()]))[0]?.["n"]
 
-test("a transaction that holds every counter shard of a pool blocks nobody; upkeep folds the further ones", async () => {
+test("a transaction that locks every counter shard of a pool blocks nobody; folding removes the additional shards", async () => {
   await createPool(owner, pool, span(0, 63))
-  await owner.run(`begin; ${hold}`)
+  await owner.run(`begin; ${lockShards}`)
   const keys = Array.from({ length: 8 }, () => randomUUID())
   for (const key of keys)
     expect(await allocate(first, { pool, requestId: key })).toMatchObject({ outcome: "allocated" })
@@ -37,12 +37,12 @@ test("a transaction that holds every counter shard of a pool blocks nobody; upke
   expect(await counts(owner, pool)).toMatchObject({ held: 6, free: 58 })
 })
 
-test("folding passes over a shard that another holds", async () => {
+test("folding skips a shard that another transaction has locked", async () => {
   await createPool(owner, pool, span(0, 3))
   await owner.rows("insert into ipam.pool_counter values ('default', $1, 100, 5, 0), ('default', $1, 101, -5, 0)", [
     await poolId(),
   ])
-  await second.run(`reset role; begin; ${hold} and shard = 100`)
+  await second.run(`reset role; begin; ${lockShards} and shard = 100`)
   await owner.rows("select ipam.fold_counters('default', $1)", [await poolId()])
   expect(await shards()).toBe(65)
   await second.run("rollback; set role ipam_allocator")
@@ -50,7 +50,7 @@ test("folding passes over a shard that another holds", async () => {
   expect(await shards()).toBe(64)
 })
 
-test("a pool whose shards are gone counts on with others", async () => {
+test("a pool whose shards were deleted counts with new ones", async () => {
   await createPool(owner, pool, span(0, 3))
   await owner.rows("delete from ipam.pool_counter where pool_id = $1", [await poolId()])
   await allocate(first, { pool, requestId })
@@ -59,7 +59,7 @@ test("a pool whose shards are gone counts on with others", async () => {
   expect(await counts(owner, pool)).toMatchObject({ held: 1, free: 3 })
 })
 
-test("a release that waits for an allocate whose transaction also made the pool frees the address", async () => {
+test("a release that waits for an allocate whose transaction also created the pool frees the address", async () => {
   await owner.run("begin")
   await createPool(owner, pool, span(0, 3))
   await allocate(owner, { pool, requestId })
@@ -84,7 +84,7 @@ test.each([
     "update ipam.pool set deleted_at = now(), size = 0 where pool_id = $1",
   ],
 ])(
-  "a live key is released although %s is gone, and what comes there next keeps its cooldown and generation",
+  "a live key can be released although %s was deleted, and cooldown and generation continue in the next pool there",
   async (_, ...damage) => {
     await createPool(owner, pool, span(0, 3), { cooldownSeconds: 3600 })
     const slot = "second"

@@ -1,6 +1,6 @@
 /**
- * Changes of pools, ranges and reservations against allocations and releases, held open where a change that looks twice would miss
- * what passes between its looks. Each ends with the doctor.
+ * Changes of pools, ranges and reservations beside allocations and releases that are held open, at the points where a change that
+ * proves its result with two statements would miss what happens between them.
  */
 import { randomUUID } from "node:crypto"
 import { afterEach, beforeAll, describe, expect, test } from "vitest"
@@ -12,7 +12,7 @@ let operator: Session
 
 beforeAll(async () => {
   operator = database().session()
-  // An operator with `test.pause` on stands still after each of its deletions of extents, for as long as somebody else holds lock 1.
+  // A session with `test.pause` on pauses after each deletion of extents, for as long as another session holds advisory lock 1.
   await owner.run(`
     create function public.pause() returns trigger language plpgsql as $$
     begin
@@ -28,7 +28,7 @@ const outcome = async (call: string, ...parameters: ReadonlyArray<string>) => {
   const [row] = await operator.rows(`select outcome from ipam.${call}`, [pool, ...parameters])
   return row?.["outcome"]
 }
-const take = async (session: Session, last: number, rest: { readonly allowReserved?: boolean } = {}) => {
+const allocateAt = async (session: Session, last: number, rest: { readonly allowReserved?: boolean } = {}) => {
   const requestId = randomUUID()
   expect(await allocate(session, { pool, requestId, address: address(last), ...rest })).toMatchObject({
     outcome: "allocated",
@@ -40,11 +40,11 @@ describe.each([
   ["delete_pool", () => outcome("delete_pool('default', $1)"), ["deleted", "pool_in_use"]],
   ["remove_range", () => outcome("remove_range('default', $1, $2)", span(8, 9)), ["removed", "range_in_use"]],
 ] as const)("%s", (name, change, outcomes) => {
-  const pausing = async () => {
+  const pauseDeletions = async () => {
     await operator.run("set test.pause = 'on'")
     await owner.run("select pg_advisory_lock(1)")
   }
-  const goOn = async () => {
+  const resumeUntilNextDeletion = async () => {
     await owner.run("select pg_advisory_unlock(1)")
     await owner.run("select pg_advisory_lock(1)")
   }
@@ -53,28 +53,28 @@ describe.each([
     await operator.run("reset test.pause")
   })
 
-  test("leaves nothing behind of an address that is released, allocated and released between its looks", async () => {
+  test("leaves nothing behind of an address that is released, allocated and released between its statements", async () => {
     await createPool(owner, pool, span(8, 9))
-    const held = await take(second, 9)
-    await pausing()
+    const held = await allocateAt(second, 9)
+    await pauseDeletions()
     const answer = change()
-    // The change stands still, or has ended.
-    const stands = () =>
+    /** Resolves when the change pauses, or has ended. */
+    const untilPaused = () =>
       owner.until(
         `select 1 from pg_stat_activity
          where datname = current_database() and query like '%ipam.' || $1 || '%' and pid <> pg_backend_pid()
            and (state = 'idle' or cardinality(pg_blocking_pids(pid)) > 0)`,
         [name],
       )
-    await stands()
+    await untilPaused()
     await release(second, held)
     await first.run("begin")
     const late = randomUUID()
     const taken = await allocate(first, { pool, requestId: late, address: address(9) })
-    await goOn()
-    if (taken.outcome === "allocated") await stands()
+    await resumeUntilNextDeletion()
+    if (taken.outcome === "allocated") await untilPaused()
     await first.run("commit")
-    await stands()
+    await untilPaused()
     await release(second, late)
     await owner.run("select pg_advisory_unlock_all()")
     expect(outcomes).toContain(await answer)
@@ -87,25 +87,28 @@ describe.each([
   })
 })
 
-describe("unreserving", () => {
-  test.each(["commit", "rollback"])("an address whose release is in flight, ended by %s", async (end) => {
-    await createPool(owner, pool, span(0, 7), { reserve: address(5) })
-    const held = await take(second, 5, { allowReserved: true })
-    await first.run("begin")
-    await release(first, held)
-    const answer = outcome("unreserve('default', $1, $2)", address(5))
-    await untilBlocked(owner)
-    await first.run(end)
-    expect(await answer).toBe("unreserved")
-    await release(second, held)
-    expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: 8, held: 0 })
-    await take(second, 5)
-  })
+describe("lifting the reservation of", () => {
+  test.each(["commit", "rollback"])(
+    "an address waits for a release of it that ends by %s, and catches what it freed",
+    async (end) => {
+      await createPool(owner, pool, span(0, 7), { reserve: address(5) })
+      const held = await allocateAt(second, 5, { allowReserved: true })
+      await first.run("begin")
+      await release(first, held)
+      const answer = outcome("unreserve('default', $1, $2)", address(5))
+      await untilBlocked(owner)
+      await first.run(end)
+      expect(await answer).toBe("unreserved")
+      await release(second, held)
+      expect(await counts(owner, pool)).toMatchObject({ reserved: 0, free: 8, held: 0 })
+      await allocateAt(second, 5)
+    },
+  )
 
-  test.each(["commit", "rollback"])("a span in which an address is being allocated, ended by %s", async (end) => {
+  test.each(["commit", "rollback"])("a span waits for an allocation in it that ends by %s", async (end) => {
     await createPool(owner, pool, span(0, 99), { reserve: span(0, 99) })
     await first.run("begin")
-    const held = await take(first, 51, { allowReserved: true })
+    const held = await allocateAt(first, 51, { allowReserved: true })
     const answer = outcome("unreserve('default', $1, $2)", span(0, 99))
     await untilBlocked(owner)
     await first.run(end)
@@ -116,31 +119,34 @@ describe("unreserving", () => {
   })
 })
 
-test.each(["commit", "rollback"])("a drain meets an allocation and a release in flight, ended by %s", async (end) => {
-  await createPool(owner, pool, span(0, 3))
-  const held = await take(second, 1)
-  await first.run("begin")
-  await release(first, held)
-  const taken = await take(first, 2)
-  const answer = outcome("set_draining('default', $1, true)")
-  await untilBlocked(owner)
-  await first.run(end)
-  expect(await answer).toBe("draining")
-  for (const key of [held, taken]) await release(second, key)
-  expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "exhausted" })
-  expect(await outcome("set_draining('default', $1, false)")).toBe("active")
-  expect(await counts(owner, pool)).toMatchObject({ free: 4 })
-  expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "allocated" })
-})
+test.each(["commit", "rollback"])(
+  "draining waits for an allocation and a release in flight that end by %s, and covers both",
+  async (end) => {
+    await createPool(owner, pool, span(0, 3))
+    const held = await allocateAt(second, 1)
+    await first.run("begin")
+    await release(first, held)
+    const taken = await allocateAt(first, 2)
+    const answer = outcome("set_draining('default', $1, true)")
+    await untilBlocked(owner)
+    await first.run(end)
+    expect(await answer).toBe("draining")
+    for (const key of [held, taken]) await release(second, key)
+    expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "exhausted" })
+    expect(await outcome("set_draining('default', $1, false)")).toBe("active")
+    expect(await counts(owner, pool)).toMatchObject({ free: 4 })
+    expect(await allocate(second, { pool, requestId: randomUUID() })).toMatchObject({ outcome: "allocated" })
+  },
+)
 
 test.each(["commit", "rollback"])(
-  "a part is removed from between a release and an allocation, ended by %s",
+  "a part of a range is removed between a release and an allocation in flight that end by %s",
   async (end) => {
     await createPool(owner, pool, span(0, 9))
-    const above = await take(second, 8)
+    const above = await allocateAt(second, 8)
     await first.run("begin")
     await release(first, above)
-    const below = await take(first, 1)
+    const below = await allocateAt(first, 1)
     const answer = outcome("remove_range('default', $1, $2)", span(4, 5))
     await untilBlocked(owner)
     await first.run(end)
@@ -150,14 +156,14 @@ test.each(["commit", "rollback"])(
   },
 )
 
-test("a change gives its locks back while it waits for an idle transaction, and others pass", async () => {
+test("a change releases its locks while it waits for an idle transaction, so that others can allocate", async () => {
   await createPool(owner, pool, span(0, 199))
   await first.run("begin")
-  await take(first, 150)
+  await allocateAt(first, 150)
   const answer = outcome("set_draining('default', $1, true)")
   await untilBlocked(owner)
   // It waits for the extent of .150 and has locked those below: an allocation there succeeds all the same.
-  await take(second, 20)
+  await allocateAt(second, 20)
   await first.run("commit")
   expect(await answer).toBe("draining")
 })

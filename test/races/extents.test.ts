@@ -1,4 +1,4 @@
-/** Callers that want what another has under way: the last address, an address by name, the lowest, several at once. */
+/** Callers that request what another transaction has in flight: the last address, an explicit address, several at once. */
 import { randomUUID } from "node:crypto"
 import { expect, test } from "vitest"
 import {
@@ -17,7 +17,7 @@ const create = (size: number) => createPool(owner, pool, span(0, size - 1))
 test.each([
   ["commit", "exhausted"],
   ["rollback", "allocated"],
-])("the last address, held by a transaction that ends by %s", async (end, outcome) => {
+])("a caller waits for the last address, in flight in a transaction that ends by %s", async (end, outcome) => {
   await create(1)
   await first.run("begin")
   await allocate(first, { pool, requestId: randomUUID() })
@@ -30,7 +30,7 @@ test.each([
 test.each([
   ["commit", "address_taken"],
   ["rollback", "allocated"],
-])("an address asked for that another caller has under way, ended by %s", async (end, outcome) => {
+])("a caller waits for an explicit address, in flight in a transaction that ends by %s", async (end, outcome) => {
   await create(8)
   await first.run("begin")
   await allocate(first, { pool, requestId: randomUUID(), address: address(5) })
@@ -40,7 +40,7 @@ test.each([
   expect(await answer).toMatchObject({ outcome })
 })
 
-test("an idle transaction that holds the last extent: contended within the bound, whatever is asked, nothing written", async () => {
+test("while an idle transaction holds the last extent, every request ends as contended after a bounded wait, and writes nothing", async () => {
   await create(1)
   await first.run("begin")
   await allocate(first, { pool, requestId: randomUUID() })
@@ -55,7 +55,7 @@ test("an idle transaction that holds the last extent: contended within the bound
   expect(await owner.rows("select 1 from ipam.allocation where request_id = $1", [requestId])).toEqual([])
 })
 
-test("of two addresses one is held by an idle transaction: whoever waits gets the other one when that comes free", async () => {
+test("callers that wait for two addresses in flight get the one that becomes free first", async () => {
   await createPool(owner, pool, span(0, 1))
   await first.run("begin")
   await allocate(first, { pool, requestId })
@@ -72,7 +72,7 @@ test("of two addresses one is held by an idle transaction: whoever waits gets th
   expect(await Promise.all([answer, several])).toMatchObject([{ outcome: "allocated" }, [{ outcome: "allocated" }]])
 })
 
-test("with max_wait_seconds 0 a caller does not wait for others' addresses", async () => {
+test("with max_wait_seconds 0 a caller does not wait for addresses in flight", async () => {
   await createPool(owner, pool, span(0, 0))
   await first.run("begin")
   await allocate(first, { pool, requestId })
@@ -91,17 +91,17 @@ test("with max_wait_seconds 0 a caller does not wait for others' addresses", asy
   ).rejects.toMatchObject({ code: "22023" })
 })
 
-test("a caller alone gets the lowest free address, after releases below and inside a used extent too", async () => {
+test("a caller alone gets the lowest free address, also after releases below and inside a used extent", async () => {
   await create(200)
   const keys = Array.from({ length: 50 }, () => randomUUID())
-  for (const [place, requestId] of keys.entries())
-    expect(await allocate(first, { pool, requestId })).toMatchObject({ address: address(place) })
-  for (const place of [33, 7, 20]) await release(first, keys[place] ?? "")
-  for (const place of [7, 20, 33, 50])
-    expect(await allocate(first, { pool, requestId: randomUUID() })).toMatchObject({ address: address(place) })
+  for (const [index, requestId] of keys.entries())
+    expect(await allocate(first, { pool, requestId })).toMatchObject({ address: address(index) })
+  for (const index of [33, 7, 20]) await release(first, keys[index] ?? "")
+  for (const last of [7, 20, 33, 50])
+    expect(await allocate(first, { pool, requestId: randomUUID() })).toMatchObject({ address: address(last) })
 })
 
-test("sixteen callers with three slots each from two nearly full pools: all or none, and no deadlock", async () => {
+test("sixteen callers that request three slots each from two almost full pools get all or none, without a deadlock", async () => {
   const other = `other-${number}`
   await createPool(owner, pool, `${address(0)}-${address(19)}`)
   await createPool(owner, other, `10.${number}.1.0-10.${number}.1.19`)
@@ -114,15 +114,15 @@ test("sixteen callers with three slots each from two nearly full pools: all or n
       for (let round = 0; round < 25; round += 1) {
         const requestId = randomUUID()
         const [left, right] = (caller + round) % 2 === 0 ? ([pool, other] as const) : ([other, pool] as const)
-        const asked = slots.map((slot, place) => ({ slot, pool: place === 1 ? right : left }))
-        const outcomes = (await allocateMany(session, requestId, asked)).map((answer) => answer.outcome)
-        const taken = outcomes.filter((outcome) => outcome === "allocated").length
-        expect([0, 3]).toContain(taken)
-        if (taken === 0) expect(outcomes).toContain("exhausted")
-        all += taken === 3 ? 1 : 0
-        none += taken === 0 ? 1 : 0
+        const requests = slots.map((slot, index) => ({ slot, pool: index === 1 ? right : left }))
+        const outcomes = (await allocateMany(session, requestId, requests)).map((answer) => answer.outcome)
+        const allocated = outcomes.filter((outcome) => outcome === "allocated").length
+        expect([0, 3]).toContain(allocated)
+        if (allocated === 0) expect(outcomes).toContain("exhausted")
+        all += allocated === 3 ? 1 : 0
+        none += allocated === 0 ? 1 : 0
         const released = await releaseMany(session, requestId, slots)
-        expect(released.filter((answer) => answer.freed)).toHaveLength(taken)
+        expect(released.filter((answer) => answer.freed)).toHaveLength(allocated)
       }
     }),
   )

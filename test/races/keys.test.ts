@@ -1,4 +1,4 @@
-/** Two callers with one key, the first held open by its transaction and then ended by commit or by rollback. */
+/** Two callers with one key: the first keeps its transaction open until it ends by commit or by rollback. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
 import { allocate, allocateMany, confirm, counts, createPool, extend, release, untilBlocked } from "../harness/calls.ts"
@@ -20,8 +20,8 @@ const expired = async () => {
 describe.each([
   ["commit", true],
   ["rollback", false],
-] as const)("the first ended by %s", (end, committed) => {
-  test("same key for the last address: the second replays, or takes it", async () => {
+] as const)("when the first transaction ends by %s", (end, committed) => {
+  test("the second allocate of the last address with the same key replays, or allocates it", async () => {
     await first.run("begin")
     const { address } = await allocate(first, { pool, requestId })
     const answer = allocate(second, { pool, requestId })
@@ -30,7 +30,7 @@ describe.each([
     expect(await answer).toMatchObject({ outcome: committed ? "replayed" : "allocated", address })
   })
 
-  test("same key with another owner: the second is told that it is reused, or takes it", async () => {
+  test("an allocate with the same key and another owner is refused as key_reused, or allocates", async () => {
     await first.run("begin")
     await allocate(first, { pool, requestId, owner: "a" })
     const answer = allocate(second, { pool, requestId, owner: "b" })
@@ -39,7 +39,7 @@ describe.each([
     expect(await answer).toMatchObject({ outcome: committed ? "key_reused" : "allocated" })
   })
 
-  test("a release against an allocate under way frees what it took, or leaves a tombstone alone", async () => {
+  test("a release during an allocate frees the address, or only leaves a tombstone", async () => {
     await first.run("begin")
     await allocate(first, { pool, requestId })
     const answer = release(second, requestId)
@@ -50,7 +50,7 @@ describe.each([
     expect(await counts(owner, pool)).toMatchObject({ held: 0, free: 1 })
   })
 
-  test("an allocate against a release under way of a key never seen holds nothing, or takes", async () => {
+  test("an allocate during the release of an unknown key is refused, or allocates", async () => {
     await first.run("begin")
     await release(first, requestId)
     const answer = allocate(second, { pool, requestId })
@@ -59,7 +59,7 @@ describe.each([
     expect(await answer).toMatchObject({ outcome: committed ? "key_released" : "allocated" })
   })
 
-  test("an allocate of the last address beside its release under way is exhausted, as the snapshot shows", async () => {
+  test("an allocate during the release of the last address is refused as exhausted, since its snapshot shows it held", async () => {
     await allocate(first, { pool, requestId })
     await first.run("begin")
     await release(first, requestId)
@@ -70,7 +70,7 @@ describe.each([
     })
   })
 
-  test("two releases of one key free it once", async () => {
+  test("two releases of one key free its address once", async () => {
     await allocate(first, { pool, requestId })
     await first.run("begin")
     await release(first, requestId)
@@ -86,7 +86,7 @@ describe.each([
   test.each([
     ["confirm", "confirmed"],
     ["extend", "extended"],
-  ] as const)("%s waits for a reclaim under way", async (verb, success) => {
+  ] as const)("%s waits for a reclaim in flight", async (verb, success) => {
     await expired()
     await first.run("reset role; begin")
     expect(await reclaim(first)).toHaveLength(1)
@@ -97,7 +97,7 @@ describe.each([
     expect(await answer).toMatchObject({ outcome: committed ? "expired" : success })
   })
 
-  test("a reclaim passes over a confirm under way", async () => {
+  test("a reclaim skips an allocation whose confirm is in flight", async () => {
     await expired()
     await first.run("begin")
     expect(await confirm(first, requestId)).toMatchObject({ outcome: "confirmed" })
@@ -106,7 +106,7 @@ describe.each([
     expect(await reclaim(owner)).toHaveLength(committed ? 0 : 1)
   })
 
-  test("several slots of one request under way elsewhere replay, or are taken", async () => {
+  test("several slots of one request in flight in another transaction replay, or are allocated", async () => {
     const slots = [
       { slot: "a", pool: `more-${number}` },
       { slot: "b", pool },
@@ -122,7 +122,7 @@ describe.each([
   })
 })
 
-test.each(["confirm", "extend"])("%s of slots that appear while it waits takes them along", async (verb) => {
+test.each(["confirm", "extend"])("%s of several slots includes those that appear while it waits", async (verb) => {
   await createPool(owner, `more-${number}`, `10.${number}.1.0-10.${number}.1.3`)
   await allocate(owner, { pool, requestId, slot: "b", ttlSeconds: 600 })
   await first.run("reset role; begin")

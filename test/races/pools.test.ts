@@ -1,4 +1,4 @@
-/** Changes of ranges against allocates and releases that are under way, and explicit addresses against any in one extent. */
+/** Changes of ranges beside allocations and releases in flight, and explicit beside automatic requests in one extent. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
 import { allocate, allocatorSession, counts, createPool, release, untilBlocked } from "../harness/calls.ts"
@@ -12,11 +12,11 @@ const change = async (what: "remove_range" | "reserve", range: string) => {
 }
 const endings = ["commit", "rollback"] as const
 
-/** 200 addresses are cut into extents of 4: these lie in one of them. */
-describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
+// 200 addresses are cut into extents of 4, so that addresses 0 to 3 lie in one extent.
+describe.each(endings)("in one extent, when the first transaction ends by %s", (end) => {
   beforeEach(() => createPool(owner, pool, span(0, 199)))
 
-  test("any address goes past the extent of an explicit one under way", async () => {
+  test("an automatic request skips the extent of an explicit address in flight", async () => {
     await first.run("begin")
     await allocate(first, { pool, requestId: randomUUID(), address: address(2) })
     const other = await allocate(second, { pool, requestId: randomUUID() })
@@ -28,7 +28,7 @@ describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
     })
   })
 
-  test("an explicit address waits for any under way before it, and gets its own", async () => {
+  test("a request of an explicit address waits for an automatic one in flight, and gets its address", async () => {
     await first.run("begin")
     expect(await allocate(first, { pool, requestId: randomUUID() })).toMatchObject({ address: address(0) })
     const answer = allocate(second, { pool, requestId: randomUUID(), address: address(1) })
@@ -37,7 +37,7 @@ describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
     expect(await answer).toMatchObject({ outcome: "allocated", address: address(1) })
   })
 
-  test("an explicit address waits for another explicit one under way, and gets its own", async () => {
+  test("a request of an explicit address waits for another explicit one in flight, and gets its address", async () => {
     await first.run("begin")
     await allocate(first, { pool, requestId: randomUUID(), address: address(1) })
     const answers = [address(0), address(2), address(3)].map(async (wanted) =>
@@ -49,8 +49,8 @@ describe.each(endings)("in one extent, the first caller ended by %s", (end) => {
   })
 })
 
-describe.each(endings)("removing a range, the other ended by %s", (end) => {
-  test("is refused under a release that is under way, which still shows its address as held", async () => {
+describe.each(endings)("removing a range, when the other transaction ends by %s,", (end) => {
+  test("is refused during a release, whose address is still shown as held", async () => {
     await createPool(owner, pool, span(0, 3))
     const requestId = randomUUID()
     await allocate(first, { pool, requestId })
@@ -61,7 +61,7 @@ describe.each(endings)("removing a range, the other ended by %s", (end) => {
     expect(await change("remove_range", span(0, 3))).toBe(end === "commit" ? "removed" : "range_in_use")
   })
 
-  test("waits for an allocate under way", async () => {
+  test("waits for an allocation in flight", async () => {
     await createPool(owner, pool, span(0, 3))
     await first.run("begin")
     await allocate(first, { pool, requestId: randomUUID() })
@@ -72,21 +72,24 @@ describe.each(endings)("removing a range, the other ended by %s", (end) => {
   })
 })
 
-test.each(endings)("an allocate waits for a removal under way; ended by %s it is told so", async (end) => {
-  await createPool(owner, pool, `${address(0)},${address(9)}`)
-  const held = randomUUID()
-  await allocate(second, { pool, requestId: held, address: address(9) })
-  const operator = database().session()
-  await operator.run("begin")
-  await operator.rows("select ipam.remove_range('default', $1, $2)", [pool, address(0)])
-  const answer = allocate(second, { pool, requestId: randomUUID() })
-  await untilBlocked(owner)
-  await operator.run(end)
-  expect(await answer).toMatchObject({ outcome: end === "commit" ? "exhausted" : "allocated" })
-})
+test.each(endings)(
+  "an allocate waits for the removal of a range that ends by %s, and gets the outcome that follows from it",
+  async (end) => {
+    await createPool(owner, pool, `${address(0)},${address(9)}`)
+    const held = randomUUID()
+    await allocate(second, { pool, requestId: held, address: address(9) })
+    const operator = database().session()
+    await operator.run("begin")
+    await operator.rows("select ipam.remove_range('default', $1, $2)", [pool, address(0)])
+    const answer = allocate(second, { pool, requestId: randomUUID() })
+    await untilBlocked(owner)
+    await operator.run(end)
+    expect(await answer).toMatchObject({ outcome: end === "commit" ? "exhausted" : "allocated" })
+  },
+)
 
-describe.each(endings)("reserving, the other ended by %s", (end) => {
-  test("waits for an allocate under way; what it took goes to reserved when released", async () => {
+describe.each(endings)("reserving an address, when the other transaction ends by %s,", (end) => {
+  test("waits for its allocation in flight, and the address counts as reserved when released", async () => {
     await createPool(owner, pool, span(0, 1))
     const requestId = randomUUID()
     await first.run("begin")
@@ -102,7 +105,7 @@ describe.each(endings)("reserving, the other ended by %s", (end) => {
     expect(await counts(owner, pool)).toMatchObject({ held: 0, reserved: 1, free: 1 })
   })
 
-  test("waits for a release under way, and catches what it freed", async () => {
+  test("waits for its release in flight, and reserves what that freed", async () => {
     await createPool(owner, pool, span(0, 1))
     const requestId = randomUUID()
     await allocate(first, { pool, requestId })
