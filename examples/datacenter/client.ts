@@ -1,20 +1,20 @@
 /**
  * What the cloud of the examples has besides its addresses: an inventory of instances, a switch and a hypervisor, all over HTTP.
  *
- * It gives what a saga needs of everything that its steps call. A call names the operation, or the generation of the address, that it is
- * made for, so it may be repeated; and a call that arrives after its own undo is refused.
+ * It offers what a saga needs from whatever its steps call: every call is idempotent by the id of the operation or by the generation of the
+ * address, and one that arrives after its undo is refused.
  */
 
-/** An address as the switch takes it. The generation is the fencing token; as text, since engines record what steps answer as JSON. */
+/** An address for the switch. Its generation is the fencing token, as text, since engines record the results of steps as JSON. */
 export interface Port {
   readonly address: string
   readonly generation: string
 }
 
-/** A definite no: the same call would be refused again. */
+/** A definite refusal: the same call would be refused again. */
 export class Refused extends Error {}
 
-/** No answer, or not in time: what came of the call is unknown, and the same call again is right. */
+/** No answer, or not in time. The outcome is unknown; retry with the same call. */
 export class Unanswered extends Error {}
 
 export type Datacenter = ReturnType<typeof connectDatacenter>
@@ -37,11 +37,11 @@ export const connectDatacenter = (url: string) => {
     record: (operationId: string, instance: string) => send("PUT", `instances/${operationId}`, { instance }),
     forget: (operationId: string) => send("DELETE", `instances/${operationId}`, {}),
 
-    /** Sends the traffic of these addresses to the instance. Refused for an address that had a later generation. */
+    /** Sends the traffic of these addresses to the instance. Refused for an address that has been connected under a later generation. */
     connect: async (instance: string, ports: ReadonlyArray<Port>): Promise<void> => {
       for (const { address, generation } of ports) await send("PUT", `ports/${address}`, { instance, generation })
     },
-    /** Stops that; where a later generation is connected by now, nothing is left to stop. */
+    /** Stops that. An address that is connected under a later generation by now stays so. */
     disconnect: async (ports: ReadonlyArray<Port>): Promise<void> => {
       for (const { address, generation } of ports) await send("DELETE", `ports/${address}`, { generation })
     },

@@ -1,8 +1,8 @@
 /**
  * A datacenter that keeps everything in memory: inventory, switch and hypervisor as `client.ts` describes them.
  *
- * One rule serves all three. A thing has a path and a generation (0 where it has none of its own), it is present or removed, and
- * only a greater generation brings back what was removed.
+ * One rule serves all three. A thing has a path and a generation (0 if it has none of its own), it is present or removed, and only a greater
+ * generation brings back what was removed.
  */
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -21,11 +21,11 @@ export interface FakeDatacenter {
 }
 
 export interface FakeOptions {
-  /** A free one when left out. */
+  /** Any free port when left out. */
   readonly port?: number
   /** Whether the machine of this instance fails to boot; it is there all the same, until it is removed. */
   readonly isBroken?: (instance: string) => boolean
-  /** Called with, say, `PUT machines` before a request has its effect and after it, before its answer, which waits for the promise. */
+  /** Called before a request such as `PUT machines` takes effect, and again before it is answered. The request waits for the promise. */
   readonly hook?: (when: "before" | "after", request: string, instance: string) => Promise<void>
 }
 

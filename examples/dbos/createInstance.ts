@@ -1,8 +1,8 @@
 /**
- * Creating an instance, as a workflow of DBOS. Its id is the id of the operation, a UUID that the starter chose.
+ * Creating an instance, as a workflow of DBOS. The id of the workflow is that of the operation, a UUID that the starter chose.
  *
- * DBOS records what each step answers. A step that a crash cut short is done again, which is right for all of these: what they call
- * goes by the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
+ * DBOS records what each step returns. A step that a crash interrupted runs again, which is safe here: every call is idempotent by the id
+ * of the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
  */
 import { DBOS } from "@dbos-inc/dbos-sdk"
 import { isRepeatable, type Ipam, type KeyRecord } from "saga-ipam/promise"
@@ -18,8 +18,8 @@ export const registerCreateInstance = (ipam: Ipam, datacenter: Datacenter) => {
     const operationId = DBOS.workflowID ?? ""
     const owner = { kind: "instance", id: instance }
     const step = <A>(name: string, act: () => Promise<A>) =>
-      DBOS.runStep(() => act().catch(answer), { name, ...endless, shouldRetry: passes })
-    const undo = <A>(name: string, act: () => Promise<A>) => DBOS.runStep(act, { name, ...endless })
+      DBOS.runStep(() => act().catch(rethrow), { name, ...unlimited, shouldRetry: isTransient })
+    const undo = <A>(name: string, act: () => Promise<A>) => DBOS.runStep(act, { name, ...unlimited })
 
     const { state, result } = await step("begin", () =>
       ipam.beginOperation({
@@ -54,7 +54,7 @@ export const registerCreateInstance = (ipam: Ipam, datacenter: Datacenter) => {
       await step("finish", () => ipam.finishOperation({ operationId, state: "succeeded", result: [...addresses] }))
       return addresses
     } catch (error) {
-      // The ledger decides: where the success was written and only its answer was lost, nothing may be undone.
+      // The ledger decides: if the operation has succeeded and only the answer was lost, nothing may be undone.
       const decided = await undo("unwind", async () => (await ipam.unwindOperation({ operationId })).state)
       if (decided === "succeeded") return addresses
       await undo("remove", () => datacenter.remove(operationId))
@@ -69,14 +69,13 @@ export const registerCreateInstance = (ipam: Ipam, datacenter: Datacenter) => {
   return DBOS.registerWorkflow(run, { name: "InstanceCreate" })
 }
 
-const endless = { retriesAllowed: true, maxAttempts: Number.POSITIVE_INFINITY, intervalSeconds: 0.1, backoffRate: 1 }
+const unlimited = { retriesAllowed: true, maxAttempts: Number.POSITIVE_INFINITY, intervalSeconds: 0.1, backoffRate: 1 }
 
-/** What passes is repeated; any other error is the answer of the step. */
-const passes = (error: unknown): boolean => isRepeatable(error) || error instanceof Unanswered
+const isTransient = (error: unknown): boolean => isRepeatable(error) || error instanceof Unanswered
 
-/** DBOS records the own properties of an error, and a message that is computed is none: hence a plain error. */
-const answer = (error: unknown): never => {
-  throw passes(error) ? error : new Error(String(error))
+/** DBOS records the own properties of an error. The messages of saga-ipam's errors are computed, so a plain error carries them. */
+const rethrow = (error: unknown): never => {
+  throw isTransient(error) ? error : new Error(String(error))
 }
 
 const toPorts = (records: ReadonlyArray<KeyRecord>): ReadonlyArray<Port> =>

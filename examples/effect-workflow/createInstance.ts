@@ -1,8 +1,8 @@
 /**
  * Creating an instance, as a workflow of Effect. Its payload carries the id of the operation, a UUID that the starter chose.
  *
- * The engine records what each activity answers. One that a crash cut short is done again, which is right for all of these: what they
- * call goes by the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
+ * The engine records what each activity returns. One that a crash interrupted runs again, which is safe here: every call is idempotent by
+ * the id of the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,7 @@ export const createInstanceLayer = (ipam: Ipam, datacenter: Datacenter) =>
           payload: { instance, pools },
           targets: [owner],
           executionId,
-          // Were the engine to lose the workflow, reclaim would unwind the operation a week after its last call.
+          // If the engine loses the workflow, reclaim unwinds the operation a week after its last call.
           expiresInSeconds: 604_800,
         })
         return { state, result }
@@ -50,7 +50,7 @@ export const createInstanceLayer = (ipam: Ipam, datacenter: Datacenter) =>
 
       yield* InstanceCreate.withCompensation(Effect.void, (_, cause) =>
         Effect.gen(function* () {
-          // The ledger decides: where the success was written and only its answer was lost, nothing may be undone.
+          // The ledger decides: if the operation has succeeded and only the answer was lost, nothing may be undone.
           const unwind = async () => (await ipam.unwindOperation({ operationId })).state
           if ((yield* undo("unwind", Schema.String, unwind)) === "succeeded") return
           yield* undo("remove", Schema.Void, () => datacenter.remove(operationId))
@@ -89,7 +89,7 @@ export const createInstanceLayer = (ipam: Ipam, datacenter: Datacenter) =>
 
 const pauses = Schedule.spaced("100 millis")
 
-/** What passes is repeated; any other error is the answer of the step. */
+/** Transient failures are retried; any other error is the result of the step. */
 const step = <S extends Schema.Constraint>(name: string, success: S, act: () => Promise<S["Type"]>) =>
   Activity.make({
     name,
@@ -101,7 +101,7 @@ const step = <S extends Schema.Constraint>(name: string, success: S, act: () => 
     ),
   })
 
-/** Repeated until it succeeds. */
+/** Retried until it succeeds, whatever goes wrong. */
 const undo = <S extends Schema.Constraint>(name: string, success: S, act: () => Promise<S["Type"]>) =>
   Activity.make({
     name,

@@ -1,5 +1,5 @@
 /**
- * Runs the workflow on Effect's cluster engine in this process, whose tables it keeps in the same database; starts one for each request among
+ * Runs the workflow on Effect's cluster engine in this process, whose tables it keeps in the same database. Starts one for each request among
  * its arguments, and prints how it ended.
  *
  *     node main.ts '{ "operationId": "0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b", "instance": "i-1", "pools": { ... } }'

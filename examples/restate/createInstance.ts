@@ -1,8 +1,8 @@
 /**
- * Creating an instance, as a workflow of Restate. Its key is the id of the operation, a UUID that the starter chose.
+ * Creating an instance, as a workflow of Restate. The key of the workflow is the id of the operation, a UUID that the starter chose.
  *
- * Restate records what each step answers. A step that a crash cut short is done again, which is right for all of these: what they
- * call goes by the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
+ * Restate records what each step returns. A step that a crash interrupted runs again, which is safe here: every call is idempotent by the
+ * id of the operation or by the generation of an address. Addresses need no undo, since they end with the operation.
  */
 import * as restate from "@restatedev/restate-sdk"
 import { isRepeatable, type Ipam, type KeyRecord } from "saga-ipam/promise"
@@ -17,8 +17,8 @@ export const createInstance = (ipam: Ipam, datacenter: Datacenter) => {
   const run = async (ctx: restate.WorkflowContext, { instance, pools }: InstanceCreate): Promise<Array<string>> => {
     const operationId = ctx.key
     const owner = { kind: "instance", id: instance }
-    const step = <A>(name: string, act: () => Promise<A>) => ctx.run(name, () => act().catch(answer), endless)
-    const undo = <A>(name: string, act: () => Promise<A>) => ctx.run(name, act, endless)
+    const step = <A>(name: string, act: () => Promise<A>) => ctx.run(name, () => act().catch(rethrow), unlimited)
+    const undo = <A>(name: string, act: () => Promise<A>) => ctx.run(name, act, unlimited)
 
     const { state, result } = await step("begin", async () => {
       const begun = await ipam.beginOperation({
@@ -27,7 +27,7 @@ export const createInstance = (ipam: Ipam, datacenter: Datacenter) => {
         payload: { instance, pools },
         targets: [owner],
         executionId: ctx.request().id,
-        // Were Restate to lose the workflow, reclaim would unwind the operation a week after its last call.
+        // If Restate loses the workflow, reclaim unwinds the operation a week after its last call.
         expiresInSeconds: 604_800,
       })
       return { state: begun.state, result: begun.result as Array<string> }
@@ -56,9 +56,9 @@ export const createInstance = (ipam: Ipam, datacenter: Datacenter) => {
       })
       return addresses
     } catch (error) {
-      // Anything else is how Restate interrupts a run that it continues later.
+      // With other errors Restate interrupts an attempt that it continues later.
       if (!(error instanceof restate.TerminalError)) throw error
-      // The ledger decides: where the success was written and only its answer was lost, nothing may be undone.
+      // The ledger decides: if the operation has succeeded and only the answer was lost, nothing may be undone.
       const decided = await undo("unwind", async () => (await ipam.unwindOperation({ operationId })).state)
       if (decided === "succeeded") return addresses
       await undo("remove", () => datacenter.remove(operationId))
@@ -73,15 +73,15 @@ export const createInstance = (ipam: Ipam, datacenter: Datacenter) => {
   return restate.workflow({ name: "InstanceCreate", handlers: { run } })
 }
 
-/** With a policy of its own, and no bound in it, a step is repeated for as long as it takes. */
-const endless = { initialRetryInterval: 100, maxRetryInterval: 5000 }
+/** A retry policy of the step's own, without a limit: the one of the server pauses the workflow after some attempts. */
+const unlimited = { initialRetryInterval: 100, maxRetryInterval: 5000 }
 
-/** What passes is repeated; any other error is the answer of the step. */
-const answer = (error: unknown): never => {
+/** Restate retries a step unless it throws a `TerminalError`: transient failures stay what they are, and every other error becomes one. */
+const rethrow = (error: unknown): never => {
   throw isRepeatable(error) || error instanceof Unanswered ? error : new restate.TerminalError(String(error))
 }
 
-/** Bigints do not go into JSON, in which Restate records: hence the generation as text. */
+/** The generation as text, since Restate records JSON, which has no bigints. */
 const toPorts = (records: ReadonlyArray<KeyRecord>): Array<Port> =>
   records.flatMap(({ address, generation }) =>
     address === null || generation === null ? [] : [{ address, generation: String(generation) }],

@@ -1,10 +1,10 @@
 /**
- * What the tests of the examples share. Each creates instances on an engine, all of whose processes are killed while every saga is held
- * at another point. The engine resumes them, and in the end what is held is what succeeded, and nothing else is left.
+ * What the tests of the examples share: instances are created on an engine, and all processes of the engine are killed while each saga is held
+ * at a point of its own. The engine resumes the sagas; in the end, what is held is what succeeded, and nothing else is left.
  *
- * An instance is named for the point at which its saga is held: at a request to the datacenter, before it has its effect or after it and
- * before its answer, such as `after PUT ports`; or in the database, while a statement writes, such as `within UPDATE succeeded`. Where
- * the point is on the way back, the machine does not boot, so that the saga comes there.
+ * An instance is named for its point. That is a request to the datacenter, before it takes effect or before it is answered, such as
+ * `after PUT ports`; or a write in the database, such as `within UPDATE succeeded`. If the point is one of the unwinding, the machine does not
+ * boot, so that the saga gets there.
  */
 import { execFile } from "node:child_process"
 import { join } from "node:path"
@@ -35,7 +35,7 @@ export interface Process {
   readonly lines: () => ReadonlyArray<string>
 }
 
-/** Watches a program: what it says is shown if the test fails, and it does not outlive the test. */
+/** Collects what a program prints, shows it if the test fails, and kills the program at the end of the test. */
 export const watch = (program: Program): Process => {
   let out = ""
   let err = ""
@@ -46,16 +46,16 @@ export const watch = (program: Program): Process => {
   return { program, lines: () => out.split("\n").slice(0, -1) }
 }
 
-/** What an engine is given. */
+/** What the processes of an engine connect to. */
 export interface World {
   readonly databaseUrl: (role?: TestRole) => string
   readonly datacenterUrl: string
 }
 
 export interface Engine {
-  /** Starts its processes, which resume what others have left; the last of them begins what it is asked for. */
+  /** Starts its processes, which resume the sagas of those that were killed. The last one starts a saga for each request. */
   readonly start: (requests: ReadonlyArray<string>) => Promise<ReadonlyArray<Process>>
-  /** Cancels an execution in the engine itself, where that lets a saga undo what it did. */
+  /** Cancels an execution in the engine itself, for engines that let the saga undo its steps then. */
   readonly cancel?: (executionId: string) => Promise<void>
 }
 
@@ -71,7 +71,7 @@ const succeeding = [
 const unwinding = [...requestPoints("DELETE"), "within UPDATE unwinding", "within UPDATE unwound"]
 const cancelledInLedger = "cancelled in the ledger before PUT machines"
 const cancelledInEngine = "cancelled in the engine before PUT machines"
-/** Held nowhere, since a pool refuses it. */
+/** Not held anywhere: a pool refuses its allocation. */
 const refused = "refused"
 
 const writes = [...succeeding, ...unwinding].filter((point) => point.startsWith("within"))
@@ -101,7 +101,7 @@ const createPools = async (ipam: Ipam): Promise<void> => {
   await ipam.allocate({ pool: full, requestId: crypto.randomUUID() })
 }
 
-/** Makes each write wait that an instance is named for, by a lock that the session has until it gives back all of its locks. */
+/** Makes the writes that instances are named for wait, each for a lock that the session holds until it releases all of its locks. */
 const holdWrites = async (session: Session): Promise<void> => {
   await session.run(`create schema hold;
 create function hold.wait() returns trigger language plpgsql as $$
@@ -121,7 +121,7 @@ create trigger wait after insert on ipam.allocation for each row execute functio
   ])
 }
 
-/** The writes that wait now. */
+/** The writes that are waiting. */
 const waitingWrites = async (session: Session): Promise<ReadonlyArray<string>> => {
   const rows = await session.rows(
     `select write
@@ -134,7 +134,7 @@ where locktype = 'advisory' and not granted`,
   return rows.map(({ write }) => String(write))
 }
 
-/** How a saga ended, in the ledger, in the pools and in the datacenter; fails where that is no end of this instance's. */
+/** Checks how the saga of an instance ended: in the ledger, in the pools and in the datacenter. Returns its result, or its error. */
 const expectEnd = async (ipam: Ipam, operationId: string, instance: string, present: ReadonlyMap<string, string>) => {
   const operation = await ipam.getOperation({ operationId })
   const live = (await ipam.list({ requestId: operationId })).filter(({ state }) => state !== "released")
@@ -172,7 +172,7 @@ export const expectSurvivesCrashes = async (open: (world: World) => Engine): Pro
     hook: async (when, request, instance) => {
       if (!instance.endsWith(`${when} ${request}`)) return
       held.add(instance)
-      // What is held while its sender is killed has its effect late.
+      // A request that is held here takes effect after its sender was killed.
       await crashed.promise
     },
   })
@@ -225,9 +225,9 @@ export const expectSurvivesCrashes = async (open: (world: World) => Engine): Pro
   expect(allocated).toHaveLength(3 * succeeding.length + 1)
   expect(await ipam.doctor()).toEqual([])
 
-  // Asked for the same again, the engine says what the ledger says, and nothing is done twice.
+  // The same requests again: the engine reports what the ledger says, and nothing is done twice.
   const [again] = (await engine.start(requests)).slice(-1)
-  const lines = await until("the engine has told how every saga ended", () => {
+  const lines = await until("the engine has reported how every saga ended", () => {
     const printed = again?.lines() ?? []
     const told = [...ends.keys()].map((instance) => printed.find((line) => line.startsWith(`${instance}: `)))
     return told.every((line) => line !== undefined) && told

@@ -1,6 +1,6 @@
 /**
- * The example on DBOS. What it adds: the engine is a library whose records lie in the same database, and what it recovers is the next
- * process's affair.
+ * The example on DBOS. What it adds: the engine is a library that keeps its records in the same database, and recovers them when the next
+ * process launches it.
  */
 import { beforeAll, test } from "vitest"
 import { startProgram } from "../harness/programs.ts"

@@ -1,6 +1,6 @@
 /**
- * The example on Effect's own workflows. What it adds: the undos are a compensation of the engine, and the example's copy of Effect is
- * another than that of the library.
+ * The example on Effect's own workflows. What it adds: the undos are a compensation of the engine, and the example has another copy of Effect
+ * than the library.
  */
 import { beforeAll, test } from "vitest"
 import { startProgram } from "../harness/programs.ts"

@@ -1,6 +1,6 @@
 /**
- * The example on a real Restate server. What it adds: the engine is a server of its own, which is killed together with the program that
- * serves the workflow, and whose journal takes no bigints.
+ * The example on a real Restate server. What it adds: the engine is a server of its own, which is killed together with the program that serves
+ * the workflow, and which can cancel a workflow so that it unwinds.
  */
 import { mkdtemp, rm } from "node:fs/promises"
 import { createRequire } from "node:module"
@@ -18,7 +18,7 @@ test("killed at any point, server and all, an instance is created or undone, and
   const base = await mkdtemp(join(tmpdir(), "ipam-restate-"))
   onTestFinished(() => rm(base, { recursive: true, force: true }))
   const [node, ingress, admin, port] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
-  // The command of the package is a program that starts this one, and would leave it behind when it is killed.
+  // The package's command only starts this binary, and leaves it running when it is killed itself.
   const { resolve } = createRequire(join(import.meta.dirname, "../../examples/restate/package.json"))
   const binary = resolve(`@restatedev/restate-server-${platform()}-${arch()}/bin/restate-server`)
   const settings = {
