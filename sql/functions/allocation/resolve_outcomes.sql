@@ -51,10 +51,7 @@ begin
   placed as materialized (
     select
       asked.*, range.range_id, holder.a as holder, extent.available_at, extent.extent_id, extent.draining,
-      case
-        when extent.available_at = 'infinity' then extent.cooling_until
-        else extent.available_at
-      end as cooling_until,
+      ipam.cooldown_end(extent.available_at, extent.cooling_until) as cooling_until,
       extent.last_owner_kind = resolve_outcomes.owner_kind
         and extent.last_owner_id = resolve_outcomes.owner_id as was_ours,
       first_value(asked.ordinal) over (

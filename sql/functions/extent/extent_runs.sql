@@ -19,8 +19,9 @@ as $function$
     select
       e.*, div(64 * (ipam.unit_count(r.first, e.next) - 1), ipam.unit_count(r.first, r.last)) as part,
       case
-        when e.available_at <= at then '-infinity'::timestamptz
-        when e.available_at = 'infinity' and coalesce(e.cooling_until, '-infinity') <= at then 'infinity'
+        when ipam.cooldown_end(e.available_at, e.cooling_until) > at then null
+        when e.available_at = 'infinity' then e.available_at
+        else '-infinity'
       end as state
     from unnest(extents) e join ipam.range r on r.vrf = e.vrf and r.range_id = e.range_id
   ),

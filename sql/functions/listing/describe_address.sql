@@ -37,7 +37,7 @@ begin
     v.vrf::text, p.name::text, null::uuid, null, describe_address.address, r.prefix_length::int, r.gateway::inet,
     e.generation, null, null::timestamptz, null, null, null::boolean,
     jsonb_build_object(
-      'until', nullif(greatest(nullif(e.available_at, 'infinity'), e.cooling_until, v_now), v_now),
+      'until', nullif(greatest(ipam.cooldown_end(e.available_at, e.cooling_until), v_now), v_now),
       'lastOwner', case
         when e.last_owner_kind is not null
           then jsonb_build_object('kind', e.last_owner_kind, 'id', e.last_owner_id)

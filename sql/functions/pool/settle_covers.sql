@@ -117,7 +117,7 @@ begin
         with lost as materialized (
           select
             old.generation, piece.span, old.last, old.last_owner_kind, old.last_owner_id,
-            case when old.available_at = 'infinity' then old.cooling_until else old.available_at end as available_at
+            ipam.cooldown_end(old.available_at, old.cooling_until) as available_at
           from unnest(v_extents) old
             left join lateral (
               select range_agg(ipam.unit_span(r.first, r.last)) as spans
@@ -153,12 +153,7 @@ begin
             lower(piece.span), coalesce(ipam.unit_prev(upper(piece.span)), old.last), old.generation,
             old.last_owner_kind, old.last_owner_id, r.draining
           from unnest(v_extents) old
-            cross join lateral (
-              select case
-                when old.available_at = 'infinity' then coalesce(old.cooling_until, '-infinity')
-                else old.available_at
-              end
-            ) until (at)
+            cross join lateral (select ipam.cooldown_end(old.available_at, old.cooling_until)) until (at)
             cross join lateral ipam.ranges_of(old.vrf, old.pool_id, old.next, old.last) r
             cross join lateral (
               select

@@ -99,10 +99,7 @@ begin
         for v_extent in
           select
             w.cluster, e.*, max(e.generation) over (partition by w.cluster) as largest_generation,
-            case
-              when e.available_at = 'infinity' then coalesce(e.cooling_until, '-infinity')
-              else e.available_at
-            end as until
+            ipam.cooldown_end(e.available_at, e.cooling_until) as until
           from unnest(v_found.extent_ids, v_found.clusters) w (extent_id, cluster)
             join ipam.free_extent e on e.extent_id = w.extent_id
           order by w.cluster, until desc, e.extent_id
