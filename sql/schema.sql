@@ -735,7 +735,7 @@ comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; --
 comment on function ipam.tombstone(ipam.allocation) is ...; -- 31da32433df84395
 comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- ea96d4967c7cc21b
 comment on function ipam.unit_count(pg_catalog.inet,pg_catalog.inet) is ...; -- 04d31a0df27429d2
-comment on function ipam.unit_next(pg_catalog.inet) is ...; -- 74316cbff8df5ef9
+comment on function ipam.unit_next(pg_catalog.inet) is ...; -- c37b211714d023d3
 comment on function ipam.unit_number(pg_catalog.inet) is ...; -- fc96bfe723e80b54
 comment on function ipam.unit_of_number(numeric) is ...; -- 2cac3a984abf88a1
 comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- d7f6e16e402572ba
