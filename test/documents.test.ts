@@ -223,6 +223,13 @@ describe.each(pages)("$path", (page) => {
   })
 })
 
+test.each(pages)("$path names files that are there", ({ text }) => {
+  const named = [...text.matchAll(/`((?:src|sql|test|bench|scripts|examples|docs|demo)\/[\w./-]*)`/g)].map(
+    ([, path = ""]) => path,
+  )
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([])
+})
+
 /** How many of the words name the command: those before the first flag that consist of lower-case letters. */
 const verbCount = (words: ReadonlyArray<string>): number => {
   const depth = ["pool", "db", "saga", "import"].includes(words[0] ?? "") ? 2 : 1
