@@ -49,16 +49,6 @@ export const fromBigInt = (family: Family, value: bigint): IpAddress | undefined
   return standsForIpv4(value) ? undefined : (printIpv6(value) as IpAddress)
 }
 
-/** The next address; `undefined` at the end of the family and before a refused block. */
-export const next = (address: IpAddress): IpAddress | undefined => fromBigInt(familyOf(address), toBigInt(address) + 1n)
-
-/** Orders addresses as PostgreSQL does: IPv4 before IPv6, then by number. */
-export const compare = (a: IpAddress, b: IpAddress): number => {
-  const families = familyOf(a) - familyOf(b)
-  if (families !== 0 || a === b) return families
-  return toBigInt(a) < toBigInt(b) ? -1 : 1
-}
-
 /** At most 60 characters of an input, in quotes, for messages: an input may be huge, or contain control characters. */
 export const shown = (text: string): string => quoted(text, 60)
 

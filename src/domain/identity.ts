@@ -105,9 +105,6 @@ export const parseOwner = (text: string): Result.Result<Owner, string> => {
     : Result.succeed({ kind: text.slice(0, slash), id: text.slice(slash + 1) })
 }
 
-/** An owner as `KIND/ID`. */
-export const printOwner = (owner: Owner): string => `${owner.kind}/${owner.id}`
-
 const seconds = (lowest: number, rule: string) =>
   Schema.Number.check(
     Schema.makeFilter((value: number) =>

@@ -15,34 +15,10 @@ export interface Range {
   readonly prefixLength: number | undefined
 }
 
-/** The number of addresses in the range, at least `1n`. */
-export const sizeOf = (range: Range): bigint => toBigInt(range.last) - toBigInt(range.first) + 1n
-
-/** Whether the two ranges share an address; false across families. */
-export const overlaps = (a: Range, b: Range): boolean =>
-  a.family === b.family && toBigInt(a.first) <= toBigInt(b.last) && toBigInt(b.first) <= toBigInt(a.last)
-
-/** Whether the address lies in the range; false across families. */
-export const contains = (range: Range, address: IpAddress): boolean => {
-  if (familyOf(address) !== range.family) return false
-  const value = toBigInt(address)
-  return toBigInt(range.first) <= value && value <= toBigInt(range.last)
-}
-
 /** The canonical text of a range, `10.0.0.0/24`, `10.0.0.10-10.0.0.20` or `10.0.0.5`, which parses to the same range. */
 export const printRange = (range: Range): string => {
   if (range.prefixLength !== undefined) return `${range.first}/${range.prefixLength}`
   return range.first === range.last ? range.first : `${range.first}-${range.last}`
-}
-
-/**
- * The addresses of a prefix that no host may have, in address order: for IPv4 up to /30 the network and the broadcast address
- * (RFC 1122, section 3.2.1.3), for IPv6 up to /126 the subnet-router anycast address (RFC 4291, section 2.6.1). A /31 (RFC 3021), a
- * /127 (RFC 6164), a /32, a /128, and a range that is not a prefix have none.
- */
-export const networkAddresses = (range: Range): ReadonlyArray<IpAddress> => {
-  if (range.prefixLength === undefined || bitsOf(range.family) - range.prefixLength < 2) return []
-  return range.family === 4 ? [range.first, range.last] : [range.first]
 }
 
 const refusedRange = (text: string): string =>
@@ -54,6 +30,10 @@ const refusedBlocks = [
   [0xffff00000000n, 0xffffffffffffn],
 ] as const
 
+/** Whether the span from `first` to `last`, both inclusive, touches a refused block. */
+export const touchesRefusedBlock = (family: Family, first: bigint, last: bigint): boolean =>
+  family === 6 && refusedBlocks.some(([start, end]) => first <= end && start <= last)
+
 const between = (
   text: string,
   family: Family,
@@ -61,9 +41,9 @@ const between = (
   high: bigint,
   prefixLength?: number,
 ): Result.Result<Range, string> => {
-  const touched = family === 6 && refusedBlocks.some(([start, end]) => low <= end && start <= high)
   const [first, last] = [fromBigInt(family, low), fromBigInt(family, high)]
-  if (touched || first === undefined || last === undefined) return Result.fail(refusedRange(text))
+  if (touchesRefusedBlock(family, low, high) || first === undefined || last === undefined)
+    return Result.fail(refusedRange(text))
   return Result.succeed({ family, first, last, prefixLength })
 }
 

@@ -4,7 +4,7 @@
  * Numbers rather than `domain/range.ts`: an import also meets addresses that no pool can hold, and has to report them.
  */
 import { familyOf, fromBigInt, toBigInt, type Family, type IpAddress } from "../domain/address.ts"
-import { printRange } from "../domain/range.ts"
+import { printRange, touchesRefusedBlock } from "../domain/range.ts"
 
 /** The addresses from `first` to `last`, both inclusive, of one family. */
 export interface Span {
@@ -22,15 +22,8 @@ export interface Prefix extends Span {
 export const containsSpan = (outer: Span, inner: Span): boolean =>
   outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last
 
-/** `::/96` and `::ffff:0:0/96`, whose addresses stand for IPv4 ones or for none: `domain/address.ts` refuses them too. */
-const refusedBlocks: ReadonlyArray<Span> = [
-  { family: 6, first: 0n, last: 0xffffffffn },
-  { family: 6, first: 0xffff00000000n, last: 0xffffffffffffn },
-]
-
 /** Whether a pool can hold the span: it touches no block that the domain refuses. */
-export const isUsable = ({ family, first, last }: Span): boolean =>
-  !refusedBlocks.some((block) => block.family === family && first <= block.last && block.first <= last)
+export const isUsable = ({ family, first, last }: Span): boolean => !touchesRefusedBlock(family, first, last)
 
 /** The first and the last address of the span, which must be usable (`isUsable`). */
 export const endsOf = ({ family, first, last }: Span): { readonly first: IpAddress; readonly last: IpAddress } => {
