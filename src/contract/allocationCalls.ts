@@ -164,9 +164,7 @@ const allocated = byOutcome({
   }),
 })
 
-const held = byOutcome({
-  confirmed: gives(toAllocation),
-  extended: gives(toAllocation),
+const notHeld = {
   withheld,
   not_found: refuses(NotFound, (_, asked: AskedKey) => ({ what: "allocation", ...keyOf(asked) })),
   expired: refuses(AllocationExpired, (row, asked: AskedKey) => ({
@@ -177,7 +175,9 @@ const held = byOutcome({
     ...keyOf(asked),
     ...releaseDetailOf(row["detail"]),
   })),
-})
+} as const
+const confirmed = byOutcome({ confirmed: gives(toAllocation), ...notHeld })
+const extended = byOutcome({ extended: gives(toAllocation), ...notHeld })
 
 const released = byOutcome({ released: gives(toReleased), already_released: gives(toReleased) })
 const known = { held: gives(toKeyRecord), released: gives(toKeyRecord) }
@@ -297,28 +297,28 @@ export const allocationCalls = {
     role: "allocator",
     request: KeyRequest,
     parameters: keyParameters,
-    answer: oneRow(answerColumns, held),
+    answer: oneRow(answerColumns, confirmed),
   }),
   /** Several slots of one request, all or none. */
   confirmMany: call("confirm_many", {
     role: "allocator",
     request: KeysRequest,
     parameters: slotsParameters,
-    answer: oneRowASlot(answerColumns, held, slotsOf),
+    answer: oneRowASlot(answerColumns, confirmed, slotsOf),
   }),
   /** A new ttl from the server's now on, which may be shorter; a confirmed allocation stays as it is. */
   extend: call("extend", {
     role: "allocator",
     request: ExtendRequest,
     parameters: { ...keyParameters, ttl_seconds: "double precision" },
-    answer: oneRow(answerColumns, held),
+    answer: oneRow(answerColumns, extended),
   }),
   /** Several slots of one request, all or none. */
   extendMany: call("extend_many", {
     role: "allocator",
     request: ExtendManyRequest,
     parameters: { ...slotsParameters, ttl_seconds: "double precision" },
-    answer: oneRowASlot(answerColumns, held, slotsOf),
+    answer: oneRowASlot(answerColumns, extended, slotsOf),
   }),
   /** Gives the address back, and permanently fences the key, whether it was seen before or not. Refuses nothing. */
   release: call("release", {

@@ -1,7 +1,8 @@
 /** The declarations of the calls against the database that serves them, and against the table of errors. */
-import { readdir } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import { basename, dirname } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
+import { referencePage } from "../../scripts/referencePage.ts"
 import { calls, everySent } from "../../src/contract/calls.ts"
 import { camelCase } from "../../src/contract/row.ts"
 import { sqlFolder } from "../../src/database/migrate.ts"
@@ -91,4 +92,9 @@ test("the table of errors has the error of every outcome, those of the database,
   ]
   const ofTheReconciler = ["OwnersUnreadable", "TooManyOrphans"]
   expect(new Set([...refusals, ...ofTheDatabase, ...ofTheReconciler])).toEqual(new Set(Object.keys(errorFacts)))
+})
+
+test("docs/reference.md is fresh: after a change of the declarations, run `npm run reference`", async () => {
+  const page = new URL("../../docs/reference.md", import.meta.url)
+  expect(await readFile(page, "utf8")).toBe(referencePage())
 })
