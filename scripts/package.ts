@@ -20,7 +20,7 @@ import * as Schema from "effect/Schema"
 import { Allocator, PoolExhausted, layer } from "saga-ipam"
 import { connect, PoolExhausted as Same } from "saga-ipam/promise"
 import { calls, PoolExhausted as InSql } from "saga-ipam/sql"
-import { allocateStep, Saga, workerLayer } from "saga-ipam/saga"
+import { allocateStep, Saga, SagaWorker } from "saga-ipam/saga"
 
 strictEqual(PoolExhausted, Same)
 strictEqual(PoolExhausted, InSql)
@@ -47,8 +47,7 @@ const live = Create.toLayer(
     return nic?.address ?? "none"
   }),
 )
-const listen = { host: "127.0.0.1", port: Number(process.env["PORT"]) }
-const worker = live.pipe(Layer.provideMerge(workerLayer({ data, listen })), Layer.provideMerge(layer({ data })))
+const worker = live.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(layer({ data })))
 strictEqual(await Effect.runPromise(Effect.provide(Create.execute({ instance: "i-1" }), worker)), "10.0.0.2")
 strictEqual(await ipam.hasPendingOperation({ kind: "instance", id: "i-1" }), false)
 await ipam.close()
@@ -102,8 +101,7 @@ const check = (folder: string): void => {
   const consumer = join(folder, "consumer")
   const data = join(folder, "data")
   // Neither a URL nor a data folder of the environment may replace the server that the command keeps for its next call.
-  const port = 20_000 + Math.floor(Math.random() * 10_000)
-  const env = { DATA: data, PORT: String(port), DATABASE_URL: "", SAGA_IPAM_DATA: "" }
+  const env = { DATA: data, DATABASE_URL: "", SAGA_IPAM_DATA: "" }
 
   run(root, "npm", ["run", "build"])
   const packed = step("pack", () => run(root, "npm", ["pack", "--ignore-scripts", "--pack-destination", folder]))

@@ -1,6 +1,6 @@
 /**
- * The steps of a flow that needs addresses: `allocateStep` takes them, and gives them back when the flow fails. The end of a
- * `Saga` makes them stay; in a workflow of Effect without a ledger `confirmStep`, the last step, does.
+ * The steps of a flow that needs addresses: `allocateStep` takes them, and gives them back when the flow fails. The end of its
+ * `Saga` makes them stay.
  *
  * ```ts
  * const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "web" }] })
@@ -13,7 +13,7 @@ import { Allocation } from "../contract/allocation.ts"
 import { IpamError } from "../errors/errors.ts"
 import { DEFAULT } from "../domain/identity.ts"
 import { decodeInput } from "../contract/input.ts"
-import { type AllocateManyRequest, KeysRequest, MAX_SLOTS } from "../contract/requests.ts"
+import { type AllocateManyRequest, KeysRequest } from "../contract/requests.ts"
 import { currentRun } from "./run.ts"
 import { step } from "./step.ts"
 
@@ -43,42 +43,16 @@ const ofStep = (name: string, one: AllocateStepOptions["slots"][number]) => ({ .
  */
 export const allocateStep = (name: string, options: AllocateStepOptions) =>
   Effect.gen(function* () {
-    const { operationId: requestId, taken } = yield* currentRun
+    const { operationId: requestId } = yield* currentRun
     const { vrf = DEFAULT, slots, ttlSeconds = DAY_SECONDS, ...rest } = options
     const keys = slots.map((one) => ofStep(name, one))
     const undone = { vrf, requestId, slots: keys.map(({ slot }) => slot) }
     // What no release accepts, either, must not get as far as to be undone.
     yield* checkKeys(undone)
-    const allocations = yield* step(name, {
+    return yield* step(name, {
       do: Allocator.use((allocator) => allocator.allocateMany({ vrf, requestId, slots: keys, ttlSeconds, ...rest })),
       undo: Allocator.use((allocator) => allocator.releaseMany(undone)),
       success: Schema.Array(Allocation),
-      error: IpamError,
-    })
-    taken.push(...keys.map(({ slot }) => ({ vrf, slot })))
-    return allocations
-  })
-
-/**
- * Confirms everything that a workflow without a ledger allocated so far by `allocateStep`. The last step: what was reclaimed or
- * released meanwhile fails it, as `Allocator.confirmMany` does, and then the workflow unwinds and does not report success. In a
- * `Saga` it does nothing: its end confirms.
- */
-export const confirmStep = (name = "confirm") =>
-  Effect.gen(function* () {
-    const { operationId: requestId, inLedger, taken } = yield* currentRun
-    if (inLedger) return
-    const vrfs = [...new Set(taken.map(({ vrf }) => vrf))]
-    yield* step(name, {
-      do: Effect.gen(function* () {
-        const allocator = yield* Allocator
-        for (const vrf of vrfs) {
-          const slots = taken.filter((one) => one.vrf === vrf).map(({ slot }) => slot)
-          for (let from = 0; from < slots.length; from += MAX_SLOTS) {
-            yield* allocator.confirmMany({ vrf, requestId, slots: slots.slice(from, from + MAX_SLOTS) })
-          }
-        }
-      }),
       error: IpamError,
     })
   })

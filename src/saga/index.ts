@@ -1,13 +1,14 @@
 /**
- * saga-ipam for flows of Effect: steps that take addresses and give them back, flows with a ledger, and their engine.
+ * Sagas with Effect: steps that are undone when their saga fails, addresses that end together with it, and the worker that runs them.
  *
- * `allocateStep` and `confirmStep` work in any workflow of Effect; `Saga.make` defines one that the ledger of operations knows.
+ * `Saga.make` defines one, `step`, `allocateStep` and `sleep` are what its body is made of, and `SagaWorker.layer` runs it. Whoever only
+ * starts sagas needs no worker: `layer` of `saga-ipam` is enough.
  */
-export { allocateStep, confirmStep, type AllocateStepOptions } from "./addresses.ts"
+export { allocateStep, type AllocateStepOptions } from "./log/allocateStep.ts"
 export { checkStep, type StepUnderTest } from "./checkStep/checkStep.ts"
-export { starterLayer, workerLayer, type EngineOptions, type WorkerOptions } from "./engine.ts"
 export { operationIdOf } from "./operationId.ts"
-export { currentRun, type Run } from "./run.ts"
-export * as Saga from "./Saga.ts"
-export { allOrNothing, sqlAllocatorLayer } from "./sqlAllocator.ts"
-export { step, type StepOptions } from "./step.ts"
+export { CurrentRun, currentRun, type StepContext } from "./log/run.ts"
+export * as Saga from "./log/Saga.ts"
+export { SagaWorker, type SagaWorkerOptions } from "./log/SagaWorker.ts"
+export { sagaStatus, type SagaStatus } from "./log/status.ts"
+export { sleep, step, type StepOptions } from "./log/step.ts"

@@ -24,8 +24,6 @@ export interface Reports {
 
 export interface Run {
   readonly operationId: string
-  /** The ledger ends the operation together with its addresses. */
-  readonly inLedger: boolean
   readonly reports: Reports
   /**
    * Decides, once and for good, that the flow unwinds; false when it had succeeded before, so that nothing may be undone.
@@ -35,8 +33,6 @@ export interface Run {
   /** An earlier run has decided to unwind: what is recorded is replayed, and nothing new goes forward. */
   refusing: boolean
   readonly names: Set<string>
-  /** The slots that the flow allocated so far, for the confirmation. */
-  readonly taken: Array<{ readonly vrf: string; readonly slot: string }>
 }
 
 /** What the engine gives to the body of a workflow. */
@@ -56,12 +52,10 @@ export const openRun = (
 ): Run => {
   const run: Run = {
     operationId: operationIdOf(instance.executionId),
-    inLedger: ledger !== undefined,
     reports: ledger?.reports ?? nobody,
     decideToUnwind: ledger?.decideToUnwind ?? (() => Effect.succeed(true)),
     refusing: false,
     names: new Set(),
-    taken: [],
   }
   runs.set(instance, run)
   return run

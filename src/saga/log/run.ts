@@ -374,6 +374,10 @@ export type Run = ReturnType<typeof openRun>
 /** The run of the body that asks. */
 export class CurrentRun extends Context.Service<CurrentRun, Run>()("saga-ipam/saga/CurrentRun") {}
 
+/** The operation of the saga whose body asks, and its home. */
+export const currentRun: Effect.Effect<{ readonly operationId: string; readonly vrf: string }, never, CurrentRun> =
+  Effect.map(CurrentRun, ({ operationId, vrf }) => ({ operationId, vrf }))
+
 /** Whether an error must not unwind a saga by itself: a person has to repair something first. */
 export const waitsForPeople = (error: unknown): boolean => ["stop", "stuck"].includes(factsOf(error).saga)
 

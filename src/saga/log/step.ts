@@ -63,7 +63,8 @@ export const step = <
 >(
   name: string,
   options: StepOptions<Success, Failure, R, R2>,
-): Effect.Effect<Success["Type"], Failure["Type"], R | R2 | CurrentRun> =>
+  // Among the arguments of `Effect.all`, what is not read from the options would else be inferred as the `any` asked for there.
+): Effect.Effect<Success["Type"], Failure["Type"], NoInfer<R> | NoInfer<R2> | CurrentRun> =>
   Effect.gen(function* () {
     const run = yield* CurrentRun
     const services = yield* Effect.context<R | R2>()

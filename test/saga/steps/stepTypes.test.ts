@@ -3,17 +3,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import type { WorkflowEngine } from "effect/workflow/WorkflowEngine"
 import { describe, expectTypeOf, test } from "vitest"
 import type { Allocator } from "../../../src/services/Allocator.ts"
-import type { IpamError } from "../../../src/errors/errors.ts"
-import type { Operations } from "../../../src/services/Operations.ts"
-import { allocateStep, confirmStep, Saga, step } from "../../../src/saga/index.ts"
-import type { Engine } from "../../../src/saga/run.ts"
+import { allocateStep, type CurrentRun, Saga, type SagaWorker, sleep, step } from "../../../src/saga/index.ts"
 
 class Doing extends Context.Service<Doing, { readonly now: number }>()("test/Doing") {}
 class Undoing extends Context.Service<Undoing, { readonly now: number }>()("test/Undoing") {}
-type Ledger = Operations | WorkflowEngine
+type NicError = Effect.Error<ReturnType<Allocator["Service"]["allocateMany"]>>
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
 
 const bare = () => step("bare", { do: Effect.void })
@@ -25,18 +21,18 @@ const typed = () =>
   })
 const undone = () => step("undone", { do: Effect.asVoid(Doing), undo: Undoing })
 
-const Flow = Saga.make("Flow", {
+const Create = Saga.make("Create", {
   payload: { id: Schema.String },
   idempotencyKey: ({ id }) => id,
   targets: ({ id }) => [{ kind: "thing", id }],
   error: Broken,
 })
 
-describe("a step requires what it does and what it undoes require, and the engine", () => {
+describe("a step requires what it does and what it undoes require, and a run", () => {
   test("when it is hoisted", () => {
-    expectTypeOf(bare).returns.toEqualTypeOf<Effect.Effect<void, never, Engine>>()
-    expectTypeOf(typed).returns.toEqualTypeOf<Effect.Effect<number, Broken, Doing | Engine>>()
-    expectTypeOf(undone).returns.toEqualTypeOf<Effect.Effect<void, never, Doing | Undoing | Engine>>()
+    expectTypeOf(bare).returns.toEqualTypeOf<Effect.Effect<void, never, CurrentRun>>()
+    expectTypeOf(typed).returns.toEqualTypeOf<Effect.Effect<number, Broken, Doing | CurrentRun>>()
+    expectTypeOf(undone).returns.toEqualTypeOf<Effect.Effect<void, never, Doing | Undoing | CurrentRun>>()
   })
 
   test("among the arguments of Effect.all and Effect.forEach", () => {
@@ -47,31 +43,33 @@ describe("a step requires what it does and what it undoes require, and the engin
       step("d", { do: Effect.fail(new Broken()), error: Broken }),
       step("e", { do: Effect.void, undo: Undoing }),
     ])
-    expectTypeOf(all).toEqualTypeOf<Effect.Effect<[void, void, number, void, void], Broken, Doing | Undoing | Engine>>()
+    expectTypeOf(all).toEqualTypeOf<
+      Effect.Effect<[void, void, number, void, void], Broken, Doing | Undoing | CurrentRun>
+    >()
     const each = Effect.forEach(["a", "b"], (name) => step(name, { do: Effect.asVoid(Doing) }))
-    expectTypeOf(each).toEqualTypeOf<Effect.Effect<Array<void>, never, Doing | Engine>>()
+    expectTypeOf(each).toEqualTypeOf<Effect.Effect<Array<void>, never, Doing | CurrentRun>>()
   })
 
   test("among the steps of this library", () => {
-    const all = Effect.all([allocateStep("nic", { slots: [] }), confirmStep()], { discard: true })
-    expectTypeOf(all).toEqualTypeOf<Effect.Effect<void, typeof IpamError.Type, Allocator | Engine>>()
+    const all = Effect.all([allocateStep("nic", { slots: [] }), sleep("a while", 1)], { discard: true })
+    expectTypeOf(all).toEqualTypeOf<Effect.Effect<void, NicError, Allocator | CurrentRun>>()
   })
 
-  test("in the body of a flow, whose layer requires no more than that and the ledger", () => {
-    const plain = Flow.toLayer(
+  test("in the body of a saga, whose layer requires no more than that and a worker", () => {
+    const plain = Create.toLayer(
       Effect.fnUntraced(function* () {
         yield* step("a", { do: Effect.void })
         yield* step("b", { do: Effect.asVoid(Doing), undo: Undoing })
       }),
     )
-    expectTypeOf(plain).toEqualTypeOf<Layer.Layer<never, never, Ledger | Doing | Undoing>>()
+    expectTypeOf(plain).toEqualTypeOf<Layer.Layer<never, never, SagaWorker | Doing | Undoing>>()
 
-    const parallel = Flow.toLayer(
+    const parallel = Create.toLayer(
       Effect.fnUntraced(function* () {
         yield* Effect.all([step("a", { do: Effect.void }), step("b", { do: Effect.void })])
         yield* Effect.forEach(["c"], (name) => step(name, { do: Effect.void, undo: Undoing }))
       }),
     )
-    expectTypeOf(parallel).toEqualTypeOf<Layer.Layer<never, never, Ledger | Undoing>>()
+    expectTypeOf(parallel).toEqualTypeOf<Layer.Layer<never, never, SagaWorker | Undoing>>()
   })
 })
