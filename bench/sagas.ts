@@ -1,6 +1,6 @@
 /**
- * Flows that create an instance, with devices that answer at once, against as many empty activities on the same engine: what the
- * ledger, the addresses and the steps add to what durability costs by itself.
+ * Sagas that create an instance, with devices that answer at once, against as many empty activities on the same engine: what the
+ * ledger, the addresses and the steps add to the cost of durability.
  */
 import { randomUUID } from "node:crypto"
 import * as Effect from "effect/Effect"
@@ -75,7 +75,7 @@ export const sagas = async (bench: Bench): Promise<Section> => {
         const time = await timed(flows[kind])
         noted?.push(time)
       })
-    // What compiles and connects does so before anything counts.
+    // Compile and connect before the measurement.
     await Promise.all([run("create", 8)(), run("empty", 8)()])
     const alone = await inTurn(short ? 1 : 3, { create: run("create", 1), empty: run("empty", 1) })
     const [crowd, { node, machine }] = await busyWhile(() =>
@@ -87,12 +87,12 @@ export const sagas = async (bench: Bench): Promise<Section> => {
     const held = await Promise.all(Object.keys(pools).map(async (name) => (await ipam.getPool({ pool: name })).held))
     assert(
       held.every((count) => count === BigInt(created)),
-      `${created} flows succeeded, and the pools hold ${held.join(", ")}`,
+      `${created} sagas succeeded, but the pools hold ${held.join(", ")}`,
     )
     const ended = (
       await bench.sql.unsafe("select count(*)::int as count from ipam.operation where state = 'succeeded'")
     )[0]
-    assert(ended?.["count"] === created, `the ledger knows ${String(ended?.["count"])} of ${created} flows`)
+    assert(ended?.["count"] === created, `the ledger has ${String(ended?.["count"])} of ${created} sagas`)
     const row = (callers: number, rates: typeof crowd, kind: keyof typeof flows) => [
       callers,
       kind === "create" ? "InstanceCreate" : `${ACTIVITIES} empty activities`,
@@ -103,7 +103,7 @@ export const sagas = async (bench: Bench): Promise<Section> => {
     return {
       blocks: [
         table(
-          ["flows at a time", "flow", "flows /s", "p50 ms", "p99 ms"],
+          ["sagas at a time", "saga", "sagas /s", "p50 ms", "p99 ms"],
           [
             row(1, alone, "create"),
             row(1, alone, "empty"),
@@ -111,11 +111,11 @@ export const sagas = async (bench: Bench): Promise<Section> => {
             row(CALLERS, crowd, "empty"),
           ],
         ),
-        `${grouped(created)} flows in all. With ${CALLERS} at a time, Node used ${Math.round(100 * node)} % of a core, and ${Math.round(100 * machine)} % of all cores were busy.`,
+        `${grouped(created)} sagas in all. With ${CALLERS} at a time, Node used ${Math.round(100 * node)} % of a core, and ${Math.round(100 * machine)} % of all cores were busy.`,
       ],
       goals: [
         {
-          name: `InstanceCreate to as many empty activities, ${CALLERS} flows at a time`,
+          name: `InstanceCreate to as many empty activities, ${CALLERS} sagas at a time`,
           figure: ratioOf(crowd.create, crowd.empty),
           atLeast: 0.8,
         },

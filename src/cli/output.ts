@@ -13,7 +13,7 @@ export const toJson = (value: unknown): string =>
 const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, Error> =>
   Effect.callback<void, Error>((resume) => {
     stream.write(text, (error) => {
-      // A reader that closes the pipe, such as `head`, has read what it wanted.
+      // A reader that closes the pipe, such as `head`, has read what it wanted: that is no error.
       const isWritten = !error || ("code" in error && error.code === "EPIPE")
       resume(isWritten ? Effect.void : Effect.fail(error))
     })

@@ -8,7 +8,7 @@ import type { Parameter, Row } from "../contract/row.ts"
 import { makeConnection, sqlState, type Connection, type Running } from "./connection.ts"
 import type { DatabaseSettings } from "./settings.ts"
 
-/** The deadline passed. `sent` is false if the statement was never sent to a server, and so had no effect. */
+/** The deadline passed. `sent` is false if the statement was never sent to a server, and therefore had no effect. */
 export class DeadlinePassed extends Error {
   readonly sent: boolean
   constructor(sent: boolean) {
@@ -17,7 +17,7 @@ export class DeadlinePassed extends Error {
   }
 }
 
-/** The pool was closed before the statement was sent, which so had no effect. */
+/** The pool was closed before the statement was sent, which therefore had no effect. */
 export class PoolClosed extends Error {
   constructor() {
     super("the connections were closed")

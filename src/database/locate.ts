@@ -1,5 +1,5 @@
 /**
- * Which database is meant: a URL, the environment's, or the embedded server in a folder, where it is asked for.
+ * Finds the database of a program: by a URL, by the environment, or in an embedded server, which it starts only if asked to.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -11,17 +11,17 @@ import type { EmbeddedServerFailed } from "../embedded/failure.ts"
 import { embeddedServerError } from "./failure.ts"
 import type { DatabaseOptions } from "./settings.ts"
 
-/** What a program may say about its database. All of it may be left out where `DATABASE_URL` is set. */
+/** How a program names its database. All of it may be left out if `DATABASE_URL` is set. */
 export interface ConnectOptions extends Omit<DatabaseOptions, "host" | "port" | "user" | "password" | "database"> {
-  /** Use the embedded server, with its data in this folder. `url` and `DATABASE_URL` come before it. */
+  /** Use the embedded server, with its data in this folder. `url` and `DATABASE_URL` take precedence. */
   readonly data?: string | undefined
-  /** Use the embedded server, with its data in the folder `SAGA_IPAM_DATA`, or else in one of the user's. As `data` otherwise. */
+  /** Use the embedded server, with its data in the folder `SAGA_IPAM_DATA`, else in a default folder of the user. Otherwise as `data`. */
   readonly embedded?: boolean | undefined
-  /** How long the embedded server is kept for another program after the last one has closed, in seconds, at most 86400; 0 when left out. */
+  /** How long the embedded server stays running after the last program has closed, in seconds: 0 to 86400, default 0. */
   readonly idleSeconds?: number | undefined
 }
 
-/** Where the database is. `embedded`: this program is its only kind of user, so it is migrated without being asked. */
+/** Where the database is. An embedded database has no other kind of user than this library, and is migrated without being asked. */
 export interface Location {
   readonly database: DatabaseOptions
   readonly embedded: boolean
@@ -45,8 +45,9 @@ const Options = Schema.Struct({
 const checkOptions = decodeInput(Options)
 
 /**
- * The first of: `url`, `DATABASE_URL`, `data`, and, where `embedded` asks for it, `SAGA_IPAM_DATA` or the default folder. Empty
- * variables count as not set. A folder's server runs while the scope is open, and longer only while other programs use it.
+ * Locates the database by the first of these: `url`, `DATABASE_URL`, `data`, and with `embedded` the folder `SAGA_IPAM_DATA`, else the
+ * default folder. Empty variables count as not set. An embedded server runs while the scope is open, and longer only if other programs
+ * use it or `idleSeconds` says so. Fails with `DatabaseMisconfigured` if nothing names a database.
  */
 export const locate = Effect.fn("locate")(function* (
   options: ConnectOptions,
@@ -64,15 +65,15 @@ export const locate = Effect.fn("locate")(function* (
       Effect.ignore(Effect.tryPromise(release), { log: "Warn", message: "The embedded server was not stopped" }),
     { interruptible: true },
   )
-  const place = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
-  return { database: { ...database, ...place, ssl: false }, embedded: true }
+  const address = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
+  return { database: { ...database, ...address, ssl: false }, embedded: true }
 })
 
 const nothingNamed =
   "none is named; name one by connect({ url }) or DATABASE_URL, " +
   "or ask for the embedded server by connect({ data: FOLDER }) or connect({ embedded: true })"
 
-/** The server is loaded only when it is needed: most programs bring their own. */
+/** Starts or joins the server of the folder. Its modules are loaded only here: most programs bring their own server. */
 const acquireEmbedded = (folder: string | undefined, idleMs: number) =>
   Effect.tryPromise({
     try: async (signal) => {
@@ -89,6 +90,6 @@ const acquireEmbedded = (folder: string | undefined, idleMs: number) =>
     ),
   )
 
-/** By its tag, since the class comes with the server. */
+/** By its tag, since the class is loaded with the server. */
 const isEmbeddedFailure = (cause: unknown): cause is EmbeddedServerFailed =>
   cause instanceof Error && "_tag" in cause && cause._tag === "EmbeddedServerFailed"

@@ -1,7 +1,7 @@
 /**
  * Spans of addresses as numbers: containment, union, difference, and an index that finds what overlaps a span. Pure.
  *
- * Numbers rather than `domain/range.ts`: an import also meets addresses that no pool can hold, and has to report them.
+ * An alternative to `domain/range.ts`, because an import must also represent addresses that no pool can hold, to report them.
  */
 import { familyOf, fromBigInt, toBigInt, type Family, type IpAddress } from "../domain/address.ts"
 import { printRange, touchesRefusedBlock } from "../domain/range.ts"

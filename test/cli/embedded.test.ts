@@ -1,4 +1,4 @@
-/** The embedded server under commands: kept for the next one, shared with programs, and gone when nobody has used it for a while. */
+/** The embedded server of commands: it stays running for the next command, is shared with programs, and ends when it was idle for a while. */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
@@ -8,7 +8,7 @@ import { start } from "./command.ts"
 
 const HOUR = "3600"
 
-/** Runs a command on the server of the folder; the answer under `--json`. */
+/** Runs a command with `--json` on the server of the folder, and returns its answer. */
 const run = async (folder: string, idleSeconds: string, ...words: ReadonlyArray<string>): Promise<unknown> => {
   const env = { SAGA_IPAM_IDLE_SECONDS: idleSeconds }
   const { code, out, err } = await start([...words, "--json", "--data", folder], env).ended
@@ -19,33 +19,33 @@ const createPool = (folder: string, idleSeconds: string) =>
   run(folder, idleSeconds, "pool", "create", "web", "--range", "10.0.0.0/24")
 const status = (folder: string) => run(folder, HOUR, "db", "status")
 
-const nothingLeft = async (folder: string): Promise<void> => {
+const untilEnded = async (folder: string): Promise<void> => {
   await until("no process is left", () => processesNaming(folder).length === 0)
   expect(readdirSync(join(folder, "socket"))).toEqual([])
   expect(existsSync(join(folder, "data", "postmaster.pid"))).toBe(false)
 }
 
 describe.runIf(onLinux)("the embedded server", () => {
-  test("is kept for the next command, until `db stop`", async () => {
+  test("stays running for the next command, until `db stop`", async () => {
     const folder = newFolder()
     expect(await createPool(folder, HOUR)).toMatchObject({ outcome: "created" })
     const { pid } = (await status(folder)) as { readonly pid: number }
     expect(await createPool(folder, HOUR)).toMatchObject({ outcome: "exists" })
     expect(await status(folder)).toMatchObject({ state: "running", pid })
     expect(await run(folder, HOUR, "db", "stop")).toEqual({ state: "stopped", folder })
-    await nothingLeft(folder)
+    await untilEnded(folder)
   })
 
-  test("ends when no command has come for the idle time, and keeps its data", async () => {
+  test("ends after the idle time without a command, and keeps its data", async () => {
     const folder = newFolder()
     expect(await createPool(folder, "0.01")).toMatchObject({ outcome: "created" })
-    await nothingLeft(folder)
+    await untilEnded(folder)
     expect(await createPool(folder, "0")).toMatchObject({ outcome: "exists" })
     expect(await status(folder)).toEqual({ state: "stopped", folder })
-    await nothingLeft(folder)
+    await untilEnded(folder)
   })
 
-  test("serves a program on when a command beside it ends, and stops with the program", async () => {
+  test("keeps serving a program when a command ends, and ends with the program", async () => {
     const folder = newFolder()
     const { child, said } = runOwner(["use", folder])
     const program = await said
@@ -53,10 +53,10 @@ describe.runIf(onLinux)("the embedded server", () => {
     expect(await status(folder)).toMatchObject({ state: "running", pid: program.pid })
     expect(await query(program, "select name from ipam.pool")).toEqual({ name: "web" })
     child.kill("SIGKILL")
-    await nothingLeft(folder)
+    await untilEnded(folder)
   })
 
-  test("is kept by a command that ended while a program used it", async () => {
+  test("stays running after a program that used it, if a command has asked for that", async () => {
     const folder = newFolder()
     const { child, said } = runOwner(["use", folder])
     const program = await said
@@ -65,10 +65,10 @@ describe.runIf(onLinux)("the embedded server", () => {
     await new Promise((ended) => child.once("exit", ended))
     expect(await status(folder)).toMatchObject({ state: "running", pid: program.pid })
     await run(folder, HOUR, "db", "stop")
-    await nothingLeft(folder)
+    await untilEnded(folder)
   })
 
-  test("is not kept for a time that is none", async () => {
+  test("refuses an invalid idle time", async () => {
     const { code, err } = await start(["pool", "list"], { SAGA_IPAM_IDLE_SECONDS: "soon" }).ended
     expect(code).toBe(2)
     expect(err).toContain("SAGA_IPAM_IDLE_SECONDS: must be a number of seconds")
