@@ -426,7 +426,7 @@ create function settle_pool(vrf text, pool_id bigint) returns jsonb language sql
 create function settle_steps(run ipam.saga_run, settled jsonb) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8e528d71b1f36003
 create function start_saga(operation_id uuid, vrf text, kind text, version integer, payload jsonb, target_vrfs text[], target_kinds text[], target_ids text[], exclusive boolean DEFAULT false, takes_turn boolean DEFAULT false, worker_id uuid DEFAULT NULL::uuid) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 824df35d2c8394ff
 create function take_slots(vrf text, request_id uuid, slots text[], pool_ids bigint[], addresses inet[], fingerprints bytea[], available_ats timestamp with time zone[], owner_kind text, owner_id text, expires_at timestamp with time zone, allow_draining boolean, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6dc352875e98a918
-create function target_lock(kind text, id text) returns bigint language sql immutable parallel safe cost 100; -- de065f4b1e722415
+create function target_lock(kind text, id text) returns bigint language sql stable parallel safe cost 100; -- de065f4b1e722415
 create function target_vrfs(kind text, id text) returns SETOF text language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- d026f6ae950db4c0
 create function tombstone(known ipam.allocation) returns jsonb language sql stable parallel unsafe cost 100; -- 24dc74c0b9e19bf8
 create function unit_after(unit inet, distance numeric) returns inet language sql immutable parallel safe cost 100; -- de66d80d9446f35c
@@ -730,7 +730,7 @@ comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 526518d4
 comment on function ipam.settle_steps(ipam.saga_run,pg_catalog.jsonb) is ...; -- 1a40ed10c48d745e
 comment on function ipam.start_saga(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],boolean,boolean,pg_catalog.uuid) is ...; -- 44fb0cec90c9a510
 comment on function ipam.take_slots(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],bigint[],pg_catalog.inet[],pg_catalog.bytea[],timestamp with time zone[],pg_catalog.text,pg_catalog.text,timestamp with time zone,boolean,timestamp with time zone) is ...; -- 5a6ae230039dd8f6
-comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- abcd7db78e3bd1f7
+comment on function ipam.target_lock(pg_catalog.text,pg_catalog.text) is ...; -- 3890be203ee9aa06
 comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- 579acb24dd61fa34
 comment on function ipam.tombstone(ipam.allocation) is ...; -- 31da32433df84395
 comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- ea96d4967c7cc21b

@@ -91,6 +91,29 @@ test("every function resolves names in pg_catalog, whatever the search_path of i
   expect(names(exposed.filter((one) => !sets(/^search_path=pg_catalog, pg_temp$/)(one)))).toEqual([])
 })
 
+test("every function that is one expression, with neither a query in it nor settings, is inlined", async () => {
+  const expressions = await owner.rows(`
+    select
+      p.proname as name,
+      format('select ipam.%I(%s)', p.proname, string_agg('$' || a.ordinal, ', ' order by a.ordinal)) as call,
+      coalesce('(' || string_agg(a.type::regtype::text, ', ' order by a.ordinal) || ')', '') as types,
+      coalesce('(' || string_agg('null', ', ') filter (where a.type is not null) || ')', '') as nulls
+    from pg_proc p left join lateral unnest(p.proargtypes) with ordinality a (type, ordinal) on true
+    where p.pronamespace = 'ipam'::regnamespace and p.proconfig is null and not p.prosecdef
+      and pg_get_function_sqlbody(p.oid) like 'RETURN %' and pg_get_function_sqlbody(p.oid) not like '%SELECT%'
+    group by p.oid`)
+  expect(expressions.length).toBeGreaterThan(10)
+  const called: Array<string> = []
+  for (const { name, call, types, nulls } of expressions) {
+    await owner.run(`prepare one ${String(types)} as ${String(call)}`)
+    await owner.run("set plan_cache_mode = force_generic_plan")
+    const plan = await owner.rows(`explain (verbose, costs off) execute one ${String(nulls)}`)
+    await owner.run("reset plan_cache_mode; deallocate one")
+    if (JSON.stringify(plan).includes(`ipam.${String(name)}(`)) called.push(String(name))
+  }
+  expect(called).toEqual([])
+})
+
 test("the SQLSTATEs that functions raise are those of the table in contract/sqlState.ts", async () => {
   const raised = new Map<string, Array<string>>()
   for (const { name, source } of await readFunctions())
