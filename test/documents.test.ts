@@ -307,13 +307,14 @@ test("the invariants are the same sentences to the engineer and to the tests", (
   expect([...held.matchAll(/^## (I\d+)\n\n(.*)$/gm)].map(([, number, is]) => [number, is])).toEqual(told)
 })
 
-test("the engineer's page names every call of a client, and no other", async () => {
+test("the reference and the engineer's page name every call of a client, and no other", async () => {
   await useNewDatabase()
   const ipam = await connect({ url: database().url() })
-  const paragraph = /^The calls of `saga-ipam\/promise`.*?\n\n/ms.exec(pageOf("docs/concepts.md").text)?.[0] ?? ""
-  const named = [...paragraph.matchAll(/`(\w+)`/g)].map(([, name]) => name)
+  const declared = [...pageOf("docs/reference.md").text.matchAll(/^### (\w+)$/gm)].map(([, name]) => name)
+  const others = /^\[The reference\].*?\n\n/ms.exec(pageOf("docs/concepts.md").text)?.[0] ?? ""
+  const named = [...others.matchAll(/`(\w+)`/g)].map(([, name]) => name)
   await ipam.close()
-  expect(new Set(named)).toEqual(new Set(Object.keys(ipam)))
+  expect(new Set([...declared, ...named])).toEqual(new Set(Object.keys(ipam)))
 })
 
 test("the grants for a worker suffice for one of another role than the first one's", async () => {
