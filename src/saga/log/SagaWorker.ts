@@ -124,13 +124,30 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
       return cancelled ? run.halt({ _tag: "Unwinds", failure: null }) : Effect.asVoid(run.wake)
     })
 
-  /** Stops what it has under a lease that is no longer its own, without waiting for it. */
+  /**
+   * Interrupts everything that it has, and does not wait for it. Each run is halted first: else its steps would take the interruption for
+   * one of their body, and undo what another worker is to continue.
+   */
+  const interruptAll = Effect.suspend(() =>
+    Effect.forEach(
+      [...running.values()],
+      ({ execution, fiber }) =>
+        Effect.andThen(
+          execution.current()?.halt({ _tag: "LeaseLost" }) ?? Effect.void,
+          Effect.sync(() => fiber.interruptUnsafe()),
+        ),
+      { discard: true },
+    ),
+  )
+
+  /** Stops what it has under a lease that is no longer its own. */
   const abandon = Effect.suspend(() => {
     const count = running.size
     workerId = randomUUID()
     leaseUntil = Number.NEGATIVE_INFINITY
-    for (const { fiber } of running.values()) fiber.interruptUnsafe()
-    return count === 0 ? Effect.void : Effect.logWarning(`The lease on ${count} sagas was lost; they are claimed anew`)
+    return count === 0
+      ? Effect.void
+      : Effect.andThen(interruptAll, Effect.logWarning(`The lease on ${count} sagas was lost; they are claimed anew`))
   })
 
   const renew = Effect.gen(function* () {
@@ -172,11 +189,12 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
 
   const endAll = Effect.suspend(() => {
     closing = true
-    const finished = Effect.forEach([...running.values()], ({ fiber }) => Fiber.await(fiber), {
-      concurrency: "unbounded",
-    })
+    const finished = Effect.suspend(() =>
+      Effect.forEach([...running.values()], ({ fiber }) => Fiber.await(fiber), { concurrency: "unbounded" }),
+    )
     return Effect.timeoutOption(finished, graceMs).pipe(
-      Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running.values()].map(({ fiber }) => fiber)))),
+      Effect.andThen(interruptAll),
+      Effect.andThen(finished),
       Effect.andThen(quietly("Handing sagas back", log.retire(workerId), undefined)),
     )
   })

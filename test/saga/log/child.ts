@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { Database } from "../../../src/database/Database.ts"
 import { layer } from "../../../src/layer.ts"
 import { SagaWorker, type SagaWorkerOptions } from "../../../src/saga/log/SagaWorker.ts"
 import { Allocator } from "../../../src/services/Allocator.ts"

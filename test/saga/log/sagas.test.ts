@@ -477,3 +477,33 @@ test("a worker that ends hands its sagas back, and another continues them", asyn
   expect(await execute()).toEqual([])
   expect(done).toEqual(["record", "slow"])
 })
+
+test("a worker that ends in a step does not undo it: the next one continues", async () => {
+  const reached = Promise.withResolvers<void>()
+  let attempts = 0
+  bodies.set(
+    id,
+    Effect.as(
+      step("switch", {
+        do: Effect.suspend(() => {
+          attempts += 1
+          if (attempts > 1) return Effect.void
+          reached.resolve()
+          return Effect.never
+        }),
+        undo: does("undo switch"),
+      }),
+      [],
+    ),
+  )
+  await worker.dispose()
+  const ending = makeWorker({ graceSeconds: 0 })
+  await ending.runPromise(Create.start({ id }))
+  await reached.promise
+  await ending.dispose()
+  expect(await steps()).toEqual(["switch begun"])
+  worker = makeWorker()
+  expect(await execute()).toEqual([])
+  expect(attempts).toBe(2)
+  expect(done).toEqual([])
+})
