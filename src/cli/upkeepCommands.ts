@@ -1,4 +1,4 @@
-/** The commands that an operator schedules: release expired and orphaned allocations, and delete old operations and tombstones. */
+/** The commands that an operator schedules: release expired and orphaned allocations, and prune old operations and tombstones. */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -114,22 +114,22 @@ const reconcile = Command.make(
 
 const DAY_SECONDS = 86_400
 /** The bounds of the horizon in days, checked here so that the error names the flag. */
-const LEAST_DAYS = 1
-const MOST_DAYS = 36_525
+const MIN_DAYS = 1
+const MAX_DAYS = 36_525
 
 const prunedText = ({ operations, keys, held }: Pruned): string =>
   details([
-    ["operations", `${operations} deleted`],
+    ["operations", `${operations} pruned`],
     ["tombstones", `${keys} deleted`],
     ["kept", held === 0 ? null : `${held} ${held === 1 ? "operation that holds" : "operations that hold"} addresses`],
   ])
 
 const prune = Command.make(
   "prune",
-  { days: number("days", "DAYS", "Delete what ended longer ago than this; at least 1, default 90") },
+  { days: number("days", "DAYS", "Prune what ended longer ago than this; at least 1, default 90") },
   Effect.fnUntraced(function* ({ days }) {
-    if (days !== undefined && (days < LEAST_DAYS || days > MOST_DAYS)) {
-      return yield* invalid("days", `must be ${LEAST_DAYS} to ${MOST_DAYS}`)
+    if (days !== undefined && (days < MIN_DAYS || days > MAX_DAYS)) {
+      return yield* invalid("days", `must be ${MIN_DAYS} to ${MAX_DAYS}`)
     }
     const { forgetExecutions } = yield* Effect.promise(() => import("../saga/forget.ts"))
     const horizonSeconds = days === undefined ? undefined : days * DAY_SECONDS
@@ -138,9 +138,9 @@ const prune = Command.make(
   }),
 ).pipe(
   Command.withDescription(
-    "Delete operations that ended long ago and hold nothing, with their log, and old tombstones of UUIDv7 keys; allocate refuses UUIDv7 keys of that age.",
+    "Prune operations that ended long ago and hold nothing: of each only the fact that it ended is kept, and of one with a UUIDv7 nothing. Delete old tombstones of UUIDv7 keys, too: allocate refuses keys of that age.",
   ),
-  Command.withShortDescription("Delete operations and tombstones that ended long ago"),
+  Command.withShortDescription("Prune operations and tombstones that ended long ago"),
 )
 
 export const upkeepCommands = [reconcile, prune] as const

@@ -9,8 +9,8 @@ import { connectOptions, invalid } from "./services.ts"
 /** A port below those of outgoing connections, one of which could occupy it when the worker is started again. */
 const DEFAULT_LISTEN = "127.0.0.1:24431"
 /** The bounds of the takeover time, in seconds: a shorter one would take sagas from workers that are only slow. */
-const LEAST_TAKEOVER = 3
-const MOST_TAKEOVER = 86_400
+const MIN_TAKEOVER = 3
+const MAX_TAKEOVER = 86_400
 
 const listen = Flag.String("listen").pipe(
   Flag.withMetavar("HOST:PORT"),
@@ -70,9 +70,9 @@ export const workerCommand = Command.make(
     yield* endInTime
     const options = yield* connectOptions
     const address = yield* readListen(typed.listen)
-    const { takeover = LEAST_TAKEOVER } = typed
-    if (takeover < LEAST_TAKEOVER || takeover > MOST_TAKEOVER) {
-      return yield* invalid("takeover", `must be ${LEAST_TAKEOVER} to ${MOST_TAKEOVER} seconds`)
+    const { takeover = MIN_TAKEOVER } = typed
+    if (takeover < MIN_TAKEOVER || takeover > MAX_TAKEOVER) {
+      return yield* invalid("takeover", `must be ${MIN_TAKEOVER} to ${MAX_TAKEOVER} seconds`)
     }
     const { runWorker } = yield* Effect.promise(() => import("../saga/reference/worker.ts"))
     yield* runWorker({

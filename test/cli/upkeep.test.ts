@@ -235,13 +235,13 @@ describe("prune", () => {
     return operationId
   }
 
-  test("deletes what ended more than 90 days ago, or than --days", async () => {
+  test("prunes what ended more than 90 days ago, or than --days", async () => {
     const [old, young] = [await ended(91), await ended(40)]
     expect(await answer("prune")).toEqual({ operations: 1, keys: 0, held: 0 })
     expect(await answer("saga", "status", old)).toMatchObject({ result: null, prunedAt: expect.any(String) })
     expect(await answer("saga", "status", young)).toMatchObject({ result: 1, prunedAt: null })
     const { code, out, err } = await cli("prune", "--days", "30")
-    expect({ code, out, err }).toEqual({ code: 0, out: "operations  1 deleted\ntombstones  0 deleted\n", err: "" })
+    expect({ code, out, err }).toEqual({ code: 0, out: "operations  1 pruned\ntombstones  0 deleted\n", err: "" })
     expect(await answer("saga", "status", young)).toMatchObject({ prunedAt: expect.any(String) })
   })
 
@@ -259,7 +259,7 @@ describe("prune", () => {
     )
     expect(await answer("prune")).toEqual({ operations: 0, keys: 0, held: 1 })
     expect((await cli("prune")).out).toBe(
-      "operations  0 deleted\ntombstones  0 deleted\nkept        1 operation that holds addresses\n",
+      "operations  0 pruned\ntombstones  0 deleted\nkept        1 operation that holds addresses\n",
     )
     expect(await answer("saga", "status", operationId)).toMatchObject({ result: 1, prunedAt: null })
   })
