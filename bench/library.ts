@@ -31,10 +31,11 @@ const openLibrary = async (bench: Bench, callers: number): Promise<Client> => {
 /** The statement and the parameters that the library sends. */
 const openBare = async (bench: Bench, callers: number): Promise<Client> => {
   const sql = bench.driver(callers)
-  const rest = ["default", null, null, null, null, false, false, false, 0]
+  const { text, values } = allocationCalls.allocate
+  const flags = { allowReserved: false, allowCooling: false, allowDraining: false }
+  const request = { vrf: "default", pool: "wide", slot: "default", ...flags }
   return {
-    call: () =>
-      sql.unsafe(allocationCalls.allocate.text, ["default", "wide", randomUUID(), ...rest], { prepare: true }),
+    call: () => sql.unsafe(text, [...values({ ...request, requestId: randomUUID() }, 0)], { prepare: true }),
     close: () => sql.end({ timeout: 1 }),
   }
 }

@@ -116,6 +116,38 @@ describe("a call", () => {
   })
 })
 
+describe("a list", () => {
+  test("of pools comes whole, or page by page", async () => {
+    for (const name of ["a", "b", "c"]) {
+      await operator.createPool({ vrf: "paged", name, ranges: [`10.${name.charCodeAt(0)}.0.0/30`] })
+    }
+    const all = await operator.listPools({ vrf: "paged" })
+    expect(all.map(({ name }) => name)).toEqual(["a", "b", "c"])
+    const first = await operator.listPools({ vrf: "paged", pageSize: 2 })
+    const [, last] = first
+    const second = await operator.listPools({
+      vrf: "paged",
+      pageSize: 2,
+      after: { vrf: "paged", name: last?.name ?? "" },
+    })
+    expect([...first, ...second]).toEqual(all)
+    expect(await operator.listPools({ vrf: "paged", after: { vrf: "paged", name: "c" } })).toEqual([])
+    await expect(operator.listPools({ vrf: "pagd" })).rejects.toMatchObject({ _tag: "UnknownVrf", vrf: "pagd" })
+  })
+
+  test("of reservations comes whole, or page by page", async () => {
+    const pool = { vrf: "paged", pool: "reserved" }
+    const reserve = ["10.90.0.4", "10.90.0.5"]
+    await operator.createPool({ vrf: pool.vrf, name: pool.pool, ranges: ["10.90.0.0/29"], gateway: "first", reserve })
+    const all = await operator.listReservations(pool)
+    expect(all.map(({ first }) => first)).toEqual(["10.90.0.0", "10.90.0.1", "10.90.0.4", "10.90.0.5", "10.90.0.7"])
+    const page = await operator.listReservations({ ...pool, pageSize: 3 })
+    const last = page.at(-1)
+    const after = { first: last?.first ?? "", last: last?.last ?? "", kind: last?.kind ?? "network" }
+    expect([...page, ...(await operator.listReservations({ ...pool, pageSize: 3, after }))]).toEqual(all)
+  })
+})
+
 describe("a call that is cancelled", () => {
   const waits =
     "select pid from pg_stat_activity where application_name = 'probe' and datname = current_database() and wait_event_type = 'Lock'"

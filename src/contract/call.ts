@@ -6,7 +6,10 @@
  *   role: "allocator",
  *   request: KeyRequest,
  *   parameters: { vrf: "text", request_id: "uuid", slot: "text" },
- *   answer: oneRow(answerColumns, { confirmed: gives(toAllocation), not_found: refuses(NotFound, (row, asked) => ({ ... })) }),
+ *   answer: oneRow(
+ *     answerColumns,
+ *     byOutcome({ confirmed: gives(toAllocation), not_found: refuses(NotFound, (row, asked: AskedKey) => ({ ... })) }),
+ *   ),
  * })
  * ```
  *
@@ -78,11 +81,13 @@ type AskedIn<One> = (
   ? Asked
   : never
 
+/** An outcome that is an answer, read from its row. */
 export const gives = <A, Asked = unknown>(read: (row: Row, asked: Asked) => A): Given<Asked, A> => ({
   kind: "value",
   read,
 })
 
+/** An outcome that is an error of this class, with these fields. */
 export const refuses = <C extends ErrorClass, Asked = unknown>(
   error: C,
   fields: (row: Row, asked: Asked) => ConstructorParameters<C>[0],
@@ -93,6 +98,7 @@ export const refuses = <C extends ErrorClass, Asked = unknown>(
   read: (row, asked) => new error(fields(row, asked)) as InstanceType<C>,
 })
 
+/** The outcome of a slot that was not refused for its own sake. */
 export const withheld: Withheld = { kind: "withheld" }
 
 /** Reads one row. */
@@ -185,6 +191,7 @@ export const oneRowASlot = <Request, Asked, A, E>(
     const values: Array<A> = []
     let wasWithheld = false
     for (const [index, row] of rows.entries()) {
+      // There are as many slots as rows.
       const answer = reader.read(row, slots[index] as Asked)
       if (Result.isSuccess(answer)) values.push(answer.success)
       else if (answer.failure !== "withheld") return Result.fail(answer.failure)
@@ -277,7 +284,7 @@ interface Declaration<Request, A, E, P> {
   readonly atLeastMs?: number
 }
 
-/** How long the database waits for other transactions in a call that sends itself again, in seconds. */
+/** How long the database waits for other transactions, in seconds, where the caller leaves it to the database. */
 const WAIT_SECONDS = 5
 
 /** A call of one SQL function, as the library makes it. */
