@@ -47,6 +47,8 @@ interface Running {
 }
 
 const POLL_MS = 250
+/** How long what was stopped may take to end before its saga is handed back all the same. */
+const STOP_MS = 1000
 
 export class SagaWorker extends Context.Service<
   SagaWorker,
@@ -124,30 +126,19 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
       return cancelled ? run.halt({ _tag: "Unwinds", failure: null }) : Effect.asVoid(run.wake)
     })
 
-  /**
-   * Interrupts everything that it has, and does not wait for it. Each run is halted first: else its steps would take the interruption for
-   * one of their body, and undo what another worker is to continue.
-   */
-  const interruptAll = Effect.suspend(() =>
-    Effect.forEach(
-      [...running.values()],
-      ({ execution, fiber }) =>
-        Effect.andThen(
-          execution.current()?.halt({ _tag: "LeaseLost" }) ?? Effect.void,
-          Effect.sync(() => fiber.interruptUnsafe()),
-        ),
-      { discard: true },
-    ),
-  )
+  /** Stops a run as it is: halted first, since what a body interrupts by itself would be undone. */
+  const stop = ({ execution, fiber }: Running) => {
+    execution.current()?.haltUnsafe({ _tag: "LeaseLost" })
+    fiber.interruptUnsafe()
+  }
 
-  /** Stops what it has under a lease that is no longer its own. */
+  /** Stops what it has under a lease that is no longer its own, without waiting for it. */
   const abandon = Effect.suspend(() => {
     const count = running.size
     workerId = randomUUID()
     leaseUntil = Number.NEGATIVE_INFINITY
-    return count === 0
-      ? Effect.void
-      : Effect.andThen(interruptAll, Effect.logWarning(`The lease on ${count} sagas was lost; they are claimed anew`))
+    for (const one of running.values()) stop(one)
+    return count === 0 ? Effect.void : Effect.logWarning(`The lease on ${count} sagas was lost; they are claimed anew`)
   })
 
   const renew = Effect.gen(function* () {
@@ -157,9 +148,13 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     if (id === workerId) leaseUntil = sent + leaseMs
   })
 
+  const checkLease = Effect.flatMap(monotonicMs, (now) =>
+    now > leaseUntil && leaseUntil !== Number.NEGATIVE_INFINITY ? abandon : Effect.void,
+  )
+
   /** The lease is checked here, too: a process that stood still finds out before it claims anything. */
   const poll = Effect.gen(function* () {
-    if (running.size > 0 && (yield* monotonicMs) > leaseUntil) yield* abandon
+    yield* checkLease
     if (leaseUntil === Number.NEGATIVE_INFINITY) yield* renew
     if (sagas.size === 0) return false
     const { claimed, woken } = yield* log.claim(workerId, served(), room())
@@ -186,22 +181,25 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     }
   })
   const renewing = quietly("Renewing the lease", renew, undefined).pipe(Effect.repeat(Schedule.spaced(leaseMs / 3)))
+  /** Beside calls that wait for the database. */
+  const watching = Effect.repeat(checkLease, Schedule.spaced(POLL_MS))
 
-  const endAll = Effect.suspend(() => {
+  const untilEnded = (limitMs: number) =>
+    Effect.suspend(() => Effect.timeoutOption(Fiber.awaitAll([...running.values()].map(({ fiber }) => fiber)), limitMs))
+
+  const endAll = Effect.gen(function* () {
     closing = true
-    const finished = Effect.suspend(() =>
-      Effect.forEach([...running.values()], ({ fiber }) => Fiber.await(fiber), { concurrency: "unbounded" }),
-    )
-    return Effect.timeoutOption(finished, graceMs).pipe(
-      Effect.andThen(interruptAll),
-      Effect.andThen(finished),
-      Effect.andThen(quietly("Handing sagas back", log.retire(workerId), undefined)),
-    )
+    yield* untilEnded(graceMs)
+    for (const one of running.values()) stop(one)
+    // What ignores that is left to itself: its saga is another worker's from here on.
+    yield* untilEnded(STOP_MS)
+    yield* quietly("Handing sagas back", log.retire(workerId), undefined)
   })
 
   yield* Effect.addFinalizer(() => endAll)
   yield* Effect.forkScoped(polling)
   yield* Effect.forkScoped(renewing)
+  yield* Effect.forkScoped(watching)
 
   return SagaWorker.of({
     register: (saga) =>

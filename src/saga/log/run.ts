@@ -118,7 +118,10 @@ export const openRun = (
   let waking = Deferred.makeUnsafe<void>()
 
   const isHalted = () => Deferred.isDoneUnsafe(halting)
-  const halt = (why: Halt) => Effect.asVoid(Deferred.succeed(halting, why))
+  const haltUnsafe = (why: Halt) => {
+    Deferred.doneUnsafe(halting, Effect.succeed(why))
+  }
+  const halt = (why: Halt) => Effect.sync(() => haltUnsafe(why))
   /** Halts the run; the step that asks for it never answers. */
   const stop = (why: Halt): Effect.Effect<never> => Effect.andThen(halt(why), Effect.interrupt)
   const stuck = (step: string, error: string) => stop({ _tag: "Stuck", step, error: cleanText(error) })
@@ -330,6 +333,7 @@ export const openRun = (
     halting: Deferred.await(halting),
     isHalted,
     halt,
+    haltUnsafe,
     stop,
     stuck,
     ask,

@@ -15,6 +15,7 @@ import { sagaStatus } from "../../../src/saga/log/status.ts"
 import { sleep, step } from "../../../src/saga/log/step.ts"
 import type { Allocator } from "../../../src/services/Allocator.ts"
 import { useDatabase, type Session } from "../../harness/database.ts"
+import { until } from "../../harness/until.ts"
 
 const database = useDatabase()
 let owner: Session
@@ -455,7 +456,7 @@ test("the same key with another payload is refused at once", async () => {
   expect(Exit.isFailure(exit) && String(exit.cause)).toContain("KeyReused")
 })
 
-test("a worker that ends hands its sagas back, and another continues them", async () => {
+test("a worker that ends hands its sagas back as they are, and another continues them", async () => {
   const reached = Promise.withResolvers<void>()
   let held = true
   const body = Effect.gen(function* () {
@@ -465,8 +466,9 @@ test("a worker that ends hands its sagas back, and another continues them", asyn
         reached.resolve()
         return held ? Effect.never : does("slow")
       }),
+      undo: does("undo slow"),
     })
-    return []
+    return yield* nic("nic", "web")
   })
   bodies.set(id, body)
   const other = makeWorker({ graceSeconds: 0 })
@@ -474,7 +476,38 @@ test("a worker that ends hands its sagas back, and another continues them", asyn
   await reached.promise
   held = false
   await other.dispose()
-  expect(await execute()).toEqual([])
+  expect(await execute()).toHaveLength(1)
+  expect(done).toEqual(["record", "slow"])
+})
+
+test("a worker that loses its lease stops at once, undoes nothing, and continues what nobody else has claimed", async () => {
+  const reached = Promise.withResolvers<void>()
+  let runs = 0
+  const body = Effect.gen(function* () {
+    yield* undoable("record")
+    yield* step("slow", {
+      do: Effect.suspend(() => {
+        reached.resolve()
+        return runs++ === 0 ? Effect.never : does("slow")
+      }),
+      undo: does("undo slow"),
+    })
+    return []
+  })
+  bodies.set(id, body)
+  const answer = execute()
+  await reached.promise
+  // Each renewal waits for this lock, for longer than the lease lasts.
+  const blocker = database().session()
+  await blocker.run("begin; lock table ipam.saga_worker in access exclusive mode")
+  await until("the lease is lost", async () => {
+    const [row] = await blocker.rows(
+      "select clock_timestamp() > max(w.lease_until) + interval '1 second' as lost from ipam.saga_worker w",
+    )
+    return row?.["lost"] === true
+  })
+  await blocker.run("commit")
+  expect(await answer).toEqual([])
   expect(done).toEqual(["record", "slow"])
 })
 
