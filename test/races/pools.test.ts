@@ -119,3 +119,21 @@ describe.each(endings)("reserving an address, when the other transaction ends by
     expect(await counts(owner, pool)).toMatchObject({ held: 0, reserved: 1, free: 1 })
   })
 })
+
+test.each([
+  ["commit", "unknown_pool"],
+  ["rollback", "updated"],
+])(
+  "a change of a pool by its name waits for a rename that ends by %s, and finds the pool by that name or not",
+  async (end, outcome) => {
+    await createPool(owner, pool, span(0, 3))
+    const renamed = `${pool}-renamed`
+    const [one, other] = [database().session(), database().session()]
+    await one.run("begin")
+    await one.rows("select ipam.update_pool('default', $1, name => $2)", [pool, renamed])
+    const answer = other.rows("select outcome from ipam.update_pool('default', $1, name => $2)", [pool, renamed])
+    await untilBlocked(owner)
+    await one.run(end)
+    expect(await answer).toEqual([{ outcome }])
+  },
+)

@@ -12,10 +12,11 @@ declare
 begin
   perform ipam.check_isolation();
   select f.pool_id into v_pool_id from ipam.find_pool(lock_pool.vrf, lock_pool.pool) f;
-  -- The pool may have been deleted while this waited for its lock.
+  -- The pool may have been deleted, or renamed, while this waited for its lock.
   select p.pool_id into v_pool_id
   from ipam.pool p
   where p.vrf = lock_pool.vrf and p.pool_id = v_pool_id and p.deleted_at is null
+    and (p.name = lock_pool.pool or lock_pool.pool ~ '^[0-9]+$')
   for no key update;
   return v_pool_id;
 end
