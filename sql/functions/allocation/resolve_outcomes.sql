@@ -82,19 +82,17 @@ begin
       ) extent on extent.next <= asked.address
   ),
 
-  -- For each pool, how many available units the absent slots ask of it.
+  -- For each pool, how many available units the absent slots ask of it, and how many of these it shows: no more extents
+  -- are read than needed.
   demand as materialized (
-    select p.pool_id, count(*)::int as needed
-    from placed p
-    where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= resolve_outcomes.at)
-    group by p.pool_id
-    having bool_or(p.address is null)
-  ),
-
-  -- How many of these it shows; no more extents are read than needed.
-  supply as materialized (
     select d.pool_id, d.needed, least(d.needed, e.units)::int as shown
-    from demand d
+    from (
+      select p.pool_id, count(*)::int as needed
+      from placed p
+      where not p.known and p.pool_id is not null and (p.address is null or p.available_at <= resolve_outcomes.at)
+      group by p.pool_id
+      having bool_or(p.address is null)
+    ) d
       cross join lateral (
         select coalesce(sum(ipam.unit_count(f.next, f.last)), 0) as units
         from (
@@ -110,7 +108,7 @@ begin
 
   judged as (
     select
-      p.*, s.shown, request.ended,
+      p.*, d.shown, request.ended,
       case
         when (p.previous).released_at is not null then 'key_released'
         when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
@@ -118,7 +116,7 @@ begin
         when request.expired then 'key_expired'
         when request.ended is not null then 'operation_ended'
         when p.pool_id is null then 'unknown_pool'
-        when p.address is null then case when s.shown < s.needed then 'exhausted' end
+        when p.address is null then case when d.shown < d.needed then 'exhausted' end
         when p.range_id is null then 'address_outside'
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
@@ -129,7 +127,7 @@ begin
         when p.available_at = 'infinity' and resolve_outcomes.allow_reserved is not true then 'address_reserved'
         when p.draining and resolve_outcomes.allow_draining is not true then 'address_draining'
       end as outcome
-    from request cross join placed p left join supply s on s.pool_id = p.pool_id
+    from request cross join placed p left join demand d on d.pool_id = p.pool_id
   )
 
   select
