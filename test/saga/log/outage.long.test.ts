@@ -1,0 +1,52 @@
+/**
+ * The database server is ended without a checkpoint while sagas run, and started again: the same worker brings them to their ends. A server
+ * of its own for each run takes its time.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { disagreements, holdRequests } from "../failover/chaos.ts"
+import { openOwnWorld, type OwnWorld } from "../failover/ownServer.ts"
+import { creating, kill, startProcess } from "../world.ts"
+import { InstanceCreate } from "./instance.ts"
+
+let world: OwnWorld
+
+beforeAll(async () => {
+  world = await openOwnWorld()
+})
+afterAll(() => world?.close())
+
+const forward = { way: "forward", temper: "ok", requests: /^PUT ports/, end: "succeeded, held 3" } as const
+const back = { way: "back", temper: "fail", requests: /^DELETE ports/, end: "unwound, held 0" } as const
+const longLease = { takeoverSeconds: 60 }
+const shortLease = { takeoverSeconds: 1 }
+
+test.each(
+  [forward, back].flatMap((saga) =>
+    [longLease, shortLease].flatMap((worker) =>
+      (["while", "after"] as const).map((when) => ({ ...saga, ...worker, worker, when })),
+    ),
+  ),
+)(
+  "a saga on its way $way, whose step ends $when the server is away, under a lease of $takeoverSeconds s, is ended by its worker",
+  async ({ way, temper, requests, end, when, worker, takeoverSeconds }) => {
+    const payload = creating(`${way}-${when}-${takeoverSeconds}`, temper)
+    const held = holdRequests(world.devices, requests, "after")
+    const process = startProcess(world, "test/saga/log/child.ts", { start: [payload], worker })
+    try {
+      await held.reached
+      await world.cut()
+      if (when === "while") held.open()
+      await world.missed(4)
+      await world.start()
+      world.devices.hook = undefined
+      held.open()
+      expect(await process.ended(payload.request)).toMatch(temper === "ok" ? /^succeeded$/ : /DeviceRefused/)
+      expect((await world.states()).get(InstanceCreate.operationIdFor(payload))).toBe(end)
+      expect(await disagreements(world)).toEqual([])
+      expect(await world.doctor()).toEqual([])
+    } finally {
+      held.open()
+      await kill(process)
+    }
+  },
+)
