@@ -200,7 +200,7 @@ const within = async <A>(ms: number, promise: Promise<A>): Promise<A | undefined
   return first
 }
 
-/** Whether the connection is of no more use: only errors of the server leave it usable; 25006 means that the server is no longer the primary. */
+/** Whether the connection must be discarded. Only errors of the server leave it usable, except 25006 from a server that is no longer the primary. */
 const isBroken = (error: unknown): boolean => {
   const state = sqlState(error)
   return state === undefined || state === "25006" || /^(08|57P)/.test(state)

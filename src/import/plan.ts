@@ -38,7 +38,7 @@ export interface PlannedAllocation extends Origin {
   readonly owner: Owner | null
 }
 
-/** An entry of the source that became nothing here. `what` is how the source writes it; `vrf` is `null` where it has none. */
+/** An entry of the source that was skipped or is unprotected. `what` is how the source writes it; `vrf` is `null` if it is unknown. */
 export interface ReportedEntry extends Origin {
   readonly vrf: string | null
   readonly what: string
@@ -54,7 +54,7 @@ export interface PoolRange extends VrfSpan {
   readonly pool: string
 }
 
-/** The prefix of a pool's name until its import has finished, so that nobody allocates from it by its final name. */
+/** How the name of a pool begins until its import has finished: nobody can allocate from it by its final name before. */
 export const UNFINISHED = "importing "
 
 /** A prefix that becomes a pool; `begun` if an earlier import that did not finish has created the pool. */
@@ -69,7 +69,7 @@ export type VrfOf = (space: Space) => string | undefined
 
 const originOf = ({ file, index, id }: Origin): Origin => ({ file, index, id })
 
-/** The report entry of an item. */
+/** Makes the report entry of an item. */
 export const reported = (
   item: Origin & { readonly text: string },
   vrf: string | undefined,

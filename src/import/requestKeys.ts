@@ -28,7 +28,7 @@ const slotOf = (address: string, nth: number): string => (nth === 1 ? address : 
 /** The address that a slot stands for. */
 export const addressOfSlot = (slot: string): string => slot.replace(/#\d+$/, "")
 
-/** What the choice of a slot needs to know of a key. */
+/** The parts of a key on which the choice of a slot depends. */
 export interface KnownKey {
   readonly vrf: string
   readonly slot: string

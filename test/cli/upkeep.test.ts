@@ -1,4 +1,4 @@
-/** `saga-ipam reconcile` and `saga-ipam prune`: their sources, what they print, and how they end. What they release is tested in test/operations. */
+/** `saga-ipam reconcile` and `saga-ipam prune`: their sources, output and exit codes. What they release is tested in test/services. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

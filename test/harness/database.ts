@@ -39,7 +39,7 @@ export interface Session {
     text: string,
     parameters?: ReadonlyArray<string | number | boolean | null>,
   ) => Promise<Array<Record<string, unknown>>>
-  /** What the server makes of a statement: the types of its parameters, and the columns of its rows with theirs. */
+  /** Describes a statement, as the server parses it: the types of its parameters, and the names and types of its columns. */
   readonly describe: (text: string) => Promise<Description>
   /** Repeats the query until it returns a row, and returns that row. */
   readonly until: (text: string, parameters?: ReadonlyArray<string | number>) => Promise<Record<string, unknown>>

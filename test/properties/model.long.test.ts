@@ -1,4 +1,4 @@
-/** What `model.test.ts` does, with twice as many histories. */
+/** As `model.test.ts`, with twice as many sequences of calls. */
 import { test } from "vitest"
 import { soaking } from "../harness/soak.ts"
 import { followModel } from "./model.ts"

@@ -1,4 +1,4 @@
-/** A few histories of the allocator against its model. */
+/** Random sequences of calls of the allocator against its model. */
 import { test } from "vitest"
 import { followModel } from "./model.ts"
 

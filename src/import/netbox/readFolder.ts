@@ -37,7 +37,7 @@ const wrong = (field: string, reason: string): InvalidInput =>
 
 const codeOf = (cause: unknown): string => (cause instanceof Error && "code" in cause ? String(cause.code) : "")
 
-/** Says in words why a file or folder could not be read. */
+/** A phrase that says why a file or folder could not be read. */
 const readFailure = (cause: unknown): string => {
   const code = codeOf(cause)
   if (code === "ENOENT") return "does not exist"
