@@ -229,3 +229,43 @@ test("a worker that retires hands back what it has", async () => {
   expect(await claim(second, 2)).toMatchObject([{ epoch: 2 }])
   expect(await advance(first, 1, "[]", "a")).toMatchObject({ outcome: "lease_lost" })
 })
+
+test("a saga that sleeps is due once its operation is unwound by the plain call", async () => {
+  await start(first, 1)
+  await park(first, 1, 3600)
+  await second.rows("select from ipam.unwind_operation($1)", [requestId])
+  expect(await claim(second, 2)).toMatchObject([{ outcome: "claimed", state: "unwinding" }])
+})
+
+test("the doctor names a saga that nobody claims, and says whether any worker serves it", async () => {
+  await start(first)
+  const found = async () => {
+    const due = "update ipam.saga_run set due_at = now() - interval '2 minutes' where operation_id = $1"
+    await owner.rows(due, [requestId])
+    return owner.rows("select check_name, detail from ipam.doctor()")
+  }
+  expect(await found()).toEqual([
+    {
+      check_name: "saga that nobody claims",
+      detail: expect.stringContaining("the workers that serve it have no room"),
+    },
+  ])
+  await owner.rows("delete from ipam.saga_worker")
+  expect(await found()).toMatchObject([{ detail: expect.stringContaining("no worker serves it") }])
+  await renew(first, 1)
+  await claim(first, 1)
+  expect(await owner.rows("select from ipam.doctor()")).toEqual([])
+})
+
+test("an operation that is pruned takes the steps of its saga with it", async () => {
+  await start(first, 1)
+  await advance(first, 1, "[]", "a")
+  await finish(first, 1, "succeeded", done("a"))
+  await owner.rows(
+    "update ipam.operation set begun_at = begun_at - interval '200 days', finished_at = finished_at - interval '100 days' where operation_id = $1",
+    [requestId],
+  )
+  await owner.rows("update ipam.operation set begun_at = now() where pending")
+  await owner.rows("select ipam.prune_operations(90 * 86400, array[$1]::uuid[])", [requestId])
+  expect(await steps()).toEqual([])
+})

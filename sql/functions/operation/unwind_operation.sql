@@ -27,6 +27,8 @@ begin
     expires_at = clock_timestamp() + o.expires_in
   where o.operation_id = unwind_operation.operation_id
   returning o.* into strict v_known;
+  -- A saga of the log that sleeps learns of it as it learns of a cancel.
+  perform ipam.wake_run(unwind_operation.operation_id);
   return ipam.operation_answer_for(v_outcome, v_known);
 end
 $function$;

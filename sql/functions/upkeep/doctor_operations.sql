@@ -48,6 +48,31 @@ begin atomic
   from pending o
   where o.stuck_since < clock_timestamp() - interval '1 hour'
   union all
+  -- A live worker that serves a saga claims it within a second while it has room.
+  select
+    'saga that nobody claims', o.vrf::text, null,
+    format(
+      '%s, version %s, is due since %s; %s', o.called, r.version, r.due_at,
+      case
+        when exists (
+          select
+          from ipam.saga_worker w
+            cross join lateral unnest(w.names, w.versions) s (name, version)
+          where w.lease_until > clock_timestamp() and s.name = r.name and coalesce(s.version = r.version, true)
+        ) then 'the workers that serve it have no room'
+        else 'no worker serves it'
+      end
+    ),
+    'start a worker of this saga and version, or cancel it'
+  from pending o
+    join ipam.saga_run r on r.operation_id = o.operation_id
+  where r.due_at < clock_timestamp() - interval '1 minute'
+    and not exists (
+      select
+      from ipam.saga_worker w
+      where w.worker_id = r.worker_id and w.lease_until > clock_timestamp()
+    )
+  union all
   select
     'operation that nobody ends', o.vrf::text, null, format('%s has been %s since %s', o.called, o.state, o.begun_at),
     'see that its engine ends it, or cancel it: until then prune refuses to forget anything younger'
