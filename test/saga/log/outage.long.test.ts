@@ -17,21 +17,22 @@ afterAll(() => world?.close())
 
 const forward = { way: "forward", temper: "ok", requests: /^PUT ports/, end: "succeeded, held 3" } as const
 const back = { way: "back", temper: "fail", requests: /^DELETE ports/, end: "unwound, held 0" } as const
-const longLease = { takeoverSeconds: 60 }
-const shortLease = { takeoverSeconds: 1 }
+const each = [forward, back].flatMap((saga) =>
+  [60, 1].flatMap((takeoverSeconds) => [
+    { saga, takeoverSeconds, when: "while" },
+    { saga, takeoverSeconds, when: "after" },
+  ]),
+)
 
-test.each(
-  [forward, back].flatMap((saga) =>
-    [longLease, shortLease].flatMap((worker) =>
-      (["while", "after"] as const).map((when) => ({ ...saga, ...worker, worker, when })),
-    ),
-  ),
-)(
-  "a saga on its way $way, whose step ends $when the server is away, under a lease of $takeoverSeconds s, is ended by its worker",
-  async ({ way, temper, requests, end, when, worker, takeoverSeconds }) => {
+test.each(each)(
+  "a saga on its way $saga.way, whose step ends $when the server is away, under a lease of $takeoverSeconds s, is ended by its worker",
+  async ({ saga: { way, temper, requests, end }, takeoverSeconds, when }) => {
     const payload = creating(`${way}-${when}-${takeoverSeconds}`, temper)
     const held = holdRequests(world.devices, requests, "after")
-    const process = startProcess(world, "test/saga/log/child.ts", { start: [payload], worker })
+    const process = startProcess(world, "test/saga/log/child.ts", {
+      start: [payload],
+      worker: { takeoverSeconds },
+    })
     try {
       await held.reached
       await world.cut()

@@ -60,7 +60,12 @@ const ends = [
 ] as const
 
 /** Lets another worker end the saga, wakes the one that stands still, and checks that it changes nothing. */
-const outlive = async (zombie: Worker, payload: Create, { end, told }: (typeof ends)[number], wake?: () => void) => {
+const expectNoChange = async (
+  zombie: Worker,
+  payload: Create,
+  { end, told }: (typeof ends)[number],
+  wake?: () => void,
+) => {
   await startNew()
   await untilEnded(payload)
   expect(await stateOf(payload)).toMatch(end)
@@ -82,7 +87,7 @@ test.each(ends)("a worker that stood still in an allocate changes nothing ($temp
   zombie.process.kill("SIGSTOP")
   // Its statement goes through now, and nobody reads the answer.
   await blocker.run("commit")
-  await outlive(zombie, payload, kind)
+  await expectNoChange(zombie, payload, kind)
 })
 
 test.each(ends)("a worker that stood still in a write of the log changes nothing ($temper)", async (kind) => {
@@ -97,7 +102,7 @@ test.each(ends)("a worker that stood still in a write of the log changes nothing
   await world.session.until(blocked)
   zombie.process.kill("SIGSTOP")
   await blocker.run("commit")
-  await outlive(zombie, payload, kind)
+  await expectNoChange(zombie, payload, kind)
 })
 
 test.each(ends)(
@@ -108,14 +113,14 @@ test.each(ends)(
     const { hook } = world.devices
     let isFirst = true
     world.devices.hook = (when, request) => {
-      if (!isFirst || when !== "before" || !/^PUT ports/.test(request)) return
+      if (!isFirst || when !== "before" || !request.startsWith("PUT ports")) return
       isFirst = false
       return hook?.(when, request)
     }
     const zombie = await startNew([payload])
     await held.reached
     zombie.process.kill("SIGSTOP")
-    await outlive(zombie, payload, kind, held.open)
+    await expectNoChange(zombie, payload, kind, held.open)
   },
 )
 
