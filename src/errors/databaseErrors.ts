@@ -2,7 +2,7 @@
  * The errors that any call may get from the database, whatever it is about. Pure; exported by `errors.ts`.
  */
 import * as Schema from "effect/Schema"
-import { redacted, sentence, where } from "./errorText.ts"
+import { sentence, where, withoutSecrets } from "./errorText.ts"
 
 const text = Schema.String
 const maybeText = Schema.optional(text)
@@ -38,7 +38,7 @@ const because = ({ reason, code }: { readonly reason: string; readonly code?: st
 /** No answer came, so the outcome is unknown: the call may have taken effect. Repeat it with the same key. */
 export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", callFields) {
   constructor(props: (typeof DatabaseUnavailable)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     return `The database did not answer ${this.call}: ${because(this)}${where(this)}; the outcome is unknown, make the same call with the same key`
@@ -48,7 +48,7 @@ export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>
 /** No server accepted the call: none was reachable, or it was starting up, full, or a standby. Nothing was written: repeat the call. */
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>()("DatabaseUnreachable", callFields) {
   constructor(props: (typeof DatabaseUnreachable)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     return `No database server accepted ${this.call}: ${because(this)}${where(this)}; nothing was written, make the same call again`
@@ -64,7 +64,7 @@ export class NotPermitted extends Schema.TaggedError<NotPermitted>()("NotPermitt
   role: maybeText,
 }) {
   constructor(props: (typeof NotPermitted)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     const grant = this.role === undefined ? "" : `; grant ${this.role} to the role that connects`
@@ -78,7 +78,7 @@ export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigu
   callFields,
 ) {
   constructor(props: (typeof DatabaseMisconfigured)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     return `The database cannot be used for ${this.call}: ${because(this)}${where(this)}; nothing was written; correct the settings`
@@ -88,7 +88,7 @@ export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigu
 /** The disk of the server is full; nothing was written. Free space, then repeat the call. */
 export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", callFields) {
   constructor(props: (typeof DiskFull)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     return `The disk of the database is full; ${this.call} wrote nothing: ${because(this)}${where(this)}; free space, then make the same call again`

@@ -38,3 +38,9 @@ export const redacted = (text: string): string =>
   text
     .replace(/[a-z][a-z0-9+.-]*:\/\/\S+/gi, "<url>")
     .replace(/\b(password|passwd|pwd|pgpassword)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)/gi, "$1$2<hidden>")
+
+/** The fields of an error with its reason redacted. */
+export const withoutSecrets = <Fields extends { readonly reason: string }>(fields: Fields): Fields => ({
+  ...fields,
+  reason: redacted(fields.reason),
+})

@@ -2,7 +2,7 @@
  * The errors of an operation that cannot begin or succeed, and of a reconciler that refuses to release. Pure; exported by `errors.ts`.
  */
 import * as Schema from "effect/Schema"
-import { quoted, redacted, where } from "./errorText.ts"
+import { quoted, where, withoutSecrets } from "./errorText.ts"
 
 const text = Schema.String
 
@@ -54,7 +54,7 @@ export class TargetBusy extends Schema.TaggedError<TargetBusy>()("TargetBusy", {
 /** The source of owners failed, took too long, or did not answer for every owner asked about. Nothing more was released. */
 export class OwnersUnreadable extends Schema.TaggedError<OwnersUnreadable>()("OwnersUnreadable", { reason: text }) {
   constructor(props: (typeof OwnersUnreadable)["~type.make.in"], options?: Schema.MakeOptions) {
-    super({ ...props, reason: redacted(props.reason) }, options)
+    super(withoutSecrets(props), options)
   }
   override get message(): string {
     return `The source of owners cannot be relied on: ${this.reason}; nothing more was released`
