@@ -98,15 +98,3 @@ test("docs/reference.md is fresh: after a change of the declarations, run `npm r
   const page = new URL("../../docs/reference.md", import.meta.url)
   expect(await readFile(page, "utf8")).toBe(referencePage())
 })
-
-test("docs/sql.md tells every outcome of a call that callers may make", async () => {
-  const page = await readFile(new URL("../../docs/sql.md", import.meta.url), "utf8")
-  const answers = Object.values(calls).flatMap((one) =>
-    ("among" in one ? one.among : [one]).map(({ answer }) => answer),
-  )
-  const outcomes = answers
-    .filter(({ columns }) => "outcome" in columns)
-    .flatMap((answer) => Object.keys(answer.outcomes))
-  expect(outcomes.length).toBeGreaterThan(50)
-  expect([...new Set(outcomes)].filter((outcome) => !page.includes(`\`${outcome}\``))).toEqual([])
-})
