@@ -83,21 +83,23 @@ test.skipIf(program === undefined)(
     )
     const makeWorker = () =>
       ManagedRuntime.make(live.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(Layer.fresh(pooled))))
-    const workers = [makeWorker(), makeWorker()]
+    const one = makeWorker()
+    const other = makeWorker()
     onTestFinished(async () => {
-      await Promise.all(workers.map((worker) => worker.dispose()))
+      await one.dispose()
+      await other.dispose()
     })
 
     const created = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        workers[index % 2]?.runPromise(Create.execute({ id: `instance ${index}` })),
+        (index % 2 === 0 ? one : other).runPromise(Create.execute({ id: `instance ${index}` })),
       ),
     )
     expect(new Set(created).size).toBe(20)
 
-    const sleeping = workers[0]?.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
+    const sleeping = one.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
     await owner.until("select from ipam.saga_run where worker_id is null and due_at > now()")
-    await workers[1]?.runPromise(Create.cancel({ id: "sleeper" }))
+    await other.runPromise(Create.cancel({ id: "sleeper" }))
     expect(await sleeping).toMatchObject({ _tag: "SagaCancelled" })
 
     const states = await owner.rows("select state, count(*)::int from ipam.operation group by state order by state")
