@@ -13,13 +13,14 @@ import * as Schema from "effect/Schema"
 import { decodeInput } from "../../contract/input.ts"
 import type { Operation } from "../../contract/operation.ts"
 import { BeginRequest } from "../../contract/operationRequests.ts"
+import { isRepeatable } from "../../errors/errorFacts.ts"
 import { IpamError, KeyExpired, KeyReused, TargetBusy } from "../../errors/errors.ts"
 import { defineOperation, type PlainSchema, type TargetOf } from "../../services/defineOperation.ts"
 import { Operations } from "../../services/Operations.ts"
 import { toOperation } from "../../contract/operationCalls.ts"
 import { reader } from "../../contract/row.ts"
 import { operationIdOf } from "../operationId.ts"
-import { CurrentRun } from "./run.ts"
+import { CurrentRun, pauses } from "./run.ts"
 import { makeSagaLog } from "./SagaLog.ts"
 import { SagaWorker } from "./SagaWorker.ts"
 
@@ -157,7 +158,9 @@ export const define = <
       const ended = worker === undefined ? undefined : yield* worker.ending(known.operationId)
       if (ended !== undefined) return ended
       yield* Effect.sleep(pauseMs)
-      known = (yield* operations.getOperation({ operationId: known.operationId })) ?? known
+      // An outage is no end: whoever waits for one waits through it.
+      const read = operations.getOperation({ operationId: known.operationId })
+      known = (yield* Effect.retry(read, { while: isRepeatable, schedule: pauses })) ?? known
     }
     return known
   })
