@@ -100,7 +100,8 @@ beforeAll(async () => {
     await owner.rows("select from ipam.create_pool('default', $1, array[$2], '{}', 'none', 0)", [name, range])
   }
   await owner.rows("select from ipam.allocate('default', 'full', gen_random_uuid(), 'default')")
-  worker = makeWorker()
+  // However busy the machine is, this one keeps its lease.
+  worker = makeWorker({ takeoverSeconds: 600 })
   await worker.runPromise(Effect.void)
 })
 beforeEach(() => {
@@ -389,6 +390,9 @@ test("an exclusive saga is refused while another works on its target; one in tur
 test("a saga of another version waits for a worker of it, shown as stuck, unless its definition says that it continues", async () => {
   const Next = Saga.make("Create", { ...options, version: 2 })
   bodies.set(id, Effect.as(undoable("record"), []))
+  // Whoever renews its lease looks for what nobody serves.
+  const older = makeWorker({ takeoverSeconds: 3 })
+  await older.runPromise(Effect.void)
   const starter = ManagedRuntime.make(layer({ url: database().url("ipam_allocator") }))
   await starter.runPromise(Next.start({ id }))
   expect(await untilStuck()).toEqual({ stuck_step: "its version", stuck_error: "no worker serves version 2 of Create" })
@@ -400,6 +404,7 @@ test("a saga of another version waits for a worker of it, shown as stuck, unless
   )
   expect(await newer.runPromise(Next.execute({ id }))).toEqual([])
   await newer.dispose()
+  await older.dispose()
 
   id = `${id} continued`
   const Continued = Saga.make("Continued", options)
@@ -480,7 +485,7 @@ test("a worker that ends hands its sagas back as they are, and another continues
   expect(done).toEqual(["record", "slow"])
 })
 
-test("a worker that loses its lease stops at once, undoes nothing, and continues what nobody else has claimed", async () => {
+test("a worker that loses its lease stops at once, undoes nothing, and the saga continues", async () => {
   const reached = Promise.withResolvers<void>()
   let runs = 0
   const body = Effect.gen(function* () {
@@ -495,20 +500,28 @@ test("a worker that loses its lease stops at once, undoes nothing, and continues
     return []
   })
   bodies.set(id, body)
-  const answer = execute()
+  const Lonely = Saga.make("Lonely", options)
+  const other = ManagedRuntime.make(
+    Lonely.toLayer(bodyOf).pipe(
+      Layer.provideMerge(SagaWorker.layer({ takeoverSeconds: 1 })),
+      Layer.provideMerge(layer({ url: database().url("ipam_allocator") })),
+    ),
+  )
+  const answer = other.runPromise(Lonely.execute({ id }))
   await reached.promise
   // Each renewal waits for this lock, for longer than the lease lasts.
   const blocker = database().session()
   await blocker.run("begin; lock table ipam.saga_worker in access exclusive mode")
   await until("the lease is lost", async () => {
     const [row] = await blocker.rows(
-      "select clock_timestamp() > max(w.lease_until) + interval '1 second' as lost from ipam.saga_worker w",
+      "select clock_timestamp() > max(w.lease_until) + interval '1 second' as lost from ipam.saga_worker w where names = '{Lonely}'",
     )
     return row?.["lost"] === true
   })
   await blocker.run("commit")
   expect(await answer).toEqual([])
   expect(done).toEqual(["record", "slow"])
+  await other.dispose()
 })
 
 test("a worker that ends in a step does not undo it: the next one continues", async () => {
