@@ -21,9 +21,8 @@ import { describe, expect, onTestFinished, test } from "vitest"
 import { calls } from "../src/contract/calls.ts"
 import { errorFacts } from "../src/errors/errorFacts.ts"
 import { connect } from "../src/promise.ts"
-import { start, useCommand } from "./cli/command.ts"
+import { useCommand } from "./cli/command.ts"
 import { createDatabase, type Session, type TestDatabase } from "./harness/database.ts"
-import { freePort } from "./saga/world.ts"
 
 const root = join(import.meta.dirname, "..")
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -73,7 +72,7 @@ const database = (): TestDatabase => {
   if (current === undefined) throw new Error("no page is being followed")
   return current
 }
-const { begin, cli } = useCommand(database)
+const { cli } = useCommand(database)
 
 const useNewDatabase = async (): Promise<void> => {
   const made = await createDatabase()
@@ -315,39 +314,4 @@ test("the reference and the engineer's page name every call of a client, and no 
   const named = [...others.matchAll(/`(\w+)`/g)].map(([, name]) => name)
   await ipam.close()
   expect(new Set([...declared, ...named])).toEqual(new Set(Object.keys(ipam)))
-})
-
-test("the grants for a worker suffice for one of another role than the first one's", async () => {
-  await useNewDatabase()
-  const listen = async () => ["--listen", `127.0.0.1:${await freePort()}`]
-  const first = begin("worker", ...(await listen()))
-  await first.said("running")
-  first.child.kill("SIGTERM")
-  await first.ended
-
-  const owner = database().session()
-  const role = `${database().name}_worker`
-  const grants = pageOf("docs/operations.md").blocks.find(({ text }) => text.includes("ipam_engine"))?.text ?? ""
-  expect(grants).toContain("to worker;")
-  await owner.run(`create role ${role}; ${grants.replaceAll("to worker;", `to ${role};`)}`)
-  onTestFinished(() => owner.run(`drop owned by ${role}; drop role ${role}`))
-  for (const [name, range] of [
-    ["v4", "10.1.0.0/24"],
-    ["v6", "fd00::/64"],
-    ["external", "192.0.2.0/28"],
-  ] as const) {
-    await owner.rows("select ipam.create_pool('default', $1, array[$2])", [name, range])
-  }
-  const as = ["--url", database().url().replace("?", `?options=-c%20role%3D${role}&`)]
-  const second = start(["worker", ...(await listen()), ...as])
-  onTestFinished(() => void second.child.kill("SIGKILL"))
-  await second.said("running")
-  const payload = JSON.stringify({
-    request: "r-1",
-    instance: "i-1",
-    pools: { v4: "v4", v6: "v6", external: "external" },
-  })
-  expect(await start(["saga", "start", "InstanceCreate", payload, ...as]).ended).toMatchObject({ code: 0, err: "" })
-  second.child.kill("SIGTERM")
-  await second.ended
 })

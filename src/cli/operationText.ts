@@ -1,5 +1,6 @@
 /** Operations as text for people. Pure. */
 import type { Operation, OperationOutcome, OperationState } from "../contract/operation.ts"
+import type { SagaStatus } from "../saga/log/status.ts"
 import { details, table } from "./output.ts"
 
 const targetsText = ({ vrf, targets }: Operation): string =>
@@ -50,10 +51,59 @@ const effects: { readonly [Outcome in OperationOutcome]?: { readonly [State in O
   not_stuck: { pending: notStuck, unwinding: notStuck },
 }
 
+/** An operation, and where its saga is, if it is one of the saga log. */
+export interface OperationOfSaga extends Operation {
+  readonly saga: SagaStatus | null
+}
+
+/** What an operation that has not ended waits for; nothing where another engine executes it. */
+const phaseText = ({ saga }: OperationOfSaga): string | null => {
+  switch (saga?.phase) {
+    case "queued":
+      return "queued: no worker has claimed it"
+    case "running":
+      return `running on ${saga.worker ?? "a worker"}`
+    case "waiting":
+      return `waiting until ${saga.dueAt ?? "its time"}`
+    case "stuck":
+      return "stuck until it is resumed or cancelled"
+    case "ended":
+    case undefined:
+      return null
+  }
+}
+
+/** One operation with its saga: the fields, and a table of the steps. */
+export const sagaText = (one: OperationOfSaga): string => {
+  const { saga } = one
+  if (saga === null) return operationText(one)
+  const fields = details([
+    ["saga", phaseText(one)],
+    ["version", saga.version],
+    ["lease until", saga.phase === "running" ? saga.leaseUntil : null],
+    ["claimed", saga.epoch === null ? null : `${saga.epoch} times`],
+  ])
+  const steps = table(
+    ["STEP", "STATE", "BEGUN", "SETTLED", "UNTIL", "FAILED", "FAILING SINCE", "ERROR"],
+    saga.steps.map((step) => [
+      step.name,
+      step.state,
+      step.begunAt,
+      step.settledAt,
+      step.until,
+      step.attempts,
+      step.failingSince,
+      step.lastError ?? jsonText(step.error),
+    ]),
+    "No steps yet.",
+  )
+  return [operationText(one), fields, "", steps].filter((part, place) => part !== "" || place === 2).join("\n")
+}
+
 /** Several operations, one a line. */
-export const operationTable = (all: ReadonlyArray<Operation>): string =>
+export const sagaTable = (all: ReadonlyArray<OperationOfSaga>): string =>
   table(
-    ["OPERATION", "KIND", "STATE", "VRF", "TARGETS", "BEGUN", "FINISHED"],
+    ["OPERATION", "KIND", "STATE", "VRF", "TARGETS", "BEGUN", "FINISHED", "SAGA"],
     all.map((one) => [
       one.operationId,
       one.kind,
@@ -62,6 +112,7 @@ export const operationTable = (all: ReadonlyArray<Operation>): string =>
       targetsText(one),
       one.begunAt,
       one.finishedAt,
+      phaseText(one),
     ]),
     "No operations.",
   )

@@ -4,11 +4,12 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import type { Operation } from "../contract/operation.ts"
+import type { Operations } from "../services/Operations.ts"
 import { ExitWith } from "./exitCode.ts"
 import * as flags from "./flags.ts"
-import { operationTable, operationText, changeText } from "./operationText.ts"
-import { during, print } from "./output.ts"
-import { connectOptions, invalid, readOwner, withServices } from "./services.ts"
+import { changeText, operationText, sagaTable, sagaText, type OperationOfSaga } from "./operationText.ts"
+import { print } from "./output.ts"
+import { invalid, readOwner, withServices } from "./services.ts"
 
 const operation = Argument.String("operation").pipe(Argument.withDescription("The id of the operation"))
 
@@ -28,30 +29,49 @@ const failAs = Effect.fnUntraced(function* (error: unknown) {
 const started = Command.make(
   "start",
   {
-    flow: Argument.String("flow").pipe(Argument.withDescription("InstanceCreate or InstanceDelete")),
+    name: Argument.String("name").pipe(Argument.withDescription("Name of a saga that the file exports")),
     payload: Argument.String("payload").pipe(Argument.withDescription("Payload of the saga, as JSON")),
+    file: Flag.String("file").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "Module that exports the saga, as for the workers: it names the targets and checks the payload",
+      ),
+    ),
     detach: flags.toggle("detach", "Do not wait until it has ended"),
   },
-  Effect.fnUntraced(function* ({ flow, payload, detach }) {
+  Effect.fnUntraced(function* ({ name, payload, file, detach }) {
     const given = yield* readJson(payload)
-    const options = yield* connectOptions
-    const { startFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    const what = detach ? "Handing the saga to the workers" : "Waiting for a worker to execute the saga"
-    const answer = yield* during(what, startFlow(options, flow, given, detach))
-    yield* print(answer, (one) =>
-      one.state === "waiting" ? `operation  ${one.operationId}\nstate      waiting for a worker` : operationText(one),
+    const { loadSagas } = yield* Effect.promise(() => import("./sagaModules.ts"))
+    const { sagas } = yield* loadSagas(file)
+    const saga = sagas.find((one) => one.name === name)
+    if (saga === undefined) {
+      return yield* invalid("name", `${file} exports ${sagas.map((one) => one.name).join(", ") || "no saga to start"}`)
+    }
+    const what = detach ? "Starting the saga" : "Waiting for a worker to execute the saga"
+    const answer = yield* withServices(
+      ({ operations }) =>
+        Effect.gen(function* () {
+          const begun = yield* saga.start(given)
+          if (detach) return begun
+          const exit = yield* Effect.exit(saga.execute(given))
+          const found = yield* operations.getOperation({ operationId: begun.operationId })
+          // What it ended with is in the ledger; anything else is why nobody knows of an end.
+          return found?.finishedAt ? found : yield* Effect.as(exit, begun)
+        }),
+      what,
     )
+    yield* print(answer, operationText)
     if (answer.state === "unwound") return yield* failAs(answer.error)
   }),
 ).pipe(
   Command.withDescription(
-    "Start a saga and wait until it has ended; the same request again returns the same answer. Exit code 0 only if it succeeded.",
+    "Start a saga and wait until it has ended; the same request again returns the same answer. From its start on it can be listed and cancelled, and any worker that serves it executes it. Exit code 0 only if it succeeded.",
   ),
   Command.withShortDescription("Start a saga and wait until it has ended"),
   Command.withExamples([
     {
-      command: `saga-ipam saga start InstanceCreate '{"request":"r-1","instance":"i-1","pools":{"v4":"web","v6":"web6","external":"public"}}'`,
-      description: "Create an instance with its addresses",
+      command: `saga-ipam saga start Create '{"instance":"i-1"}' --file sagas.ts`,
+      description: "Start the saga Create that sagas.ts exports",
     },
   ]),
 )
@@ -60,12 +80,29 @@ const status = Command.make(
   "status",
   { operation },
   Effect.fnUntraced(function* ({ operation: operationId }) {
-    yield* print(yield* knownOperation(operationId), operationText)
+    const one = yield* withServices(({ operations }) =>
+      Effect.flatMap(knownOperation(operations, operationId), (found) => Effect.flatMap(withSagas([found]), onlyOne)),
+    )
+    yield* print(one, sagaText)
   }),
-).pipe(Command.withDescription("Show an operation: its state, where it is stuck, how it ended"))
+).pipe(
+  Command.withDescription(
+    "Show an operation: its state, where it is stuck, and how it ended; of a saga, who executes it, what it waits for, and each of its steps with times, attempts and errors",
+  ),
+  Command.withShortDescription("Show an operation and the steps of its saga"),
+)
 
-const knownOperation = Effect.fnUntraced(function* (operationId: string) {
-  const found = yield* withServices(({ operations }) => operations.getOperation({ operationId }))
+/** Operations with where their sagas are; `saga` is `null` for one of another engine, and for what was pruned. */
+const withSagas = Effect.fnUntraced(function* (all: ReadonlyArray<Operation>) {
+  const { sagaStatus } = yield* Effect.promise(() => import("../saga/log/status.ts"))
+  const found = yield* sagaStatus(all.map(({ operationId }) => operationId))
+  return all.map((one): OperationOfSaga => ({ ...one, saga: found.get(one.operationId) ?? null }))
+})
+
+const onlyOne = <A>([one]: ReadonlyArray<A>) => Effect.fromNullishOr(one)
+
+const knownOperation = Effect.fnUntraced(function* (operations: Operations["Service"], operationId: string) {
+  const found = yield* operations.getOperation({ operationId })
   if (found !== null) return found
   const { NotFound } = yield* Effect.promise(() => import("../errors/errors.ts"))
   return yield* new NotFound({ what: "operation", requestId: operationId })
@@ -95,14 +132,22 @@ const list = Command.make(
     if (limit !== undefined && limit < 1) return yield* invalid("limit", "must be at least 1")
     const all = yield* withServices(({ operations }) =>
       listUpTo(limit, (page) =>
-        target === undefined
-          ? operations.listOperationsByState({ state, ...page })
-          : operations.listOperations({ ...target, vrf, ...page }),
+        Effect.flatMap(
+          target === undefined
+            ? operations.listOperationsByState({ state, ...page })
+            : operations.listOperations({ ...target, vrf, ...page }),
+          withSagas,
+        ),
       ),
     )
-    yield* print(all, operationTable)
+    yield* print(all, sagaTable)
   }),
-).pipe(Command.withDescription("List operations, the newest first"))
+).pipe(
+  Command.withDescription(
+    "List operations, the newest first; of those that have not ended, whether a worker executes them, and what they wait for",
+  ),
+  Command.withShortDescription("List operations"),
+)
 
 const PAGE = 500
 
@@ -112,9 +157,9 @@ const listUpTo = Effect.fnUntraced(function* <E, R>(
   read: (page: {
     readonly before: bigint | undefined
     readonly pageSize: number
-  }) => Effect.Effect<ReadonlyArray<Operation>, E, R>,
+  }) => Effect.Effect<ReadonlyArray<OperationOfSaga>, E, R>,
 ) {
-  const found: Array<Operation> = []
+  const found: Array<OperationOfSaga> = []
   for (;;) {
     const pageSize = Math.min(PAGE, (limit ?? Number.POSITIVE_INFINITY) - found.length)
     const page = yield* read({ before: found.at(-1)?.sequence, pageSize })
@@ -130,9 +175,13 @@ const cancel = Command.make(
     vrf: flags.vrf.pipe(Flag.withDescription("VRF of an operation that has not begun yet; default: default")),
   },
   Effect.fnUntraced(function* ({ operation: operationId, vrf }) {
-    const options = yield* connectOptions
-    const { cancelFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    yield* print(yield* cancelFlow(options, operationId, vrf), changeText)
+    const { cancelledError } = yield* Effect.promise(() => import("../saga/log/Saga.ts"))
+    const answer = yield* withServices(({ operations }) =>
+      Effect.flatMap(operations.getOperation({ operationId }), (known) =>
+        operations.cancelOperation({ operationId, vrf: known?.vrf ?? vrf, error: cancelledError(operationId) }),
+      ),
+    )
+    yield* print(answer, changeText)
   }),
 ).pipe(
   Command.withDescription(
@@ -145,9 +194,12 @@ const resume = Command.make(
   "resume",
   { operation },
   Effect.fnUntraced(function* ({ operation: operationId }) {
-    const options = yield* connectOptions
-    const { resumeFlow } = yield* Effect.promise(() => import("../saga/reference/starter.ts"))
-    yield* print(yield* resumeFlow(options, operationId), changeText)
+    const answer = yield* withServices(({ operations }) =>
+      Effect.flatMap(knownOperation(operations, operationId), ({ vrf }) =>
+        operations.resumeOperation({ operationId, vrf }),
+      ),
+    )
+    yield* print(answer, changeText)
   }),
 ).pipe(
   Command.withDescription("Resume a stuck operation once the cause is repaired: it retries the step that failed"),

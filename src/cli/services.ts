@@ -51,8 +51,11 @@ const load = Effect.promise(() =>
   ]),
 )
 
-/** Connects, runs the calls of one command, and closes the connection. */
-export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect<A, E, R>) =>
+/** Connects, runs the calls of one command, and closes the connection; a terminal shows `what` meanwhile. */
+export const withServices = <A, E, R>(
+  use: (services: Services) => Effect.Effect<A, E, R>,
+  what = "Querying the database",
+) =>
   Effect.gen(function* () {
     const options = yield* connectOptions
     const [{ layer }, { Allocator }, { Pools }, { Doctor }, { Operations }, { Reconciler }] = yield* load
@@ -65,7 +68,7 @@ export const withServices = <A, E, R>(use: (services: Services) => Effect.Effect
         reconciler: yield* Reconciler,
       })
     })
-    return yield* during("Querying the database", Effect.provide(calls, layer(options)))
+    return yield* during(what, Effect.provide(calls, layer(options)))
   })
 
 /** Fails with `InvalidInput` for a flag or an argument. Loads the errors only then, since help does not need them. */

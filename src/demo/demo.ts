@@ -93,7 +93,7 @@ const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene
   try {
     stage.say(
       "started",
-      `two workers; the flows of one that is gone wait ${TAKEOVER_SECONDS} s for the other, by default 20`,
+      `two workers; the flows of one that is gone wait ${TAKEOVER_SECONDS} s for the other, by default 10`,
     )
     await play({ ...scene, flows }, homes)
   } finally {

@@ -84,7 +84,7 @@ const createAll = async (
     const pools = { v4: first?.pool ?? "", v6: second?.pool ?? "", external: EXTERNAL }
     const instance = `${name}-${place}`
     const fails = place % FAILING === FAILING - 1
-    const asked: Creation = { request: instance, instance, vrf: home.vrf, pools, temper: fails ? "fail" : "ok" }
+    const asked: Creation = { request: instance, instance, vrf: home.vrf, pools, fails }
     const ended = await scene.flows.create(asked)
     const nics = await heldBy(scene, home.vrf, ended.operationId)
     scene.stage.expect(ended.succeeded === !fails, "a flow succeeds if nothing fails, and else unwinds")
@@ -131,7 +131,12 @@ const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promis
   const gone = instances.filter((_, place) => place % 2 === 0)
   await each(gone, scene, "deleting", async ({ asked: { instance, vrf }, ended }) => {
     for (let times = 1; times <= 2; times += 1) {
-      const removed = await scene.flows.remove({ request: `delete ${instance}`, instance, vrf })
+      const removed = await scene.flows.remove({
+        request: `delete ${instance}`,
+        vrf,
+        instance,
+        created: ended.operationId,
+      })
       const left = await heldBy(scene, vrf, ended.operationId)
       scene.stage.expect(removed.succeeded && left.length === 0, "a deleted instance holds nothing")
     }

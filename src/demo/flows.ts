@@ -1,18 +1,15 @@
 /** Starts the sagas of a demo, which workers in other processes execute. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { Database } from "../database/Database.ts"
 import { layer } from "../layer.ts"
 import { Operations } from "../services/Operations.ts"
-import { starterLayer } from "../saga/engine.ts"
-import { startFakeDatacenter } from "../saga/reference/fakeDatacenter.ts"
-import { InstanceCreate } from "../saga/reference/InstanceCreate.ts"
-import { InstanceDelete } from "../saga/reference/InstanceDelete.ts"
-import { startWorkers, TAKEOVER_SECONDS } from "./workers.ts"
+import { InstanceCreate, InstanceDelete } from "./sagas.ts"
+import { startWorkers } from "./workers.ts"
 
 export type Creation = Parameters<typeof InstanceCreate.execute>[0]
-export type Removal = Parameters<typeof InstanceDelete.execute>[0]
+type Removal = Parameters<typeof InstanceDelete.execute>[0]
 
 /** How a saga ended. The operation id is the request id of all its addresses. */
 export interface Ended {
@@ -32,35 +29,20 @@ export interface Flows {
   readonly close: () => Promise<void>
 }
 
-/** Starts fake devices and two workers on the database. If one cannot start, rejects and leaves nothing. The signal ends every wait. */
+/** Starts two workers on the database. If one cannot start, rejects and leaves nothing. The signal ends every wait. */
 export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows> => {
-  const devices = await startFakeDatacenter()
-  const workers = await startWorkers(url, devices.url).catch(async (error: unknown) => {
-    await devices.close()
-    throw error
-  })
-  const runtime = ManagedRuntime.make(
-    Layer.merge(starterLayer({ url, takeoverSeconds: TAKEOVER_SECONDS }), layer({ url, max: 4 })),
-  )
+  const workers = await startWorkers(url)
+  const runtime = ManagedRuntime.make(layer({ url, max: 4 }))
+  const execute = async (
+    operationId: string,
+    saga: ReturnType<typeof InstanceCreate.execute | typeof InstanceDelete.execute>,
+  ): Promise<Ended> => {
+    const exit = await runtime.runPromise(Effect.exit<unknown, unknown, Operations | Database>(saga), { signal })
+    return { operationId, succeeded: Exit.isSuccess(exit) }
+  }
   return {
-    create: (asked) =>
-      runtime.runPromise(
-        Effect.gen(function* () {
-          const { operationId } = yield* InstanceCreate.ids(asked)
-          const exit = yield* Effect.exit(InstanceCreate.execute(asked))
-          return { operationId, succeeded: Exit.isSuccess(exit) }
-        }),
-        { signal },
-      ),
-    remove: (asked) =>
-      runtime.runPromise(
-        Effect.gen(function* () {
-          const { operationId } = yield* InstanceDelete.ids(asked)
-          const exit = yield* Effect.exit(InstanceDelete.execute(asked))
-          return { operationId, succeeded: Exit.isSuccess(exit) }
-        }),
-        { signal },
-      ),
+    create: (asked) => execute(InstanceCreate.operationIdFor(asked), InstanceCreate.execute(asked)),
+    remove: (asked) => execute(InstanceDelete.operationIdFor(asked), InstanceDelete.execute(asked)),
     underWay: () =>
       runtime.runPromise(
         Effect.gen(function* () {
@@ -73,7 +55,6 @@ export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows
     close: async () => {
       await runtime.dispose()
       await workers.close()
-      await devices.close()
     },
   }
 }

@@ -1,10 +1,12 @@
 /** The workers of a demo, in processes of their own, so that one can be killed. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { freePort } from "./freePort.ts"
 
-/** The command `saga-ipam`, in the sources or in the build. */
-const command = fileURLToPath(new URL(`../cli/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url))
+/** A module of this program, in the sources or in the build. */
+const moduleOf = (name: string) =>
+  fileURLToPath(new URL(`${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url))
+const command = moduleOf("../cli/main")
+const sagas = moduleOf("./sagas")
 
 /** After how many seconds another worker takes over the sagas of one that has ended: few, so that the demo need not wait. */
 export const TAKEOVER_SECONDS = 4
@@ -16,12 +18,12 @@ export interface Workers {
 }
 
 /** Starts two workers on the database and resolves when both run. Rejects with the output of one that cannot start. */
-export const startWorkers = async (url: string, devices: string): Promise<Workers> => {
+export const startWorkers = async (url: string): Promise<Workers> => {
   const running = new Set<ChildProcess>()
 
-  const start = async (port: number): Promise<ChildProcess> => {
-    const flags = ["--listen", `127.0.0.1:${port}`, "--devices", devices, "--takeover", String(TAKEOVER_SECONDS)]
-    const child = spawn(process.execPath, [...process.execArgv, command, "worker", ...flags], {
+  const start = async (): Promise<ChildProcess> => {
+    const words = ["worker", sagas, "--takeover", String(TAKEOVER_SECONDS)]
+    const child = spawn(process.execPath, [...process.execArgv, command, ...words], {
       // The URL is passed in the environment: every user of the machine can see arguments.
       env: { ...process.env, DATABASE_URL: url },
       // The IPC channel ends the workers with the demo, however that ends.
@@ -35,7 +37,7 @@ export const startWorkers = async (url: string, devices: string): Promise<Worker
     await new Promise<void>((resolve, reject) => {
       child.stderr?.setEncoding("utf8").on("data", (text: string) => {
         said = `${said}${text}`.slice(-2000)
-        if (said.includes("running on")) resolve()
+        if (said.includes("running the sagas")) resolve()
       })
       child.once("error", reject)
       child.once("exit", () => reject(new Error(`A worker ended: ${said}`)))
@@ -54,12 +56,11 @@ export const startWorkers = async (url: string, devices: string): Promise<Worker
     await Promise.all([...running].map(end))
   }
   try {
-    const ports = [await freePort(), await freePort()] as const
-    const [first] = await Promise.all(ports.map(start))
+    const [first] = await Promise.all([start(), start()])
     return {
       crash: async () => {
         if (first !== undefined) await end(first)
-        await start(ports[0])
+        await start()
       },
       close,
     }

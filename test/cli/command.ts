@@ -67,7 +67,9 @@ const useHost = (): ((words: ReadonlyArray<string>) => Promise<Ended>) => {
 export const useCommand = (database: () => TestDatabase, role?: TestRole) => {
   const run = useHost()
   /** Starts a long-running command in a process of its own. */
-  const begin = (...args: ReadonlyArray<string>): Started => start([...args, "--url", database().url(role)])
+  const begin = (...args: ReadonlyArray<string>): Started => beginWith({}, ...args)
+  const beginWith = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>): Started =>
+    start([...args, "--url", database().url(role)], env)
 
   const cli = (...args: ReadonlyArray<string>): Promise<Ended> => run([...args, "--url", database().url(role)])
 
@@ -88,5 +90,5 @@ export const useCommand = (database: () => TestDatabase, role?: TestRole) => {
     return { code, ...error }
   }
 
-  return { begin, cli, answer, refusal }
+  return { begin, beginWith, cli, answer, refusal }
 }

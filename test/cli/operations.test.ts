@@ -1,15 +1,15 @@
-/** `saga-ipam saga` on operations that were started: listed, shown, cancelled, resumed, and an instance deleted. */
+/** `saga-ipam saga` on operations that were started: listed, shown, cancelled and resumed. */
 import { beforeAll, describe, expect, test } from "vitest"
-import { create, operation, start, useFlows } from "./flows.ts"
+import { create, starting, useFlows } from "./flows.ts"
 import type { Started } from "./command.ts"
 
-const { here, startWorker, cli, answer, refusal, ended, detached, reached } = useFlows()
+const { here, hold, breaking, startWorker, cli, answer, refusal, ended, detached, reached } = useFlows()
 
 let worker: Started
 
 beforeAll(async () => {
   worker = await startWorker()
-  const [quick] = await Promise.all([detached(create("quick")), ended(...start, create("broken", { temper: "fail" }))])
+  const [quick] = await Promise.all([detached(create("quick")), ended(...starting(create("broken")))])
   await reached(quick, "state = 'succeeded'")
 })
 
@@ -72,8 +72,10 @@ describe("an operation", () => {
       odd.map(([, field]) => ({ code: 2, error: "InvalidInput", field })),
     )
     const { out } = await cli("saga", "list", "--target", "machine/m/1", "--vrf", "red")
-    expect(out).toMatch(/^OPERATION {29}KIND {2}STATE {4}VRF {2}TARGETS {6}BEGUN +FINISHED\n/)
-    expect(out).toMatch(/\n[0-9a-f-]{36}  Grow  pending  red  machine\/m\/1  \S+  -\n[0-9a-f-]{36}  Move  [^\n]+\n$/)
+    expect(out).toMatch(/^OPERATION {29}KIND {2}STATE {4}VRF {2}TARGETS {6}BEGUN +FINISHED  SAGA\n/)
+    expect(out).toMatch(
+      /\n[0-9a-f-]{36}  Grow  pending  red  machine\/m\/1  \S+  -  +-\n[0-9a-f-]{36}  Move  [^\n]+\n$/,
+    )
   })
 
   test("with an unknown id is not found, and an invalid id is refused", async () => {
@@ -88,7 +90,7 @@ describe("an operation", () => {
   test("that has not begun yet can be cancelled in the VRF named, and cancelled again", async () => {
     const operationId = crypto.randomUUID()
     const cancel = ["saga", "cancel", operationId, "--vrf", "red"] as const
-    const error = { _tag: "FlowCancelled", operationId }
+    const error = { _tag: "SagaCancelled", operationId }
     expect(await answer(...cancel)).toMatchObject({ outcome: "cancelled", vrf: "red", state: "unwound", error })
     expect((await cli(...cancel)).out).toMatch(/^It has ended already \(unwound\); nothing was changed\.\noperation /)
     expect((await cli("saga", "resume", operationId)).out).toMatch(
@@ -99,17 +101,13 @@ describe("an operation", () => {
     )
   })
 
-  test("that is cancelled while a step waits for the switch unwinds once that step has ended", async () => {
-    const { devices } = here()
-    devices.down = true
-    const asked = new Promise<void>((done) => {
-      devices.hook = (_, said) => {
-        if (said.startsWith("PUT ports/")) done()
-      }
-    })
+  test("that is cancelled while a step waits for an answer unwinds once that step has ended", async () => {
+    const held = hold("before PUT ports delayed")
     const operationId = await detached(create("delayed"))
-    await asked
-    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "pending", result: null })
+    await held.reached
+    const running = { state: "pending", result: null, saga: { phase: "running" } }
+    expect(await answer("saga", "status", operationId)).toMatchObject(running)
+    expect(await answer("saga", "list", "--target", "instance/delayed")).toMatchObject([running])
     expect(await answer("saga", "cancel", operationId)).toMatchObject({
       operationId,
       kind: "InstanceCreate",
@@ -118,46 +116,31 @@ describe("an operation", () => {
     })
     const waiting = await answer("saga", "status", operationId)
     expect(waiting).toMatchObject({ state: "unwinding", finishedAt: null, cancelledAt: expect.any(String) })
-    await here().session.until(
-      "select from ipam_engine.engine_messages where entity_id = $1 and tag = 'deferred' and last_read is not null",
-      [(waiting as { readonly executionId: string }).executionId],
-    )
-    devices.down = false
+    held.open()
     await reached(operationId, "state = 'unwound'")
-    const end = { state: "unwound", error: { _tag: "FlowCancelled", operationId }, unwindingAt: expect.any(String) }
+    const end = { state: "unwound", error: { _tag: "SagaCancelled", operationId }, unwindingAt: expect.any(String) }
     expect(await answer("saga", "status", operationId)).toMatchObject(end)
     expect(await answer("saga", "cancel", operationId)).toMatchObject({ ...end, outcome: "operation_ended" })
-    expect(await ended(...start, create("delayed"))).toMatchObject({ code: 5, ...end })
+    expect(await ended(...starting(create("delayed")))).toMatchObject({ code: 5, ...end })
     expect(await answer("list", "--owner", "instance/delayed")).toEqual([])
+    expect([...here().datacenter.present().values()]).not.toContain("delayed")
   })
 
   test("that is stuck shows in which step and why, and continues when it is resumed", async () => {
-    await here().session.run("alter table reference.instance rename to elsewhere")
-    const operationId = await detached(create("held-up"))
-    try {
-      await reached(operationId, "stuck_since is not null")
-    } finally {
-      await here().session.run("alter table reference.elsewhere rename to instance")
-    }
-    await worker.said(` ERROR Operation ${operationId} is stuck in record: `)
-    const stuck = { step: "record", error: expect.stringContaining("reference.instance"), since: expect.any(String) }
+    const machines = breaking("before DELETE machines broken-for-good")
+    const operationId = await detached(create("broken-for-good"))
+    await reached(operationId, "stuck_since is not null")
+    await worker.said(`Operation ${operationId}: the undo of boot is repeated: `)
+    const stuck = { step: "boot/undo", error: expect.stringContaining("out of order"), since: expect.any(String) }
     expect(await answer("saga", "list", "--state", "stuck")).toMatchObject([{ operationId, state: "pending", stuck }])
-    expect((await cli("saga", "status", operationId)).out).toMatch(/\nstate +pending, stuck in record\n/)
+    const { out } = await cli("saga", "status", operationId)
+    expect(out).toMatch(/\nstate +pending, stuck in boot\/undo\n/)
+    expect(out).toMatch(/\nboot +undoing +\S+Z +.*out of order/)
+    machines.repair()
     expect((await cli("saga", "resume", operationId)).out).toMatch(
       /^Resumed: it continues where it stopped\.\noperation /,
     )
-    await reached(operationId, "state = 'succeeded'")
-    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "succeeded", stuck: null })
-  })
-
-  test("deletes an instance, once", async () => {
-    const gone = (request: string) =>
-      answer("saga", "start", "InstanceDelete", JSON.stringify({ request, instance: "quick" }))
-    expect(await answer("list", "--owner", "instance/quick")).toHaveLength(3)
-    const first = await gone("delete-1")
-    expect(first).toMatchObject(operation({ kind: "InstanceDelete", state: "succeeded", result: { deleted: true } }))
-    expect(await gone("delete-1")).toEqual(first)
-    expect(await gone("delete-2")).toMatchObject({ state: "succeeded", result: { deleted: false } })
-    expect(await answer("list", "--owner", "instance/quick")).toEqual([])
+    await reached(operationId, "state = 'unwound'")
+    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "unwound", stuck: null })
   })
 })

@@ -1,99 +1,160 @@
-/** `saga-ipam worker`: its start, its end, and the flags that it refuses. What it executes is tested in test/saga. */
-import { createServer, type AddressInfo } from "node:net"
-import * as Effect from "effect/Effect"
-import { describe, expect, test } from "vitest"
-import { startFlow } from "../../src/saga/reference/starter.ts"
-import { holdRequests } from "../saga/failover/chaos.ts"
-import { openOwnWorld } from "../saga/failover/ownServer.ts"
-import { creating, freePort } from "../saga/world.ts"
-import { useDatabase } from "../harness/database.ts"
-import { start, useCommand } from "./command.ts"
+/** `saga-ipam worker`: its start, its end, its health, and what it refuses. What it executes is tested in test/saga. */
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { useCommand } from "./command.ts"
+import { create, sagas, useFlows } from "./flows.ts"
 
-const database = useDatabase()
-const { begin, refusal } = useCommand(database)
+const { database, here, hold, startWorker, begin, beginWith, detached, reached, refusal, answer } = useFlows()
+const asAllocator = useCommand(database, "ipam_allocator")
 
-/** While something else listens on the port; 0 is any free one. */
-const withServer = async (port: number, use: (port: number) => Promise<void>): Promise<void> => {
-  const server = createServer()
-  await new Promise<void>((done, fail) => server.once("error", fail).listen(port, "127.0.0.1", done))
-  try {
-    await use((server.address() as AddressInfo).port)
-  } finally {
-    await new Promise((done) => server.close(done))
-  }
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "saga-ipam-worker-"))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** A module of the user; what it imports is resolved from this clone. */
+const moduleOf = async (name: string, text: string): Promise<string> => {
+  const file = join(folder, name)
+  await writeFile(
+    file,
+    text.replaceAll(/from "([\w/-]+)"/g, (_, to: string) => `from "${import.meta.resolve(to)}"`),
+  )
+  return file
 }
 
 describe("a worker", () => {
-  test.each(["SIGINT", "SIGTERM"] as const)(
-    "ends on %s, and leaves neither a connection nor its port",
-    async (signal) => {
-      const port = await freePort()
-      const one = begin("worker", "--listen", `127.0.0.1:${port}`)
-      await one.said("running")
-      one.child.kill(signal)
-      const { code, out, err } = await one.ended
-      expect({ code, out }).toEqual({ code: 130, out: "" })
-      // What the engine says of its own may come after it.
-      const running = `saga-ipam worker: running on 127.0.0.1:${port}; Ctrl-C ends it, and its sagas continue with another worker\n`
-      expect(err.startsWith(running), err).toBe(true)
-      await database()
-        .session()
-        .until(
-          `select where not exists (select from pg_stat_activity
+  test.each(["SIGINT", "SIGTERM"] as const)("ends on %s, and leaves no connection", async (signal) => {
+    const one = begin("worker", sagas)
+    await one.said("running")
+    one.child.kill(signal)
+    expect(await one.ended).toEqual({
+      code: 130,
+      out: "",
+      err: `saga-ipam worker: running the sagas of ${sagas}; Ctrl-C ends it, and its sagas continue with another worker\n`,
+    })
+    await here().session.until(
+      `select where not exists (select from pg_stat_activity
          where datname = current_database() and application_name like 'saga-ipam%')`,
-        )
-      await withServer(port, async () => undefined)
-    },
-  )
+    )
+  })
 
-  test("reports as JSON that it is running", async () => {
-    const listen = `127.0.0.1:${await freePort()}`
-    const one = begin("worker", "--listen", listen, "--json")
+  test("reports as JSON that it is running, and in a file that it is healthy", async () => {
+    const health = join(folder, "health")
+    const one = begin("worker", sagas, "--json", "--health-file", health)
     await new Promise((told) => one.child.stdout?.once("data", told))
+    expect(await readFile(health, "utf8")).toMatch(/^\d{4}-\d\d-\d\dT\S+Z\n$/)
     one.child.kill("SIGTERM")
     const { out, err } = await one.ended
-    expect(out).toBe(`${JSON.stringify({ event: "running", listen })}\n`)
-    // The engine may have something to warn of, on a machine with other work.
-    for (const line of err.split("\n").filter((text) => text !== "")) expect(JSON.parse(line)).toHaveProperty("level")
+    expect({ out, err }).toEqual({ out: `${JSON.stringify({ event: "running", files: [sagas] })}\n`, err: "" })
+    await expect(access(health)).rejects.toThrow("ENOENT")
   })
 
-  test("ends even while the database is unavailable and a saga is in progress", async () => {
-    const world = await openOwnWorld()
-    const held = holdRequests(world.devices, /^PUT ports/, "after")
-    const { url } = world.database
-    const listen = `127.0.0.1:${await freePort()}`
-    const one = start(["worker", "--listen", listen, "--devices", world.devices.url, "--url", url()])
-    try {
-      await one.said("running")
-      await Effect.runPromise(startFlow({ url: url() }, "InstanceCreate", creating("under way"), true))
-      await held.reached
-      await world.cut()
-      held.open()
-      await world.missed(1)
-      one.child.kill("SIGTERM")
-      expect((await one.ended).code).toBe(130)
-    } finally {
-      one.child.kill("SIGKILL")
-      held.open()
-      await world.close()
-    }
+  test("that is told to end lets its sagas end within its grace", async () => {
+    const held = hold("before PUT machines finishing")
+    const one = await startWorker("--grace", "600")
+    const operationId = await detached(create("finishing"))
+    await held.reached
+    one.child.kill("SIGTERM")
+    held.open()
+    expect((await one.ended).code).toBe(130)
+    expect(await answer("saga", "status", operationId)).toMatchObject({ state: "succeeded" })
   })
 
-  test("refuses a port in use, an invalid address, and a takeover time that is too short", async () => {
-    await withServer(0, async (port) => {
-      const listen = `127.0.0.1:${port}`
-      expect(await refusal("worker", "--listen", listen)).toMatchObject({
+  test("hands back what does not end within its grace, and another one continues it at once", async () => {
+    const held = hold("after PUT machines handed-back")
+    const one = await startWorker("--grace", "0", "--takeover", "3600")
+    const operationId = await detached(create("handed-back"))
+    await held.reached
+    expect(await answer("saga", "status", operationId)).toMatchObject({
+      saga: { phase: "running", worker: expect.stringMatching(/ \d+$/), leaseUntil: expect.any(String) },
+    })
+    one.child.kill("SIGTERM")
+    held.open()
+    expect((await one.ended).code).toBe(130)
+    const other = await startWorker()
+    await reached(operationId, "state = 'succeeded'")
+    other.child.kill("SIGTERM")
+    expect((await other.ended).code).toBe(130)
+  })
+
+  test("needs the role ipam_allocator, with which it does not reclaim, and says so", async () => {
+    const worker = asAllocator.beginWith({ DATACENTER_URL: here().datacenter.url }, "worker", sagas)
+    await worker.said("WARN The role of this worker may not reclaim")
+    await reached(await detached(create("allocated")), "state = 'succeeded'")
+    worker.child.kill("SIGTERM")
+    expect((await worker.ended).code).toBe(130)
+  })
+
+  test("executes sagas of Effect as layers, and those of JavaScript", async () => {
+    const file = await moduleOf(
+      "layers.mjs",
+      `import * as Effect from "effect/Effect"
+       import * as Schema from "effect/Schema"
+       import { Saga } from "saga-ipam/saga"
+       export const Note = Saga.make("Note", {
+         payload: { id: Schema.String }, idempotencyKey: ({ id }) => id, targets: ({ id }) => [{ kind: "note", id }],
+         success: Schema.String,
+       })
+       export const live = Note.toLayer(({ id }) => Effect.succeed("noted " + id))`,
+    )
+    const worker = beginWith({}, "worker", file)
+    await worker.said("running")
+    expect(await answer("saga", "start", "Note", '{"id":"n-1"}', "--file", file)).toMatchObject({
+      state: "succeeded",
+      result: "noted n-1",
+    })
+    expect(await refusal("saga", "start", "Note", '{"id":1}', "--file", file)).toMatchObject({ code: 2, field: "id" })
+    worker.child.kill("SIGTERM")
+    expect((await worker.ended).code).toBe(130)
+  })
+
+  test("refuses modules that it cannot load or serve, and says why", async () => {
+    const layer = `import * as Context from "effect/Context"
+      import * as Effect from "effect/Effect"
+      import * as Layer from "effect/Layer"`
+    const cases = [
+      [join(folder, "nowhere.ts"), "does not exist"],
+      [await moduleOf("empty.ts", "export const one: number = 1"), "exports no saga"],
+      [await moduleOf("wrong.ts", "export const one: = 1"), "cannot be loaded"],
+      [
+        await moduleOf(
+          "needs.mjs",
+          `${layer}; export const live = Layer.effectDiscard(Context.Service("Absent").use(() => Effect.void))`,
+        ),
+        "Absent",
+      ],
+      [
+        await moduleOf(
+          "copy.mjs",
+          `const Layer = await import(${JSON.stringify(`${import.meta.resolve("effect/Layer")}?another`)})
+           export const live = Layer.empty`,
+        ),
+        "uses another copy of effect",
+      ],
+    ] as const
+    const refused = await Promise.all(cases.map(([file]) => refusal("worker", file)))
+    expect(refused).toMatchObject(
+      cases.map(([, why]) => ({
         code: 2,
         error: "InvalidInput",
-        field: "listen",
-        message: `--listen: ${listen} cannot be listened on`,
-      })
-    })
+        field: "file",
+        message: expect.stringContaining(why),
+      })),
+    )
+  })
+
+  test("refuses to run without a module, and numbers out of their bounds", async () => {
+    expect(await refusal("worker")).toMatchObject({ code: 2, error: "InvalidInput" })
     const cases = [
-      ...["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:24431", ":80"].map((text) => ["listen", text] as const),
-      ...["2.9", "-1", "1e9", "soon"].map((text) => ["takeover", text] as const),
+      ...["0.9", "-1", "3601", "soon"].map((text) => ["takeover", text] as const),
+      ...["-1", "1e9"].map((text) => ["grace", text] as const),
+      ["concurrency", "0"] as const,
+      ["health-file", join(folder, "nowhere/health")] as const,
     ]
-    const refused = await Promise.all(cases.map(([field, text]) => refusal("worker", `--${field}`, text)))
+    const refused = await Promise.all(cases.map(([field, text]) => refusal("worker", sagas, `--${field}=${text}`)))
     expect(refused).toMatchObject(cases.map(([field]) => ({ code: 2, error: "InvalidInput", field })))
   })
 })

@@ -9,7 +9,7 @@ test("the demo plays our own plan, says how it went, ends with 0 and leaves noth
     /^imported +9 pools, 6 reservations, 15 allocations from .*demo\/plan$/m,
     /^ +3 entries have no place here: 3 container$/m,
     /^ +imported again: nothing new$/m,
-    /^started +two workers; the flows of one that is gone wait 4 s for the other, by default 20$/m,
+    /^started +two workers; the flows of one that is gone wait 4 s for the other, by default 10$/m,
     /^crashed +one of two workers, killed with \d+ flows under way and started again$/m,
     /^created +350 instances in 3 VRFs, three addresses each, 16 flows at a time/m,
     /^unwound +50 flows whose machine failed on purpose: nothing is left of them$/m,

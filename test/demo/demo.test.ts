@@ -54,7 +54,7 @@ describe("the demo", () => {
 const plainFlows = (ipam: Ipam): Scene["flows"] => {
   const operations = new Map<string, string>()
   return {
-    create: async ({ request, vrf, instance, pools, temper }) => {
+    create: async ({ request, vrf, instance, pools, fails }) => {
       const operationId = operations.get(request) ?? crypto.randomUUID()
       operations.set(request, operationId)
       const slots = [
@@ -64,7 +64,7 @@ const plainFlows = (ipam: Ipam): Scene["flows"] => {
       ]
       const key = { vrf, requestId: operationId }
       operations.set(`delete ${instance}`, operationId)
-      if (temper === "fail") return { operationId, succeeded: false }
+      if (fails) return { operationId, succeeded: false }
       await ipam.allocateMany({ ...key, slots })
       return { operationId, succeeded: true }
     },

@@ -6,7 +6,7 @@ import { createDatabase, type Session, type TestDatabase } from "../harness/data
 import { end, startProgram, type Program } from "../harness/programs.ts"
 import type { Orders } from "./child.ts"
 
-export { freePort } from "../../src/demo/freePort.ts"
+export { freePort } from "../harness/freePort.ts"
 
 export type Create = Orders["start"][number]
 

@@ -35,6 +35,10 @@ export class SagaCancelled extends Schema.TaggedError<SagaCancelled>()("SagaCanc
 
 const encodeCancelled = Schema.encodeSync(SagaCancelled)
 
+/** The error of a saga that is cancelled, as JSON, for who cancels an operation without its definition. */
+export const cancelledError = (operationId: string): typeof SagaCancelled.Encoded =>
+  encodeCancelled(new SagaCancelled({ operationId }))
+
 /** What a saga is, whatever its payload, result and errors are made of. */
 export interface SagaTerms<Payload> {
   /** The same key is the same operation: started again, it answers what it answered. */
@@ -200,7 +204,7 @@ export const define = <
               ),
             encodeResult: (value) => Effect.map(Effect.orDie(encodeResult(value)), (json) => json ?? null),
             encodeError: (failure) => Effect.orDie(encodeError(failure)),
-            cancelled: (operationId) => encodeCancelled(new SagaCancelled({ operationId })),
+            cancelled: cancelledError,
           })
         }),
       ),
@@ -217,8 +221,8 @@ export const define = <
         const operationId = operationIdFor(given)
         const operations = yield* Operations
         const { vrf } = yield* operation.beginning(operationId, given)
-        const failure = encodeCancelled(new SagaCancelled({ operationId }))
-        const answer = yield* operations.cancelOperation({ operationId, vrf, kind: name, error: failure })
+        const error = cancelledError(operationId)
+        const answer = yield* operations.cancelOperation({ operationId, vrf, kind: name, error })
         yield* wakeHere(operationId, answer.state === "unwinding")
         return answer
       }),
