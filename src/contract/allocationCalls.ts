@@ -393,3 +393,7 @@ export const allocationCalls = {
     ),
   }),
 }
+
+type AllocationCallsDeclared = typeof allocationCalls
+/** Their type under a name of its own, since declarations that spell it out lose the comments above. */
+export interface AllocationCalls extends AllocationCallsDeclared {}

@@ -8,8 +8,7 @@ import { Name } from "../domain/identity.ts"
 import { Time } from "../domain/time.ts"
 
 /** What an operation works on. The whole is the identity: two VRFs may both have an instance 7. */
-export const Target = Schema.Struct({ vrf: Name, kind: Name, id: Name })
-export type Target = typeof Target.Type
+export class Target extends Schema.Opaque<Target>()(Schema.Struct({ vrf: Name, kind: Name, id: Name })) {}
 
 /** `pending` and `unwinding` are not ended, whether stuck or not; `unwound` and `succeeded` are, for ever. */
 export const OperationState = Schema.Literals(["pending", "unwinding", "unwound", "succeeded"])
@@ -37,25 +36,26 @@ export type OperationOutcome = typeof OperationOutcome.Type
  * last error; it still is pending. `expiresAt`: when reclaim unwinds it unless a call under it comes first. `cancelledAt`: when a
  * cancel decided that it unwinds; `resumedAt`: when it was last told to go on. `prunedAt`: since then only that it ended is known.
  */
-export const Operation = Schema.Struct({
-  outcome: OperationOutcome,
-  operationId: Schema.String,
-  vrf: Schema.String,
-  kind: Schema.String,
-  sequence: Schema.BigIntFromString,
-  state: OperationState,
-  payload: Schema.Unknown,
-  targets: Schema.Array(Target),
-  executionId: Schema.NullOr(Schema.String),
-  stuck: Schema.NullOr(Schema.Struct({ since: Time, step: Schema.String, error: Schema.String })),
-  result: Schema.Unknown,
-  error: Schema.Unknown,
-  begunAt: Time,
-  unwindingAt: Schema.NullOr(Time),
-  finishedAt: Schema.NullOr(Time),
-  expiresAt: Schema.NullOr(Time),
-  cancelledAt: Schema.NullOr(Time),
-  resumedAt: Schema.NullOr(Time),
-  prunedAt: Schema.NullOr(Time),
-})
-export type Operation = typeof Operation.Type
+export class Operation extends Schema.Opaque<Operation>()(
+  Schema.Struct({
+    outcome: OperationOutcome,
+    operationId: Schema.String,
+    vrf: Schema.String,
+    kind: Schema.String,
+    sequence: Schema.BigIntFromString,
+    state: OperationState,
+    payload: Schema.Unknown,
+    targets: Schema.Array(Target),
+    executionId: Schema.NullOr(Schema.String),
+    stuck: Schema.NullOr(Schema.Struct({ since: Time, step: Schema.String, error: Schema.String })),
+    result: Schema.Unknown,
+    error: Schema.Unknown,
+    begunAt: Time,
+    unwindingAt: Schema.NullOr(Time),
+    finishedAt: Schema.NullOr(Time),
+    expiresAt: Schema.NullOr(Time),
+    cancelledAt: Schema.NullOr(Time),
+    resumedAt: Schema.NullOr(Time),
+    prunedAt: Schema.NullOr(Time),
+  }),
+) {}

@@ -288,6 +288,10 @@ export const operationCalls = {
   }),
 }
 
+type OperationCallsDeclared = typeof operationCalls
+/** Their type under a name of its own, since declarations that spell it out lose the comments above. */
+export interface OperationCalls extends OperationCallsDeclared {}
+
 /** The VRF of a target that is known by kind and id alone. */
 export const targetVrf = partOf<typeof IdentityRequest.Type>()("target_vrfs", {
   role: "reader",

@@ -50,76 +50,90 @@ const ofOperation = {
 } as const
 
 /** A beginning. */
-export const BeginRequest = Schema.Struct({
-  ...ofOperation,
-  /** What it does, e.g. `InstanceCreate`: 1 to 200 characters. */
-  kind: Name,
-  /** What it was asked for; `null` when left out. Stored: nothing secret. */
-  payload: Payload,
-  /** Everything that it works on: 1 to 256. */
-  targets,
-  /** What a workflow engine calls it: 1 to 200 characters. */
-  executionId: Schema.optional(Name),
-  /**
-   * Begins only while no other operation is pending on any of the targets, else `TargetBusy`; `false` when left out. Later ones
-   * that do not ask for it may still join.
-   */
-  exclusive: Flag,
-  /**
-   * For an engine that may die: how many seconds after the last call under it the operation is unwound by reclaim, and all
-   * that it holds released; more than 0, at most 3155760000. Allocate, confirm, extend and the calls on the operation begin that
-   * time anew. Left out, it may take as long as it likes.
-   */
-  expiresInSeconds: Schema.optional(TtlSeconds),
-})
+export class BeginRequest extends Schema.Opaque<BeginRequest>()(
+  Schema.Struct({
+    ...ofOperation,
+    /** What it does, e.g. `InstanceCreate`: 1 to 200 characters. */
+    kind: Name,
+    /** What it was asked for; `null` when left out. Stored: nothing secret. */
+    payload: Payload,
+    /** Everything that it works on: 1 to 256. */
+    targets,
+    /** What a workflow engine calls it: 1 to 200 characters. */
+    executionId: Schema.optional(Name),
+    /**
+     * Begins only while no other operation is pending on any of the targets, else `TargetBusy`; `false` when left out. Later ones
+     * that do not ask for it may still join.
+     */
+    exclusive: Flag,
+    /**
+     * For an engine that may die: how many seconds after the last call under it the operation is unwound by reclaim, and all
+     * that it holds released; more than 0, at most 3155760000. Allocate, confirm, extend and the calls on the operation begin that
+     * time anew. Left out, it may take as long as it likes.
+     */
+    expiresInSeconds: Schema.optional(TtlSeconds),
+  }),
+) {}
 
 /** An end: `succeeded` with a result, or `unwound` with the error that led there. */
-export const FinishRequest = Schema.Struct({
-  ...ofOperation,
-  state: Schema.Literals(["succeeded", "unwound"]),
-  /** What it came to; `null` when left out. Stored: nothing secret. */
-  result: Json,
-  /** Why it unwound; `null` when left out. Stored: nothing secret. */
-  error: Json,
-})
+export class FinishRequest extends Schema.Opaque<FinishRequest>()(
+  Schema.Struct({
+    ...ofOperation,
+    state: Schema.Literals(["succeeded", "unwound"]),
+    /** What it came to; `null` when left out. Stored: nothing secret. */
+    result: Json,
+    /** Why it unwound; `null` when left out. Stored: nothing secret. */
+    error: Json,
+  }),
+) {}
 
 /** One operation, in its home. */
-export const OperationRequest = Schema.Struct(ofOperation)
+export class OperationRequest extends Schema.Opaque<OperationRequest>()(Schema.Struct(ofOperation)) {}
 
 /** One operation, wherever it is at home. */
-export const OperationIdRequest = Schema.Struct(byId)
+export class OperationIdRequest extends Schema.Opaque<OperationIdRequest>()(Schema.Struct(byId)) {}
 
 /** One operation that shall unwind, begun or not. */
-export const CancelRequest = Schema.Struct({
-  ...ofOperation,
-  /** What it would have done, for the ledger, where it was never begun. */
-  kind: Schema.optional(Name),
-  /** Why it unwound, where it was never begun; `null` when left out. Stored: nothing secret. */
-  error: Json,
-})
+export class CancelRequest extends Schema.Opaque<CancelRequest>()(
+  Schema.Struct({
+    ...ofOperation,
+    /** What it would have done, for the ledger, where it was never begun. */
+    kind: Schema.optional(Name),
+    /** Why it unwound, where it was never begun; `null` when left out. Stored: nothing secret. */
+    error: Json,
+  }),
+) {}
 
 /** Which step of an operation cannot go on, and its last error. */
-export const StuckRequest = Schema.Struct({ ...ofOperation, step: Name, error: Schema.String })
+export class StuckRequest extends Schema.Opaque<StuckRequest>()(
+  Schema.Struct({ ...ofOperation, step: Name, error: Schema.String }),
+) {}
 
 /** A target. */
-export const TargetRequest = Schema.Struct({
-  /** Left out: the target of that kind and id in any VRF. */
-  vrf: Schema.optional(Name),
-  ...ofObject,
-})
+export class TargetRequest extends Schema.Opaque<TargetRequest>()(
+  Schema.Struct({
+    /** Left out: the target of that kind and id in any VRF. */
+    vrf: Schema.optional(Name),
+    ...ofObject,
+  }),
+) {}
 
 /** A target in its VRF. */
-export const TargetInVrfRequest = Schema.Struct({ vrf: Name, ...ofObject })
+export class TargetInVrfRequest extends Schema.Opaque<TargetInVrfRequest>()(
+  Schema.Struct({ vrf: Name, ...ofObject }),
+) {}
 
 /** A target whose pending operations are asked for. */
-export const PendingRequest = Schema.Struct({
-  ...TargetRequest.fields,
-  /** One that does not count: inside a saga its own, which is pending all the time. */
-  exceptOperationId: Schema.optional(RequestId),
-})
+export class PendingRequest extends Schema.Opaque<PendingRequest>()(
+  Schema.Struct({
+    ...TargetRequest.fields,
+    /** One that does not count: inside a saga its own, which is pending all the time. */
+    exceptOperationId: Schema.optional(RequestId),
+  }),
+) {}
 
 /** An object by kind and id alone. */
-export const IdentityRequest = Schema.Struct(ofObject)
+export class IdentityRequest extends Schema.Opaque<IdentityRequest>()(Schema.Struct(ofObject)) {}
 
 const page = {
   /** The sequence of the last of the page before. */
@@ -129,17 +143,23 @@ const page = {
 } as const
 
 /** The history of a target, newest first. */
-export const ListOperationsRequest = Schema.Struct({ ...TargetRequest.fields, ...page })
+export class ListOperationsRequest extends Schema.Opaque<ListOperationsRequest>()(
+  Schema.Struct({ ...TargetRequest.fields, ...page }),
+) {}
 
 /** The same, of a target in its VRF. */
-export const ListOperationsInVrfRequest = Schema.Struct({ ...TargetInVrfRequest.fields, ...page })
+export class ListOperationsInVrfRequest extends Schema.Opaque<ListOperationsInVrfRequest>()(
+  Schema.Struct({ ...TargetInVrfRequest.fields, ...page }),
+) {}
 
 /** Operations newest first. */
-export const ListOperationsByStateRequest = Schema.Struct({
-  /** Those of one state, or those that are stuck in whatever state; all when left out. */
-  state: Schema.optional(Schema.Literals([...OperationState.literals, "stuck"])),
-  ...page,
-})
+export class ListOperationsByStateRequest extends Schema.Opaque<ListOperationsByStateRequest>()(
+  Schema.Struct({
+    /** Those of one state, or those that are stuck in whatever state; all when left out. */
+    state: Schema.optional(Schema.Literals([...OperationState.literals, "stuck"])),
+    ...page,
+  }),
+) {}
 
 const within = (least: number, most: number, fallback: number) =>
   Schema.Number.check(Schema.isBetween({ minimum: least, maximum: most })).pipe(
@@ -147,33 +167,37 @@ const within = (least: number, most: number, fallback: number) =>
   )
 
 /** A run of the reconciler. */
-export const ReconcileRequest = Schema.Struct({
-  /** Left out: all VRFs. */
-  vrf: Schema.optional(Name),
-  /** What was taken or confirmed in the last so many seconds is left alone: 0 to 3155760000; an hour when left out. */
-  graceSeconds: within(0, MAX_SECONDS, 3600),
-  /** How many seconds a mark must stand before the release: 0 to 3155760000; ten minutes when left out. */
-  settleSeconds: within(0, MAX_SECONDS, 600),
-  /** Of what a pool holds, no more than this may look orphaned: 0 to 1; 0.25 when left out. */
-  maxShare: within(0, 1, 0.25),
-  /** Releases a second, at most: 0.01 to 10000; 50 when left out. */
-  perSecond: within(0.01, 10_000, 50),
-  /** For one question about owners, in seconds: 0.01 to 3600; 30 when left out. */
-  sourceTimeoutSeconds: within(0.01, 3600, 30),
-  /** Who says so, for the tombstones: 1 to 200 characters; `reconciler` when left out. */
-  by: Name.pipe(Schema.withDecodingDefault(Effect.succeed("reconciler"))),
-  /** Changes nothing, and answers what it would do; `false` when left out. */
-  dryRun: Flag,
-})
+export class ReconcileRequest extends Schema.Opaque<ReconcileRequest>()(
+  Schema.Struct({
+    /** Left out: all VRFs. */
+    vrf: Schema.optional(Name),
+    /** What was taken or confirmed in the last so many seconds is left alone: 0 to 3155760000; an hour when left out. */
+    graceSeconds: within(0, MAX_SECONDS, 3600),
+    /** How many seconds a mark must stand before the release: 0 to 3155760000; ten minutes when left out. */
+    settleSeconds: within(0, MAX_SECONDS, 600),
+    /** Of what a pool holds, no more than this may look orphaned: 0 to 1; 0.25 when left out. */
+    maxShare: within(0, 1, 0.25),
+    /** Releases a second, at most: 0.01 to 10000; 50 when left out. */
+    perSecond: within(0.01, 10_000, 50),
+    /** For one question about owners, in seconds: 0.01 to 3600; 30 when left out. */
+    sourceTimeoutSeconds: within(0.01, 3600, 30),
+    /** Who says so, for the tombstones: 1 to 200 characters; `reconciler` when left out. */
+    by: Name.pipe(Schema.withDecodingDefault(Effect.succeed("reconciler"))),
+    /** Changes nothing, and answers what it would do; `false` when left out. */
+    dryRun: Flag,
+  }),
+) {}
 
 const DAY_SECONDS = 86_400
 
 /** What is to be pruned. */
-export const PruneRequest = Schema.Struct({
-  /** How many seconds ago it must have ended: 86400 (a day) to 3155760000; 90 days when left out. */
-  horizonSeconds: Schema.Number.check(
-    Schema.makeFilter((value: number) =>
-      value >= DAY_SECONDS && value <= MAX_SECONDS ? undefined : `must be ${DAY_SECONDS} to ${MAX_SECONDS} seconds`,
-    ),
-  ).pipe(Schema.withDecodingDefault(Effect.succeed(90 * DAY_SECONDS))),
-})
+export class PruneRequest extends Schema.Opaque<PruneRequest>()(
+  Schema.Struct({
+    /** How many seconds ago it must have ended: 86400 (a day) to 3155760000; 90 days when left out. */
+    horizonSeconds: Schema.Number.check(
+      Schema.makeFilter((value: number) =>
+        value >= DAY_SECONDS && value <= MAX_SECONDS ? undefined : `must be ${DAY_SECONDS} to ${MAX_SECONDS} seconds`,
+      ),
+    ).pipe(Schema.withDecodingDefault(Effect.succeed(90 * DAY_SECONDS))),
+  }),
+) {}

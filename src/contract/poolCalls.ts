@@ -298,6 +298,10 @@ export const poolCalls = {
   }),
 }
 
+type PoolCallsDeclared = typeof poolCalls
+/** Their type under a name of its own, since declarations that spell it out lose the comments above. */
+export interface PoolCalls extends PoolCallsDeclared {}
+
 /** Whether there is a VRF of that name: reads that find nothing ask, since it may be mistyped. */
 export const checkVrf = partOf<{ readonly vrf: string }>()("vrf_known", {
   role: "reader",

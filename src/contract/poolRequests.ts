@@ -61,33 +61,37 @@ const ofPool = {
 } as const
 
 /** A pool of one family. */
-export const CreatePoolRequest = Schema.Struct({
-  ...inVrf,
-  /** 1 to 200 characters, not digits alone, which would read as an id. */
-  name: PoolName,
-  /** 1 to 10000, each a prefix `10.0.0.0/24`, both ends `10.0.0.10-10.0.0.20`, or one address `10.0.0.5`. */
-  ranges: Ranges,
-  /** What is never handed out automatically, written like the ranges; nothing when left out. */
-  reserve: Ranges.pipe(Schema.withDecodingDefault(Effect.succeed([]))),
-  /** The `first` or the `last` address of each range, an address of one of them, or `none`, as when left out; reserved where a range holds it. */
-  gateway: Gateway.pipe(Schema.withDecodingDefault(Effect.succeed("none"))),
-  /** For how many seconds a released address is not handed out: 0, as when left out, to 3155760000; fractions count. */
-  cooldownSeconds: CooldownSeconds.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
-  /** Hands out network, broadcast and subnet-router anycast addresses too; left out or `false`, they are reserved. */
-  includeNetworkAddresses: Flag,
-  /** For people: up to 1000 characters; no part of the definition. */
-  description: Schema.optional(Note),
-}).check(Schema.makeFilter(oneFamily))
+export class CreatePoolRequest extends Schema.Opaque<CreatePoolRequest>()(
+  Schema.Struct({
+    ...inVrf,
+    /** 1 to 200 characters, not digits alone, which would read as an id. */
+    name: PoolName,
+    /** 1 to 10000, each a prefix `10.0.0.0/24`, both ends `10.0.0.10-10.0.0.20`, or one address `10.0.0.5`. */
+    ranges: Ranges,
+    /** What is never handed out automatically, written like the ranges; nothing when left out. */
+    reserve: Ranges.pipe(Schema.withDecodingDefault(Effect.succeed([]))),
+    /** The `first` or the `last` address of each range, an address of one of them, or `none`, as when left out; reserved where a range holds it. */
+    gateway: Gateway.pipe(Schema.withDecodingDefault(Effect.succeed("none"))),
+    /** For how many seconds a released address is not handed out: 0, as when left out, to 3155760000; fractions count. */
+    cooldownSeconds: CooldownSeconds.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
+    /** Hands out network, broadcast and subnet-router anycast addresses too; left out or `false`, they are reserved. */
+    includeNetworkAddresses: Flag,
+    /** For people: up to 1000 characters; no part of the definition. */
+    description: Schema.optional(Note),
+  }).check(Schema.makeFilter(oneFamily)),
+) {}
 
 /** One pool, by name or id: for `pool` and `deletePool`. */
-export const PoolRequest = Schema.Struct(ofPool)
+export class PoolRequest extends Schema.Opaque<PoolRequest>()(Schema.Struct(ofPool)) {}
 
 /** A pool that the doctor named. */
-export const RepairRequest = Schema.Struct({
-  vrf: Name,
-  /** Its name, or its id where it has no name any more. */
-  pool: Schema.String,
-})
+export class RepairRequest extends Schema.Opaque<RepairRequest>()(
+  Schema.Struct({
+    vrf: Name,
+    /** Its name, or its id where it has no name any more. */
+    pool: Schema.String,
+  }),
+) {}
 
 const ofRange = {
   ...ofPool,
@@ -96,59 +100,71 @@ const ofRange = {
 } as const
 
 /** A range for a pool. */
-export const AddRangeRequest = Schema.Struct({
-  ...ofRange,
-  /** As in `createPool`; as the pool was created when left out. */
-  includeNetworkAddresses: Schema.optional(Schema.Boolean),
-  /** As in `createPool`; the pool's when left out. */
-  gateway: Schema.optional(Gateway),
-})
+export class AddRangeRequest extends Schema.Opaque<AddRangeRequest>()(
+  Schema.Struct({
+    ...ofRange,
+    /** As in `createPool`; as the pool was created when left out. */
+    includeNetworkAddresses: Schema.optional(Schema.Boolean),
+    /** As in `createPool`; the pool's when left out. */
+    gateway: Schema.optional(Gateway),
+  }),
+) {}
 
 /** A range of a pool, or a part of one: for `removeRange` and `unreserve`. */
-export const PoolRangeRequest = Schema.Struct(ofRange)
+export class PoolRangeRequest extends Schema.Opaque<PoolRangeRequest>()(Schema.Struct(ofRange)) {}
 
 /** What is never to be handed out automatically. */
-export const ReserveRequest = Schema.Struct({
-  ...ofRange,
-  /** Why, for whoever reads the list: up to 1000 characters. */
-  reason: Schema.optional(Note),
-})
+export class ReserveRequest extends Schema.Opaque<ReserveRequest>()(
+  Schema.Struct({
+    ...ofRange,
+    /** Why, for whoever reads the list: up to 1000 characters. */
+    reason: Schema.optional(Note),
+  }),
+) {}
 
 /** A pool, or one of its ranges: for `drain` and `undrain`. */
-export const DrainRequest = Schema.Struct({
-  ...ofPool,
-  /** A range of the pool, with both of its ends; the whole pool when left out. */
-  range: Schema.optional(RangeText),
-})
+export class DrainRequest extends Schema.Opaque<DrainRequest>()(
+  Schema.Struct({
+    ...ofPool,
+    /** A range of the pool, with both of its ends; the whole pool when left out. */
+    range: Schema.optional(RangeText),
+  }),
+) {}
 
 /** Changes of a pool; what is left out stays as it is. */
-export const UpdatePoolRequest = Schema.Struct({
-  ...ofPool,
-  /** A new name, free in its vrf. */
-  name: Schema.optional(PoolName),
-  /** For what is released from now on; as in `createPool`. */
-  cooldownSeconds: Schema.optional(CooldownSeconds),
-  /** As in `createPool`, for all ranges of the pool. */
-  gateway: Schema.optional(Gateway),
-  /** Up to 1000 characters; empty for none. */
-  description: Schema.optional(Note),
-})
+export class UpdatePoolRequest extends Schema.Opaque<UpdatePoolRequest>()(
+  Schema.Struct({
+    ...ofPool,
+    /** A new name, free in its vrf. */
+    name: Schema.optional(PoolName),
+    /** For what is released from now on; as in `createPool`. */
+    cooldownSeconds: Schema.optional(CooldownSeconds),
+    /** As in `createPool`, for all ranges of the pool. */
+    gateway: Schema.optional(Gateway),
+    /** Up to 1000 characters; empty for none. */
+    description: Schema.optional(Note),
+  }),
+) {}
 
 /** All pools of a vrf, of all VRFs when it is left out. */
-export const ListPoolsRequest = Schema.Struct({
-  /** Left out: all VRFs. */
-  vrf: Schema.optional(Name),
-  /** The last of the page before. */
-  after: Schema.optional(Schema.Struct({ vrf: Name, name: Name })),
-  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
-  pageSize: Rows,
-})
+export class ListPoolsRequest extends Schema.Opaque<ListPoolsRequest>()(
+  Schema.Struct({
+    /** Left out: all VRFs. */
+    vrf: Schema.optional(Name),
+    /** The last of the page before. */
+    after: Schema.optional(Schema.Struct({ vrf: Name, name: Name })),
+    /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
+    pageSize: Rows,
+  }),
+) {}
 
 /** All reservations of a pool. */
-export const ListReservationsRequest = Schema.Struct({
-  ...ofPool,
-  /** The last of the page before. */
-  after: Schema.optional(Schema.Struct({ first: Address, last: Address, kind: Reservation.fields.kind })),
-  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
-  pageSize: Rows,
-})
+export class ListReservationsRequest extends Schema.Opaque<ListReservationsRequest>()(
+  Schema.Struct({
+    ...ofPool,
+    /** The last of the page before. */
+    after: Schema.optional(Schema.Struct({ first: Address, last: Address, kind: Reservation.fields.kind })),
+    /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
+    pageSize: Rows,
+  }),
+) {}

@@ -17,6 +17,7 @@ export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succee
 
 // What an editor shows at a call are the comments of these fields. Declarations keep them for fields of the same file, and where
 // fields are spread only if these are readonly.
+// Schemas of requests and answers are classes, which declarations name; others they would spell out, without the comments.
 
 const ofRequest = {
   /** The scope of uniqueness, 1 to 200 characters; `default` when left out, never a search. */
@@ -60,7 +61,9 @@ const extension = {
 } as const
 
 /** One address of a pool: the next one, or `address`. Provisional when it has a ttl. */
-export const AllocateRequest = Schema.Struct({ ...ofKey, ...wanted, ...takes })
+export class AllocateRequest extends Schema.Opaque<AllocateRequest>()(
+  Schema.Struct({ ...ofKey, ...wanted, ...takes }),
+) {}
 
 const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
   if (slots.length === 0) return "must name at least one slot"
@@ -70,20 +73,22 @@ const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
 }
 
 /** Several addresses, all or none, of one or several pools and families; 1 to 256 slots, each once. */
-export const AllocateManyRequest = Schema.Struct({
-  ...ofRequest,
-  /** 1 to 256 slots, each once. */
-  slots: Schema.Array(
-    Schema.Struct({
-      /** e.g. `eth0/v4`: 1 to 200 characters. */
-      slot: Name,
-      ...wanted,
-    }),
-  ).check(
-    Schema.makeFilter((slots: ReadonlyArray<{ readonly slot: string }>) => slotsRule(slots.map(({ slot }) => slot))),
-  ),
-  ...takes,
-})
+export class AllocateManyRequest extends Schema.Opaque<AllocateManyRequest>()(
+  Schema.Struct({
+    ...ofRequest,
+    /** 1 to 256 slots, each once. */
+    slots: Schema.Array(
+      Schema.Struct({
+        /** e.g. `eth0/v4`: 1 to 200 characters. */
+        slot: Name,
+        ...wanted,
+      }),
+    ).check(
+      Schema.makeFilter((slots: ReadonlyArray<{ readonly slot: string }>) => slotsRule(slots.map(({ slot }) => slot))),
+    ),
+    ...takes,
+  }),
+) {}
 
 const ofSlots = {
   ...ofRequest,
@@ -92,19 +97,21 @@ const ofSlots = {
 } as const
 
 /** One key: for confirm, release and get. */
-export const KeyRequest = Schema.Struct(ofKey)
+export class KeyRequest extends Schema.Opaque<KeyRequest>()(Schema.Struct(ofKey)) {}
 
 /** Several slots of one request, 1 to 256, each once: for `confirmMany` and `releaseMany`. */
-export const KeysRequest = Schema.Struct(ofSlots)
+export class KeysRequest extends Schema.Opaque<KeysRequest>()(Schema.Struct(ofSlots)) {}
 
 /** A key and its new ttl, from the server's now on. */
-export const ExtendRequest = Schema.Struct({ ...ofKey, ...extension })
+export class ExtendRequest extends Schema.Opaque<ExtendRequest>()(Schema.Struct({ ...ofKey, ...extension })) {}
 
 /** Several slots and their new ttl. */
-export const ExtendManyRequest = Schema.Struct({ ...ofSlots, ...extension })
+export class ExtendManyRequest extends Schema.Opaque<ExtendManyRequest>()(
+  Schema.Struct({ ...ofSlots, ...extension }),
+) {}
 
 /** All slots of a request: for `releaseAll`. */
-export const ReleaseAllRequest = Schema.Struct(ofRequest)
+export class ReleaseAllRequest extends Schema.Opaque<ReleaseAllRequest>()(Schema.Struct(ofRequest)) {}
 
 const between = (minimum: number, maximum: number) =>
   Schema.Number.check(
@@ -120,52 +127,60 @@ export const MAX_ROWS = 10_000
 export const Rows = between(1, MAX_ROWS).pipe(Schema.withDecodingDefault(Effect.succeed(1000)))
 
 /** What one call reclaims at most, and where. */
-export const ReclaimRequest = Schema.Struct({
-  /** Only of this VRF; of all when left out. */
-  vrf: Schema.optional(Name),
-  /** 1 to 10000; a thousand when left out. */
-  maxRows: Rows,
-})
+export class ReclaimRequest extends Schema.Opaque<ReclaimRequest>()(
+  Schema.Struct({
+    /** Only of this VRF; of all when left out. */
+    vrf: Schema.optional(Name),
+    /** 1 to 10000; a thousand when left out. */
+    maxRows: Rows,
+  }),
+) {}
 
 const filters = ["pool", "requestId", "owner", "address", "prefix"] as const
 
 /** Allocations by one of pool, request, owner, address or prefix, or all of a VRF, or of all of them. */
-export const ListRequest = Schema.Struct({
-  /** Left out: all VRFs for an owner or an address, else `default`. */
-  vrf: Schema.optional(Name),
-  /** What the pool of this name or id holds. */
-  pool: Schema.optional(PoolRef),
-  /** The keys of this UUID, tombstones too. */
-  requestId: Schema.optional(RequestId),
-  /** What this owner holds. */
-  owner: Schema.optional(Owner),
-  /** Who holds this address, e.g. `10.0.0.5`. */
-  address: Schema.optional(Address),
-  /** What is held inside a prefix without host bits, e.g. `10.0.0.0/24`. */
-  prefix: Schema.optional(Prefix),
-  /** Without any of these filters: what is held in all VRFs, and not in one. `false` when left out. */
-  allVrfs: Flag,
-  /** The last of the page before: its vrf, address and slot. */
-  after: Schema.optional(
-    Schema.Struct({ vrf: Schema.optional(Name), address: Schema.optional(Unit), slot: Schema.optional(Name) }),
+export class ListRequest extends Schema.Opaque<ListRequest>()(
+  Schema.Struct({
+    /** Left out: all VRFs for an owner or an address, else `default`. */
+    vrf: Schema.optional(Name),
+    /** What the pool of this name or id holds. */
+    pool: Schema.optional(PoolRef),
+    /** The keys of this UUID, tombstones too. */
+    requestId: Schema.optional(RequestId),
+    /** What this owner holds. */
+    owner: Schema.optional(Owner),
+    /** Who holds this address, e.g. `10.0.0.5`. */
+    address: Schema.optional(Address),
+    /** What is held inside a prefix without host bits, e.g. `10.0.0.0/24`. */
+    prefix: Schema.optional(Prefix),
+    /** Without any of these filters: what is held in all VRFs, and not in one. `false` when left out. */
+    allVrfs: Flag,
+    /** The last of the page before: its vrf, address and slot. */
+    after: Schema.optional(
+      Schema.Struct({ vrf: Schema.optional(Name), address: Schema.optional(Unit), slot: Schema.optional(Name) }),
+    ),
+    /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
+    pageSize: Rows,
+  }).check(
+    Schema.makeFilter(
+      (
+        request: { readonly [Filter in (typeof filters)[number] | "vrf"]?: unknown } & { readonly allVrfs: boolean },
+      ) => {
+        const named = filters.filter((filter) => request[filter] !== undefined)
+        if (named.length > 1) return { path: [named[1] ?? ""], issue: `cannot go together with ${named[0]}` }
+        if (!request.allVrfs) return undefined
+        const other = request.vrf === undefined ? named[0] : "vrf"
+        return other === undefined ? undefined : { path: ["allVrfs"], issue: `cannot go together with ${other}` }
+      },
+    ),
   ),
-  /** One page of at most so many, 1 to 10000. Left out: everything, read in pages of a thousand. */
-  pageSize: Rows,
-}).check(
-  Schema.makeFilter(
-    (request: { readonly [Filter in (typeof filters)[number] | "vrf"]?: unknown } & { readonly allVrfs: boolean }) => {
-      const named = filters.filter((filter) => request[filter] !== undefined)
-      if (named.length > 1) return { path: [named[1] ?? ""], issue: `cannot go together with ${named[0]}` }
-      if (!request.allVrfs) return undefined
-      const other = request.vrf === undefined ? named[0] : "vrf"
-      return other === undefined ? undefined : { path: ["allVrfs"], issue: `cannot go together with ${other}` }
-    },
-  ),
-)
+) {}
 
 /** An address to be described. */
-export const AddressRequest = Schema.Struct({
-  /** Only in this VRF; in all when left out. */
-  vrf: Schema.optional(Name),
-  address: Address,
-})
+export class AddressRequest extends Schema.Opaque<AddressRequest>()(
+  Schema.Struct({
+    /** Only in this VRF; in all when left out. */
+    vrf: Schema.optional(Name),
+    address: Address,
+  }),
+) {}

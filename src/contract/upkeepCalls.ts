@@ -43,6 +43,10 @@ export const doctorCalls = {
   }),
 }
 
+type DoctorCallsDeclared = typeof doctorCalls
+/** Their type under a name of its own, since declarations that spell it out lose the comments above. */
+export interface DoctorCalls extends DoctorCallsDeclared {}
+
 /** A function that answers one number. */
 const numberIn = (column: string, type: "integer" | "bigint" = "integer") =>
   oneRow(

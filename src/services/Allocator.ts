@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Allocation, KeyRecord } from "../contract/allocation.ts"
-import { allocationCalls } from "../contract/allocationCalls.ts"
+import { allocationCalls, type AllocationCalls } from "../contract/allocationCalls.ts"
 import type { AddressRequest } from "../contract/requests.ts"
 import { upkeepBegins, upkeepCalls } from "../contract/upkeepCalls.ts"
 import { type CallError, Database } from "../database/Database.ts"
@@ -29,7 +29,7 @@ export type HoldRefusal = RefusalOf<typeof allocationCalls.confirm>
 export class Allocator extends Context.Service<
   Allocator,
   Methods<
-    typeof allocationCalls,
+    AllocationCalls,
     {
       readonly reclaimExpired: UnknownVrf
       readonly list: UnknownVrf

@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { doctorCalls } from "../contract/upkeepCalls.ts"
+import { doctorCalls, type DoctorCalls } from "../contract/upkeepCalls.ts"
 import { Database, type CallError } from "../database/Database.ts"
 import type { Finding, Repair } from "../errors/errors.ts"
 import { methodsOf, type Methods } from "./methods.ts"
@@ -14,7 +14,7 @@ export type FoundPool = typeof doctorCalls.repairPool.request.Type
 
 export class Doctor extends Context.Service<
   Doctor,
-  Methods<typeof doctorCalls> & {
+  Methods<DoctorCalls> & {
     /**
      * Repairs each pool that the doctor names; answers what it did. A pool that calls in flight kept busy is left as it is: the
      * doctor names it again, as it names all that a person must decide.

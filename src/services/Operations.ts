@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { decodeInput } from "../contract/input.ts"
 import type { Operation } from "../contract/operation.ts"
-import { operationCalls, targetVrf } from "../contract/operationCalls.ts"
+import { operationCalls, targetVrf, type OperationCalls } from "../contract/operationCalls.ts"
 import {
   ListOperationsRequest,
   type PendingRequest,
@@ -25,7 +25,7 @@ import { makePruning, type Pruned } from "./pruning.ts"
 
 export class Operations extends Context.Service<
   Operations,
-  Omit<Methods<typeof operationCalls>, "hasPendingOperation" | "latestOperation" | "listOperations"> & {
+  Omit<Methods<OperationCalls>, "hasPendingOperation" | "latestOperation" | "listOperations"> & {
     /** The gate: whether any operation on the target has not ended. Where that cannot be read: true. Without a vrf: on one of that kind and id in any. */
     readonly hasPendingOperation: (request: typeof PendingRequest.Encoded) => Effect.Effect<boolean, InvalidInput>
     /** The one that began last, for display only: an older one may still be pending. Without a vrf the target must be known in at most one. */

@@ -8,7 +8,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { poolCalls } from "../contract/poolCalls.ts"
+import { poolCalls, type PoolCalls } from "../contract/poolCalls.ts"
 import { Database } from "../database/Database.ts"
 import type { UnknownVrf } from "../errors/errors.ts"
 import { vrfChecker } from "./checkVrf.ts"
@@ -16,7 +16,7 @@ import { method } from "./metrics.ts"
 import { methodsOf, sender, type Methods } from "./methods.ts"
 import { everyPage } from "./pages.ts"
 
-export class Pools extends Context.Service<Pools, Methods<typeof poolCalls, { readonly listPools: UnknownVrf }>>()(
+export class Pools extends Context.Service<Pools, Methods<PoolCalls, { readonly listPools: UnknownVrf }>>()(
   "saga-ipam/services/Pools",
 ) {
   static readonly layer: Layer.Layer<Pools, never, Database> = Layer.effect(
