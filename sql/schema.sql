@@ -316,7 +316,7 @@ create function check_operation(operation_id uuid, vrf text, kind text, target_v
 create function check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8290affeab7941fe
 create function check_request(vrf text, request_id uuid, slots text[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 300896dda46b3fec
 create function check_slots(slots text[], pools text[], addresses inet[]) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 80a06184726e523a
-create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 093fa3f499e63e5b
+create function claim_sagas(worker_id uuid, names text[], versions integer[], max_runs integer, known uuid[] DEFAULT NULL::uuid[]) returns SETOF ipam.claimed_saga language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b8e02ab46608ea88
 create function claim_shard(pool_id bigint, shard smallint) returns boolean language sql volatile parallel unsafe cost 100; -- 1136329ce1deb6f5
 create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.claimed_saga language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e456debf512b5776
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
@@ -413,7 +413,7 @@ create function report_attempt(operation_id uuid, epoch integer, name text, erro
 create function reserve(vrf text, pool text, range text, reason text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 5d36bcba78d8df33
 create function resolve_outcomes(vrf text, request_id uuid, slots text[], pools text[], addresses inet[], owner_kind text, owner_id text, allow_reserved boolean, allow_cooling boolean, allow_draining boolean, at timestamp with time zone) returns TABLE(ordinal integer, outcome text, detail jsonb, held ipam.allocation, pool_id bigint, fingerprint bytea, available_at timestamp with time zone) language plpgsql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 79d13fc1a74bc916
 create function resume_operation(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5122975a205aaef6
-create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c6f9f1d119c1ea96
+create function retire_worker(worker_id uuid) returns void language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 99cb87abeb1b0126
 create function saga_keys(operation_id uuid) returns SETOF ipam.answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- b3ded365cbe88f9f
 create function saga_status(operation_ids uuid[]) returns SETOF ipam.saga_status_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- 3945f3c84c14e9e3
 create function saga_write_for(run ipam.saga_run, step text DEFAULT NULL::text) returns ipam.saga_write language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 23a216a347b48f2b
@@ -465,8 +465,8 @@ grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[
 grant execute on function ipam.bind_import(text,text[],text[],text[]) to ipam_operator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_allocator;
 grant execute on function ipam.cancel_operation(uuid,text,text,jsonb) to ipam_operator;
-grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer) to ipam_allocator;
-grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer) to ipam_operator;
+grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer,uuid[]) to ipam_allocator;
+grant execute on function ipam.claim_sagas(uuid,text[],integer[],integer,uuid[]) to ipam_operator;
 grant execute on function ipam.clear_orphan_marks(text,uuid[],text[]) to ipam_operator;
 grant execute on function ipam.clear_stuck(uuid,text) to ipam_allocator;
 grant execute on function ipam.clear_stuck(uuid,text) to ipam_operator;
@@ -620,7 +620,7 @@ comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_cata
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- f61a2a194c70ee5a
 comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- aeba0a78c319c57d
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- a48ff5e5b09c0af2
-comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer) is ...; -- d1bb55014992621e
+comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer,pg_catalog.uuid[]) is ...; -- f6e8cdc7ab8888e4
 comment on function ipam.claim_shard(bigint,smallint) is ...; -- 99b0e807952f852c
 comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- 0f8808cd0593b965
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- b5d0a9071b1daad9
@@ -717,7 +717,7 @@ comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,
 comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 9160d384e6b71be1
 comment on function ipam.resolve_outcomes(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- efb23f93a5ffc523
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 0e5f5a14fd54e422
-comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- ff5a18308800db7a
+comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- 1b0d580a60d59872
 comment on function ipam.saga_keys(pg_catalog.uuid) is ...; -- 3cc2e5874b7d6822
 comment on function ipam.saga_status(pg_catalog.uuid[]) is ...; -- aae2572054bf4b27
 comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- ee18fad63a029148

@@ -200,7 +200,13 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
       worker = undefined
       isWorking = false
     }
-    worker = { services: await run(Layer.buildWithScope(workerLayer, scope), undefined), stop }
+    try {
+      worker = { services: await run(Layer.buildWithScope(workerLayer, scope), undefined), stop }
+    } catch (error) {
+      isWorking = false
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      throw error
+    }
     return { stop }
   }
 

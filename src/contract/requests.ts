@@ -113,7 +113,8 @@ export class ExtendManyRequest extends Schema.Opaque<ExtendManyRequest>()(
 /** All slots of a request: for `releaseAll`. */
 export class ReleaseAllRequest extends Schema.Opaque<ReleaseAllRequest>()(Schema.Struct(ofRequest)) {}
 
-const between = (minimum: number, maximum: number) =>
+/** A whole number from the one to the other, both included. */
+export const between = (minimum: number, maximum: number) =>
   Schema.Number.check(
     Schema.makeFilter((value: number) =>
       Number.isInteger(value) && value >= minimum && value <= maximum

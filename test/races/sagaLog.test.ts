@@ -269,3 +269,28 @@ test("an operation that is pruned takes the steps of its saga with it", async ()
   await owner.rows("select ipam.prune_operations(90 * 86400, array[$1]::uuid[])", [requestId])
   expect(await steps()).toEqual([])
 })
+
+test("a saga that is started for a worker while that one retires is claimed by another", async () => {
+  await first.run("begin")
+  expect(await start(first, 1)).toEqual({ outcome: "begun", detail: { claimed: true } })
+  await second.rows("select ipam.retire_worker($1)", [worker(1)])
+  await first.run("commit")
+  expect(await claim(second, 2)).toMatchObject([{ outcome: "claimed", epoch: 2 }])
+})
+
+test("a worker is given again what it was given without learning of it, and nothing that it knows", async () => {
+  await start(first, 1)
+  const again = (known: string) =>
+    first.rows("select outcome, epoch from ipam.claim_sagas($1, array[$2], array[1], 10, $3::uuid[])", [
+      worker(1),
+      name(),
+      known,
+    ])
+  expect(await again("{}")).toEqual([])
+  await owner.rows("update ipam.saga_run set due_at = due_at - interval '6 seconds' where operation_id = $1", [
+    requestId,
+  ])
+  expect(await again(`{${requestId}}`)).toEqual([])
+  expect(await again("{}")).toEqual([{ outcome: "claimed", epoch: 2 }])
+  expect(await advance(first, 1, "[]", "a")).toMatchObject({ outcome: "lease_lost" })
+})

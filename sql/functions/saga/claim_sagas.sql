@@ -2,7 +2,8 @@
 -- were woken.
 --
 -- worker_id: a worker whose lease has expired claims nothing. names, versions: the sagas that it serves; a null version
--- serves any. max_runs: how many it has room for.
+-- serves any. max_runs: how many it has room for. known: the sagas that the worker has. What else it was given more than
+-- 5 seconds ago is due at once: the answer to that start or claim was lost.
 -- Returns `claimed` with everything recorded so far; `woken` for a run that the worker already has and that was
 -- cancelled or resumed.
 -- Safe: the lease is taken in one statement, and what was recorded is read in the next, after the runs are locked: a
@@ -10,7 +11,7 @@
 -- expired are due at once.
 -- Cost: two index probes for each name, and the few rows of workers.
 create or replace function ipam.claim_sagas(
-  worker_id uuid, names text[], versions int[], max_runs int
+  worker_id uuid, names text[], versions int[], max_runs int, known uuid[] default null
 ) returns setof ipam.claimed_saga
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -46,6 +47,20 @@ begin
     set worker_id = null, due_at = v_now
     from lost
     where r.operation_id = lost.operation_id;
+
+    with unknown as materialized (
+      select r.operation_id
+      from ipam.saga_run r
+      where r.worker_id = claim_sagas.worker_id and r.operation_id <> all (claim_sagas.known)
+        -- A start that this call has overtaken: its answer is under way.
+        and r.due_at < v_now - interval '5 seconds'
+      for update skip locked
+    )
+
+    update ipam.saga_run r
+    set worker_id = null, due_at = v_now
+    from unknown
+    where r.operation_id = unknown.operation_id;
 
     -- In another order each time: no saga of many runs keeps those of another from being claimed.
     for v_name in select s.name from unnest(claim_sagas.names) s (name) group by s.name order by random() loop

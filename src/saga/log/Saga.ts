@@ -136,7 +136,7 @@ export const define = <
     const { operationId, vrf } = beginning
     const log = yield* makeSagaLog
     const worker = Option.getOrUndefined(yield* Effect.serviceOption(SagaWorker))
-    const claimant = worker?.claimant(name) ?? null
+    const claimant = worker?.claimant(name, version) ?? null
     const row = yield* log.start(beginning, version, options.access ?? "shared", claimant)
     switch (row["outcome"]) {
       case "operation_reused":

@@ -100,7 +100,7 @@ const statements = {
     "start_saga",
     "$1, $2, $3, $4::int, $5::text::jsonb, $6::text[], $7::text[], $8::text[], $9, $10, $11::uuid",
   ),
-  claim: call("claim_sagas", "$1, $2::text[], $3::int[], $4::int"),
+  claim: call("claim_sagas", "$1, $2::text[], $3::int[], $4::int, $5::uuid[]"),
   keys: call("saga_keys", "$1"),
   advance: call("advance_saga", "$1, $2::int, $3::text::jsonb, $4, $5, $6::double precision"),
   refuse: call("refuse_step", "$1, $2::int, $3::text::jsonb, $4, $5::text::jsonb, $6, $7::text[]"),
@@ -176,9 +176,9 @@ export const makeSagaLog = Effect.map(Database, ({ query }) => {
         ),
         onlyRow,
       ),
-    /** Claims what is due, and names what was woken of that which the worker has. */
-    claim: (workerId: string, served: Served, room: number) =>
-      Effect.map(rows("claim", [workerId, ...servedLiterals(served), room]), (answers) => ({
+    /** Claims what is due, and names what was woken of that which the worker has. `known`: the operations that it knows to be its own. */
+    claim: (workerId: string, served: Served, room: number, known: ReadonlyArray<string>) =>
+      Effect.map(rows("claim", [workerId, ...servedLiterals(served), room, arrayLiteral(known)]), (answers) => ({
         claimed: answers.filter((row) => row["outcome"] === "claimed").map(toClaimed),
         woken: answers
           .filter((row) => row["outcome"] === "woken")

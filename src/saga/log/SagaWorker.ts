@@ -15,8 +15,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { decodeInput } from "../../contract/input.ts"
+import { between } from "../../contract/requests.ts"
 import type { Operation } from "../../contract/operation.ts"
 import type { Database } from "../../database/Database.ts"
+import type { InvalidInput } from "../../errors/errors.ts"
 import { Operations } from "../../services/Operations.ts"
 import { makeExecution, type Execution, type Runnable } from "./execute.ts"
 import { persist } from "./run.ts"
@@ -56,7 +60,7 @@ export class SagaWorker extends Context.Service<
     /** Serves a saga from now on. */
     readonly register: (saga: Runnable) => Effect.Effect<void>
     /** The id under which a saga may be started as claimed; `null` where this worker has no room or does not serve it. */
-    readonly claimant: (name: string) => string | null
+    readonly claimant: (name: string, version: number) => string | null
     /** Runs what was started as claimed by this worker under that id. */
     readonly run: (workerId: string, born: Born) => Effect.Effect<void>
     /** The operation once it has ended in this process; `undefined` where it is not here, or no longer. */
@@ -65,16 +69,32 @@ export class SagaWorker extends Context.Service<
     readonly wake: (operationId: string, cancelled: boolean) => Effect.Effect<void>
   }
 >()("saga-ipam/saga/SagaWorker") {
-  static readonly layer = (options: SagaWorkerOptions = {}): Layer.Layer<SagaWorker, never, Database | Operations> =>
-    Layer.effect(SagaWorker, make(options))
+  static readonly layer = (
+    options: SagaWorkerOptions = {},
+  ): Layer.Layer<SagaWorker, InvalidInput, Database | Operations> => Layer.effect(SagaWorker, make(options))
 }
+
+const secondsFrom = (minimum: number, maximum: number) =>
+  Schema.Number.check(
+    Schema.makeFilter((value: number) =>
+      value >= minimum && value <= maximum ? undefined : `must be a number of seconds from ${minimum} to ${maximum}`,
+    ),
+  )
+
+const checkOptions = decodeInput(
+  Schema.Struct({
+    takeoverSeconds: Schema.optional(secondsFrom(1, 3600)),
+    concurrency: Schema.optional(between(1, 10_000)),
+    graceSeconds: Schema.optional(secondsFrom(0, 86_400)),
+  }),
+)
 
 const monotonicMs = Clock.clockWith((clock) => Effect.succeed(Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)))
 
 const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
-  const leaseMs = (options.takeoverSeconds ?? 10) * 1000
-  const concurrency = options.concurrency ?? 64
-  const graceMs = (options.graceSeconds ?? 10) * 1000
+  const { takeoverSeconds = 10, concurrency = 64, graceSeconds = 10 } = yield* checkOptions(options)
+  const leaseMs = takeoverSeconds * 1000
+  const graceMs = graceSeconds * 1000
   const label = `${hostname()} ${process.pid}`.slice(0, 200)
   const log = yield* makeSagaLog
   const operations = yield* Operations
@@ -95,6 +115,8 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
       if (saga === undefined) return
       // What an earlier claim of this process began must have settled before anything of it is done or undone again.
       const before = running.get(claimed.operationId)
+      // The answer to a start came after that to a later claim.
+      if (before !== undefined && before.epoch >= claimed.epoch) return
       const execution = makeExecution(log, operations, saga, claimed)
       const ended = Deferred.makeUnsafe<Operation | undefined>()
       const work = (before === undefined ? Effect.void : Effect.asVoid(Fiber.await(before.fiber))).pipe(
@@ -157,7 +179,7 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     yield* checkLease
     if (leaseUntil === Number.NEGATIVE_INFINITY) yield* renew
     if (sagas.size === 0) return false
-    const { claimed, woken } = yield* log.claim(workerId, served(), room())
+    const { claimed, woken } = yield* log.claim(workerId, served(), room(), [...running.keys()])
     for (const one of woken) {
       const known = running.get(one.operationId)
       const isNews = known !== undefined && !known.woken && known.epoch === one.epoch
@@ -187,19 +209,21 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
   const untilEnded = (limitMs: number) =>
     Effect.suspend(() => Effect.timeoutOption(Fiber.awaitAll([...running.values()].map(({ fiber }) => fiber)), limitMs))
 
+  // Begun before the end is registered, so that it outlasts what is still executed then: the lease is kept, and a cancel heard of.
+  const upkeep = yield* Effect.forkScoped(
+    Effect.all([polling, renewing, watching], { concurrency: "unbounded", discard: true }),
+  )
+
   const endAll = Effect.gen(function* () {
     closing = true
     yield* untilEnded(graceMs)
     for (const one of running.values()) stop(one)
     // What ignores that is left to itself: its saga is another worker's from here on.
     yield* untilEnded(STOP_MS)
+    yield* Fiber.interrupt(upkeep)
     yield* quietly("Handing sagas back", log.retire(workerId), undefined)
   })
-
   yield* Effect.addFinalizer(() => endAll)
-  yield* Effect.forkScoped(polling)
-  yield* Effect.forkScoped(renewing)
-  yield* Effect.forkScoped(watching)
 
   return SagaWorker.of({
     register: (saga) =>
@@ -208,9 +232,13 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
         sagas.set(saga.name, saga)
         return Effect.void
       }),
-    claimant: (name) => (sagas.has(name) && room() > 0 && leaseUntil !== Number.NEGATIVE_INFINITY ? workerId : null),
+    claimant: (name, version) => {
+      const saga = sagas.get(name)
+      const isServed = saga !== undefined && (saga.anyVersion || saga.version === version)
+      return isServed && room() > 0 && leaseUntil !== Number.NEGATIVE_INFINITY ? workerId : null
+    },
     run: (id, born) =>
-      id === workerId
+      id === workerId && !closing
         ? runClaimed({
             ...born,
             epoch: 1,
