@@ -603,7 +603,7 @@ grant usage on schema ipam to ipam_operator;
 grant usage on schema ipam to ipam_reader;
 
 -- Comments
-comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 5f4d3ab18e5663b6
+comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 3eabbfc6ef8c4d05
 comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 764d5a1798ff078b
 comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 9162859a16802065
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- abf6cfdeb08cf7c2
@@ -661,23 +661,23 @@ comment on function ipam.holds_anything(pg_catalog.uuid) is ...; -- 1ced3e27c5b7
 comment on function ipam.identity_vrfs(pg_catalog.text,pg_catalog.text) is ...; -- 4dff7483c25f9638
 comment on function ipam.import_addresses(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.inet[],pg_catalog.text[],pg_catalog.text[],boolean) is ...; -- f159afe045cb403d
 comment on function ipam.import_bindings(pg_catalog.text) is ...; -- 3cff3e4fb1e47d02
-comment on function ipam.import_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text) is ...; -- 4fda0f6381cac46a
+comment on function ipam.import_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text) is ...; -- 20a3a57b602f0da2
 comment on function ipam.insert_ranges(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text,boolean) is ...; -- ee6fabad70509b72
 comment on function ipam.insert_reservations(pg_catalog.text,bigint,pg_catalog.text[],pg_catalog.text) is ...; -- 749ba76cbb103739
 comment on function ipam.is_bounded(pg_catalog.inet,integer) is ...; -- dd95fadee82663b9
 comment on function ipam.key_expired(pg_catalog.uuid,timestamp with time zone) is ...; -- c6d920910bd9c025
 comment on function ipam.latest_operation(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 604a52a4d494766b
-comment on function ipam.lift_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[],pg_catalog.text[]) is ...; -- bdf71cb10828419b
-comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- 18db7f0d3935e311
+comment on function ipam.lift_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[],pg_catalog.text[]) is ...; -- dc18128c7b2c9590
+comment on function ipam.list_all(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a595d01636a5c87c
 comment on function ipam.list_by_address(pg_catalog.text,pg_catalog.inet,pg_catalog.text,integer) is ...; -- eb11e902ca2da029
-comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- cfa07642a2463eb4
+comment on function ipam.list_by_owner(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a56420d91975d626
 comment on function ipam.list_by_pool(pg_catalog.text,pg_catalog.text,pg_catalog.inet,integer) is ...; -- a4a5a98bbc126966
 comment on function ipam.list_by_prefix(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer) is ...; -- 058d273f3726a62d
 comment on function ipam.list_by_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,integer) is ...; -- 77fb4f1dc75448a5
 comment on function ipam.list_operations(pg_catalog.text,pg_catalog.text,pg_catalog.text,bigint,integer) is ...; -- 9858adc61aad9eac
 comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer) is ...; -- 37a993eea1e8c3c8
-comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- f20542627528f76d
-comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 1d2860a575fb5448
+comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- 227721ca97000688
+comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 67b1bcf99b67f5be
 comment on function ipam.listed(ipam.allocation) is ...; -- 8a7e7542b20ce862
 comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- bed806ee48d40b47
 comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 9b8872283c24fc29
@@ -701,20 +701,20 @@ comment on function ipam.prune_keys(double precision,integer) is ...; -- a80de68
 comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- 3d014fd5a667556f
 comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- ec5bdd9da6064b18
 comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 32c57bfb42472e94
-comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- 7a850bed3a9fef4f
+comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- 672a7bce622ebd9a
 comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- aaf15eb75a5a8c6a
 comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 01b855852edc8a4e
 comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- 1adccd593bdb0826
 comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 591301bc11e3c14d
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 05abd435d93166c9
-comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a13b05b5fb98115f
+comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a7af027b223fe8ef
 comment on function ipam.remove_range(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 6559ff4d5fc1e974
 comment on function ipam.renew_lease(pg_catalog.uuid,pg_catalog.text,pg_catalog.text[],integer[],double precision) is ...; -- 4bdf14d55176ea27
 comment on function ipam.repair(pg_catalog.text,pg_catalog.text) is ...; -- 9e042be4959f5023
 comment on function ipam.repair_extents(pg_catalog.text,bigint) is ...; -- 4cf674829a3d4179
 comment on function ipam.repair_gaps(pg_catalog.text,bigint) is ...; -- 948233c583e94afc
 comment on function ipam.report_attempt(pg_catalog.uuid,integer,pg_catalog.text,pg_catalog.text) is ...; -- 1feab7d3ea0827f9
-comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 9160d384e6b71be1
+comment on function ipam.reserve(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- b76800af1d2de1c2
 comment on function ipam.resolve_outcomes(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,boolean,boolean,boolean,timestamp with time zone) is ...; -- efb23f93a5ffc523
 comment on function ipam.resume_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- 0e5f5a14fd54e422
 comment on function ipam.retire_worker(pg_catalog.uuid) is ...; -- 1b0d580a60d59872
@@ -723,7 +723,7 @@ comment on function ipam.saga_status(pg_catalog.uuid[]) is ...; -- aae2572054bf4
 comment on function ipam.saga_write_for(ipam.saga_run,pg_catalog.text) is ...; -- ee18fad63a029148
 comment on function ipam.session_offset() is ...; -- 9ad24e2946cec65b
 comment on function ipam.set_contention_offsets(pg_catalog.text,bigint) is ...; -- 87d8ed995aa2b8ea
-comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 35ca18c6b1f4d593
+comment on function ipam.set_draining(pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 805968330cbdb489
 comment on function ipam.set_expiry(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],timestamp with time zone) is ...; -- 8b88a122d716defb
 comment on function ipam.settle_covers(pg_catalog.text,bigint,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ea867cd1e25299d4
 comment on function ipam.settle_pool(pg_catalog.text,bigint) is ...; -- 526518d4b14a4575
@@ -735,17 +735,17 @@ comment on function ipam.target_vrfs(pg_catalog.text,pg_catalog.text) is ...; --
 comment on function ipam.tombstone(ipam.allocation) is ...; -- 31da32433df84395
 comment on function ipam.unit_after(pg_catalog.inet,numeric) is ...; -- ea96d4967c7cc21b
 comment on function ipam.unit_count(pg_catalog.inet,pg_catalog.inet) is ...; -- 04d31a0df27429d2
-comment on function ipam.unit_next(pg_catalog.inet) is ...; -- c37b211714d023d3
+comment on function ipam.unit_next(pg_catalog.inet) is ...; -- 7b6c65ff099ad1bf
 comment on function ipam.unit_number(pg_catalog.inet) is ...; -- fc96bfe723e80b54
 comment on function ipam.unit_of_number(numeric) is ...; -- 2cac3a984abf88a1
 comment on function ipam.unit_prev(pg_catalog.inet) is ...; -- d7f6e16e402572ba
 comment on function ipam.unit_span(pg_catalog.inet,pg_catalog.inet) is ...; -- 98a11171c0383885
 comment on function ipam.unknown_pool(pg_catalog.text,pg_catalog.text) is ...; -- 14f8a7c92218754d
 comment on function ipam.unprotected(pg_catalog.text,pg_catalog.text,pg_catalog.inet[],pg_catalog.inet[]) is ...; -- ce1bb55bdf322411
-comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- 004b2532960c915c
+comment on function ipam.unreserve(pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- d3d5eec6d8af9354
 comment on function ipam.unwind_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- e0c70298d139ba19
 comment on function ipam.unwind_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_catalog.jsonb,pg_catalog.jsonb) is ...; -- 7b904f501050ef25
-comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- f2e9288f96bac993
+comment on function ipam.update_pool(pg_catalog.text,pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text,pg_catalog.text) is ...; -- 53d91e590462ef18
 comment on function ipam.upkeep(pg_catalog.text,bigint,pg_catalog.inet,integer,integer) is ...; -- 543feda498776e3c
 comment on function ipam.uuid_time(pg_catalog.uuid) is ...; -- aacef223a5b91891
 comment on function ipam.vrf_known(pg_catalog.text) is ...; -- 7356ebb2062b814f

@@ -1,8 +1,8 @@
 -- Turns everything that requests hold, in all VRFs, into tombstones.
 --
 -- request_ids: the caller has locked their keys, in the order of keys. reason: that of the tombstones.
--- Returns what they held; null if that was nothing. The caller returns the units to their pools (ipam.free_everywhere)
--- after it has locked everything else.
+-- Returns the allocations that they held; null if they held none. The caller returns the units to their pools
+-- (ipam.free_everywhere) after it has locked everything else.
 create or replace function ipam.release_requests(
   request_ids uuid[], reason text, at timestamptz
 ) returns ipam.allocation[]

@@ -5,7 +5,7 @@
 -- somebody else, and keeps its reason.
 -- Returns `reserved`; `address_outside`, and nothing was reserved, if the ranges of the pool do not contain all spans;
 -- `unknown_pool`.
--- Repeatable. Safe: ipam.settle_covers.
+-- Repeatable. Safe: see ipam.settle_covers.
 create or replace function ipam.import_reservations(vrf text, pool text, ranges text[], reasons text[], mark text)
 returns ipam.pool_answer
 language plpgsql volatile security definer

@@ -1,7 +1,7 @@
 -- Lifts reservations that an import made, each named by its span and its reason. Other reservations of the same
 -- addresses stay.
 --
--- Returns `unreserved` or `unknown_pool`. Repeatable. Safe: ipam.settle_covers.
+-- Returns `unreserved` or `unknown_pool`. Repeatable. Safe: see ipam.settle_covers.
 create or replace function ipam.lift_reservations(vrf text, pool text, firsts inet[], lasts inet[], reasons text[])
 returns ipam.pool_answer
 language plpgsql volatile security definer

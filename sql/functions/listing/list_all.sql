@@ -1,4 +1,5 @@
--- Everything held in one VRF, or (vrf null) in all, ordered by VRF and address, after the given pair.
+-- What is held in one VRF, or (vrf null) in all, ordered by VRF and address, after the pair of `after_vrf` and
+-- `after_address`.
 create or replace function ipam.list_all(
   vrf text, after_vrf text default null, after_address inet default null, page_size int default 100
 ) returns setof ipam.answer

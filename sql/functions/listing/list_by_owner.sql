@@ -1,4 +1,5 @@
--- What an owner holds, in one VRF, or (vrf null) in all, ordered by VRF and address, after the given pair.
+-- What an owner holds, in one VRF, or (vrf null) in all, ordered by VRF and address, after the pair of `after_vrf` and
+-- `after_address`.
 create or replace function ipam.list_by_owner(
   vrf text, owner_kind text, owner_id text, after_vrf text default null, after_address inet default null,
   page_size int default 100

@@ -1,11 +1,12 @@
--- Unwinds the operations that have expired, the longest expired first, and turns everything that they hold, in all
--- VRFs, into tombstones with reason expired: their engine is assumed dead. For ipam.reclaim_expired, which returns the
--- units to their pools.
+-- Unwinds the operations that have expired, the longest expired first, since their engine is assumed dead. Everything
+-- that they hold, in all VRFs, becomes a tombstone with the reason `expired`; the caller, ipam.reclaim_expired, returns
+-- the units to their pools.
 --
--- max_operations: the largest number of operations to unwind. vrf: only those whose home it is; null for all.
--- Returns what they held; null if that was nothing.
+-- max_operations: the largest number of operations to unwind. vrf: only operations whose home it is; null for all. at:
+-- the time of the call.
+-- Returns the allocations that they held; null if they held none.
 -- Safe: the row of the operation decides between this call and a call under the operation. It waits for nobody: an
--- operation that another transaction holds, or one of whose keys another one holds, is left to the next round.
+-- operation is left to the next call if another transaction has locked it, or one of its keys.
 create or replace function ipam.reclaim_operations(
   max_operations int, vrf text, at timestamptz
 ) returns ipam.allocation[]

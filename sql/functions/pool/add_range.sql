@@ -3,7 +3,7 @@
 -- range: as ipam.parse_range reads it. gateway, include_network_addresses: as in ipam.create_pool; null for those of
 -- the pool.
 -- Returns `added`; `exists` if the pool has that range already; `range_overlaps` with the other range; `unknown_pool`.
--- Repeatable. Safe: ipam.insert_ranges. In a draining pool the range drains from the start.
+-- Repeatable. Safe: see ipam.insert_ranges. In a draining pool the range drains from the start.
 create or replace function ipam.add_range(
   vrf text, pool text, range text, include_network_addresses boolean default null, gateway text default null
 ) returns ipam.pool_answer

@@ -1,4 +1,4 @@
--- The pools of one VRF, or (vrf null) of all, ordered by VRF and name, after the given pair.
+-- The pools of one VRF, or (vrf null) of all, ordered by VRF and name, after the pair of `after_vrf` and `after_name`.
 create or replace function ipam.list_pools(
   vrf text default null, after_vrf text default null, after_name text default null, page_size int default 100
 ) returns setof ipam.pool_answer

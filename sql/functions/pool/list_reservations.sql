@@ -1,4 +1,4 @@
--- The reservations of a pool in the order of addresses, after the given first, last and kind.
+-- The reservations of a pool in the order of addresses, after that of `after_first`, `after_last` and `after_kind`.
 --
 -- Returns rows `found` with first, last, kind (`network`, `gateway` or `requested`) and reason; for an unknown pool one
 -- row, `unknown_pool`.

@@ -3,7 +3,7 @@
 --
 -- reason: in the caller's words, up to 1000 characters; null for none. A repetition with a reason replaces the reason.
 -- Returns `reserved`; `address_outside` if the ranges of the pool do not contain the whole span; `unknown_pool`.
--- Repeatable. Safe: ipam.settle_covers. A cooldown continues under the reservation.
+-- Repeatable. Safe: see ipam.settle_covers. A cooldown continues under the reservation.
 create or replace function ipam.reserve(
   vrf text, pool text, range text, reason text default null
 ) returns ipam.pool_answer

@@ -4,7 +4,7 @@
 -- draining: null is false. range: named by both of its ends; null for the whole pool, with the ranges that it has and
 -- those added later.
 -- Returns `draining` or `active`; `not_found` if the pool does not have that range; `unknown_pool`.
--- Repeatable. Safe: ipam.settle_covers. Cost: linear in the extents and the live allocations.
+-- Repeatable. Safe: see ipam.settle_covers. Cost: linear in the extents and the live allocations.
 create or replace function ipam.set_draining(
   vrf text, pool text, draining boolean, range text default null
 ) returns ipam.pool_answer

@@ -1,8 +1,8 @@
--- Lifts the requested reservations within a span, in whole or in part; what lies outside of the span stays reserved.
--- Network addresses and gateways stay reserved as long as their range exists.
+-- Lifts the reservations that were requested (ipam.reserve) within a span; a part that lies outside of it stays
+-- reserved. Network addresses and gateways stay reserved as long as their range exists.
 --
--- Returns `unreserved`; `not_found` if nothing in the span had been reserved by request; `unknown_pool`.
--- Safe: ipam.settle_covers. A cooldown that began before or under the reservation continues.
+-- Returns `unreserved`; `not_found` if no requested reservation overlaps the span; `unknown_pool`.
+-- Safe: see ipam.settle_covers. A cooldown that began before or under the reservation continues.
 create or replace function ipam.unreserve(vrf text, pool text, range text) returns ipam.pool_answer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

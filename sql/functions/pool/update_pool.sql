@@ -4,7 +4,7 @@
 -- ipam.create_pool; the reservation of the old one is removed unless somebody requested it. description: empty for
 -- none.
 -- Returns `updated`, also if nothing changed; `pool_exists` if the name is in use; `unknown_pool`.
--- Repeatable by the id of the pool. Safe: ipam.settle_covers.
+-- Repeatable by the id of the pool. Safe: see ipam.settle_covers.
 create or replace function ipam.update_pool(
   vrf text, pool text, name text default null, cooldown_seconds double precision default null,
   gateway text default null, description text default null

@@ -4,7 +4,7 @@
 -- are the only arithmetic on addresses.
 -- Safe: the planner folds constants in advance, even on a branch that is never reached, and `255.255.255.255 + 1`
 -- raises. So nothing is computed past the end of a family: there, 0 is added.
--- Cost: it is inlined, so it has no SET clause and is a single expression. A test holds both.
+-- Cost: PostgreSQL inlines it, since it is a single expression and has no SET clause. A test holds both.
 create or replace function ipam.unit_next(unit inet) returns inet
 language sql immutable parallel safe
 return nullif(unit + (unit not in ('255.255.255.255', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'))::int, unit);
