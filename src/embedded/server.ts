@@ -1,8 +1,8 @@
 /**
- * The embedded PostgreSQL of a folder: started or adopted, asked, stopped, removed.
+ * The embedded PostgreSQL server of a folder: start or adopt it, read its status, stop it, remove it.
  *
- * Every wait has a bound. Several processes may call at once: PostgreSQL's own lock file decides who starts the server, and
- * the others adopt it. The server outlives the process that started it; `sharedServer.ts` ends it with the last one that uses it.
+ * Every wait has a bound. Several processes may call at once: PostgreSQL's own lock file decides which of them starts the server,
+ * and the others adopt it. The server outlives the process that started it; `sharedServer.ts` stops it when its last user leaves.
  */
 import { existsSync, rmdirSync } from "node:fs"
 import { rm } from "node:fs/promises"
@@ -17,7 +17,7 @@ import { answers, isPostmaster, readPidFile, type PidFile } from "./postmaster.t
 import { existingSocketFolder, linkedSocketFolder } from "./socketFolder.ts"
 
 export interface ServerOptions extends LaunchOptions {
-  /** How long the server may take until it answers, crash recovery included; making a cluster is not counted. Default 60,000. */
+  /** How long the server may take until it answers, including crash recovery but not initdb. Default 60,000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -40,56 +40,56 @@ export interface RunningServer {
   readonly url: string
 }
 
-/** `unresponsive` is a server that starts, recovers, stops, or hangs. */
+/** `unresponsive`: the server runs but does not answer, since it is starting, recovering or stopping, or hangs. */
 export type ServerStatus =
   | ({ readonly state: "running" } & Omit<RunningServer, "how">)
   | { readonly state: "unresponsive"; readonly pid: number; readonly folder: string; readonly log: string }
   | { readonly state: "stopped"; readonly folder: string }
 
-/** The data folder when nobody names one: `/var/lib/saga-ipam` as root, since the home of root is closed to the server's user. */
+/** The data folder if none is named: as root `/var/lib/saga-ipam`, since the server's user cannot enter root's home. */
 export const defaultDataFolder = (): string => {
   if (process.getuid?.() === 0) return "/var/lib/saga-ipam"
   const shared = process.env["XDG_DATA_HOME"] ?? ""
   return isAbsolute(shared) ? join(shared, "saga-ipam") : join(homedir(), ".local", "share", "saga-ipam")
 }
 
-/** The server of the folder, started when none runs; the folder and the cluster are made when they are missing. */
+/** The server of the folder, which is started if none runs; the folder and the cluster are created if they are missing. */
 export const startServer = (folder: string, options: ServerOptions = {}): Promise<RunningServer> =>
   mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
-    let bound = deadline(options.timeoutMs ?? 60_000)
+    let deadline = deadlineIn(options.timeoutMs ?? 60_000)
     let launched: Launched | undefined
     let launches = 0
     for (;;) {
       const pidFile = readPidFile(layout)
-      if (pidFile?.status === "ready" && (await answers(layout, pidFile, Math.min(5000, bound.left())))) {
+      if (pidFile?.status === "ready" && (await answers(layout, pidFile, Math.min(5000, deadline.left())))) {
         return toRunningServer(layout, pidFile, launched?.pid === pidFile.pid ? "started" : "adopted")
       }
       const ended = launched?.ended()
       if (ended !== undefined) {
         launched = undefined
-        if (!ended.lostRace || bound.left() === 0) throw notStarted(layout, ended.output)
+        if (!ended.lostRace || deadline.left() === 0) throw notStarted(layout, ended.output)
       }
       const alive = pidFile !== undefined && isPostmaster(pidFile.pid, layout)
-      if (bound.left() === 0) throw notReady(layout, pidFile)
+      if (deadline.left() === 0) throw notReady(layout, pidFile)
       if (launched !== undefined || alive || ended !== undefined) {
         await pause(5)
         continue
       }
       launched = await launch(layout, options, pidFile?.pid)
-      // The first one may have made a cluster and copied binaries, each within bounds of its own.
-      if (launches++ === 0) bound = deadline(options.timeoutMs ?? 60_000)
+      // The first launch may have created a cluster and copied binaries, which have bounds of their own.
+      if (launches++ === 0) deadline = deadlineIn(options.timeoutMs ?? 60_000)
     }
   })
 
 /**
- * Ends the server: connections are cut, what was committed stays. Waits up to `timeoutMs` for a shutdown with a checkpoint,
- * then as long for one without; the next start recovers from that.
+ * Stops the server. Its connections are cut; what was committed stays. Waits up to `timeoutMs` for a shutdown with a checkpoint,
+ * then up to `timeoutMs` again for one without, after which the next start has to recover.
  */
 export const stopServer = (folder: string, timeoutMs = 30_000): Promise<"stopped" | "not running"> =>
   stopWith(folder, ["SIGINT", "SIGQUIT"], timeoutMs)
 
-/** What the server of the folder does now. Changes nothing; waits two seconds at most. */
+/** The state of the server of the folder. Changes nothing; waits two seconds at most. */
 export const serverStatus = (folder: string): Promise<ServerStatus> =>
   mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
@@ -103,12 +103,12 @@ export const serverStatus = (folder: string): Promise<ServerStatus> =>
       : { state: "stopped", folder: layout.folder }
   })
 
-/** Ends the server at once and deletes its data, without a way back; the folder itself only when nothing else is in it. */
+/** Stops the server at once and deletes its data for good; the folder itself is deleted only if nothing else is in it. */
 export const removeServer = async (folder: string): Promise<void> => {
   await stopWith(folder, ["SIGQUIT", "SIGKILL"], 10_000)
   await mapSystemErrors(folder, async () => {
     const layout = layoutOf(folder)
-    const elsewhere = linkedSocketFolder(layout)
+    const linkedSocket = linkedSocketFolder(layout)
     const parts = [
       layout.data,
       layout.log,
@@ -116,7 +116,7 @@ export const removeServer = async (folder: string): Promise<void> => {
       layout.socket,
       ...unfinished(layout).map((name) => join(layout.folder, name)),
     ]
-    for (const path of elsewhere === undefined ? parts : [elsewhere, ...parts]) {
+    for (const path of linkedSocket === undefined ? parts : [linkedSocket, ...parts]) {
       await rm(path, { recursive: true, force: true, maxRetries: 3 })
     }
     try {
@@ -127,7 +127,7 @@ export const removeServer = async (folder: string): Promise<void> => {
   })
 }
 
-/** Ends the server by the first signal that does it within the time, and dismisses those who kept it for others. */
+/** Sends the signals in order, each with `timeoutMs` to stop the server, and dismisses the processes that keep it idle. */
 const stopWith = (folder: string, signals: ReadonlyArray<NodeJS.Signals>, timeoutMs: number) =>
   mapSystemErrors(folder, async (): Promise<"stopped" | "not running"> => {
     const layout = layoutOf(folder)
@@ -142,8 +142,8 @@ const signalUntilStopped = async (layout: Layout, signals: ReadonlyArray<NodeJS.
   if (pidFile === undefined || !isPostmaster(pidFile.pid, layout)) return "not running"
   for (const signal of signals) {
     send(pidFile.pid, signal, layout)
-    const bound = deadline(timeoutMs)
-    for (; bound.left() > 0; await pause(10)) if (!isPostmaster(pidFile.pid, layout)) return "stopped"
+    const deadline = deadlineIn(timeoutMs)
+    for (; deadline.left() > 0; await pause(10)) if (!isPostmaster(pidFile.pid, layout)) return "stopped"
   }
   throw new EmbeddedServerFailed(
     "not-stopped",
@@ -155,7 +155,7 @@ const send = (pid: number, signal: NodeJS.Signals, layout: Layout): void => {
   try {
     process.kill(pid, signal)
   } catch (error) {
-    // It ended by itself meanwhile.
+    // The process has ended in the meantime.
     if (systemCode(error) === "ESRCH") return
     throw new EmbeddedServerFailed(
       "not-permitted",
@@ -180,8 +180,8 @@ const toRunningServer = (
   url: `postgres:///postgres?host=${encodeURIComponent(socketFolder)}&port=${port}&user=${superuser}`,
 })
 
-/** A point in time, in milliseconds from now; `left` is never negative. */
-const deadline = (milliseconds: number) => {
+/** A point in time, given in milliseconds from now. `left` is how many of them remain, never less than 0. */
+const deadlineIn = (milliseconds: number) => {
   const at = performance.now() + milliseconds
   return { left: () => Math.max(0, at - performance.now()) }
 }
@@ -197,5 +197,5 @@ const notReady = (layout: Layout, pidFile: PidFile | undefined) =>
     "not-ready",
     `The server of ${layout.folder} is not ready yet (${pidFile?.status || "no status"}, pid ${pidFile?.pid ?? "unknown"}); ` +
       `try again, or see ${layout.log}` +
-      (existsSync(layout.log) ? "" : ", which is not there yet"),
+      (existsSync(layout.log) ? "" : ", which does not exist yet"),
   )
