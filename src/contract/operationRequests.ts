@@ -27,19 +27,22 @@ const targets = Schema.Array(
   ),
 )
 
-/** Whatever JSON can say; `null` when left out. Stored: nothing secret belongs into it. */
+/** Any JSON; `null` when left out. It is stored, so nothing secret belongs in it. */
 const Json = Schema.Json.pipe(Schema.withDecodingDefault(Effect.succeed(null)))
 
-/** What jsonb can keep: no U+0000, and no half of a surrogate pair, both of which `JSON.stringify` escapes. */
-const unkept = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i
+/**
+ * What jsonb cannot store, in the output of `JSON.stringify`: U+0000 or half of a surrogate pair, escaped as a backslash, `u` and four digits.
+ * Another backslash before those is the escape of a backslash, and what follows is plain text; so the pattern counts them.
+ */
+export const unstorable = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i
 const Payload = Json.check(
   Schema.makeFilter((value: Schema.Json) =>
-    unkept.test(JSON.stringify(value)) ? "must not contain U+0000 or half of a surrogate pair" : undefined,
+    unstorable.test(JSON.stringify(value)) ? "must not contain U+0000 or half of a surrogate pair" : undefined,
   ),
 )
 
 const byId = {
-  /** A UUID, not the nil one, chosen before the first try; the request id of every key of the operation. */
+  /** A UUID, not the nil one, chosen before the first attempt; the request id of every key of the operation. */
   operationId: RequestId,
 } as const
 

@@ -22,7 +22,7 @@ export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succee
 const ofRequest = {
   /** The scope of uniqueness, 1 to 200 characters; `default` when left out, never a search. */
   vrf: Vrf,
-  /** A UUID, not the nil one, chosen before the first try and kept for every other; in a saga the operation's id. */
+  /** A UUID, not the nil one, chosen before the first attempt and the same in every other; in a saga the operation's id. */
   requestId: RequestId,
 } as const
 

@@ -29,7 +29,7 @@ export type PlainSchema = Schema.Top & { readonly DecodingServices: never; reado
 export interface OperationOptions<Payload extends PlainSchema> {
   /** Frozen once released: the ledger keeps it. */
   readonly kind: string
-  /** What it is begun with. Stored as JSON, so it is frozen once released; nothing secret belongs into it. */
+  /** What it is begun with. Stored as JSON, so it is frozen once released; nothing secret belongs in it. */
   readonly payload: Payload
   /** Every object that it works on; at least one. Where it runs is context, and no target. */
   readonly targets: (payload: Payload["Type"]) => readonly [TargetOf, ...Array<TargetOf>]

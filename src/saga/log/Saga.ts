@@ -71,7 +71,7 @@ export interface SagaOptions<
   Failure extends PlainSchema,
 >
   extends SagaTerms<Schema.Struct.Type<Payload>>, Stored<Success, Failure> {
-  /** What the saga is started with: at most 1 MiB as JSON. Stored, so it is frozen once released; nothing secret belongs into it. */
+  /** What the saga is started with: at most 1 MiB as JSON. Stored, so it is frozen once released; nothing secret belongs in it. */
   readonly payload: Payload
 }
 

@@ -63,7 +63,7 @@ export interface AsyncSagaOptions<Given, Payload> extends Saga.SagaTerms<Payload
   /**
    * Checks what the saga is started with: any schema of the Standard Schema specification (Zod, Valibot, ArkType, Effect's
    * `Schema.toStandardSchemaV1` ...). What is given is stored as JSON, at most 1 MiB, and checked again in every run; the function gets what
-   * the schema makes of it. Frozen once released; nothing secret belongs into it.
+   * the schema makes of it. Frozen once released; nothing secret belongs in it.
    */
   readonly payload: StandardSchemaV1<Given, Payload>
 }

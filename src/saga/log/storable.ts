@@ -1,26 +1,26 @@
-/** What the log can keep: JSON of at most 1 MiB, without U+0000 and without half of a surrogate pair. Pure. */
+/** Which values the saga log can store: JSON of at most 1 MiB, without U+0000 and without half of a surrogate pair. Pure: no database. */
 import type * as Schema from "effect/Schema"
+import { unstorable } from "../../contract/operationRequests.ts"
 
-/** The most that a payload, a result or an error may take as JSON text, in UTF-16 units. */
+/** The longest JSON text of a payload, a result or an error, in UTF-16 code units. */
 const MAX_LENGTH = 1_048_576
 
-/** Both are what `JSON.stringify` escapes in this way; an escaped backslash before it makes it plain text. */
-const unkept = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i
-
-/** Why the log cannot keep a value; `undefined` where it can. */
+/** Why the log cannot store the value; `undefined` if it can. */
 export const whyNotStorable = (value: Schema.Json): string | undefined => {
   const text = JSON.stringify(value)
   if (text.length > MAX_LENGTH) return `takes ${text.length} characters as JSON, of at most ${MAX_LENGTH}`
-  return unkept.test(text) ? "contains U+0000 or half of a surrogate pair" : undefined
+  return unstorable.test(text) ? "contains U+0000 or half of a surrogate pair" : undefined
 }
 
-/** A text without what the log cannot keep, and not longer than 4,000 characters: for errors, which must not be lost over their words. */
-export const cleanText = (text: string): string => text.slice(0, 4000).toWellFormed().replaceAll("\u0000", "\uFFFD")
+/** The first 4,000 characters of the text, with U+FFFD for what the log cannot store, so that no error is lost because of its message. */
+export const cleanText = (text: string): string => clean(text.slice(0, 4000))
 
-/** A value with all of its texts cleaned. */
+/** The value with U+FFFD in all of its texts for what the log cannot store. */
 export const cleanJson = (value: Schema.Json): Schema.Json => {
-  if (typeof value === "string") return value.toWellFormed().replaceAll("\u0000", "\uFFFD")
+  if (typeof value === "string") return clean(value)
   if (value === null || typeof value !== "object") return value
   if (Array.isArray(value)) return value.map((one: Schema.Json) => cleanJson(one))
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [cleanText(key), cleanJson(one)]))
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [clean(key), cleanJson(one)]))
 }
+
+const clean = (text: string): string => text.toWellFormed().replaceAll("\u0000", "\uFFFD")
