@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import { Database } from "../database/Database.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { InvalidInput } from "../errors/errors.ts"
@@ -21,9 +22,9 @@ interface RunWorkerOptions extends SagaWorkerOptions {
   readonly onReady: Effect.Effect<void>
 }
 
-/** Registers all sagas at the worker. What a layer of the user fails with is no defect of this program. */
-const serve = (layers: ReadonlyArray<SagaLayer>) =>
-  Effect.forEach(layers, (one) => Layer.build(one), { discard: true }).pipe(
+/** Registers all sagas at the worker, in a scope. What a layer of the user fails with is no defect of this program. */
+const serve = (layers: ReadonlyArray<SagaLayer>, scope: Scope.Scope) =>
+  Effect.forEach(layers, (one) => Layer.buildWithScope(one, scope), { discard: true }).pipe(
     Effect.catchCause((cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
       const error = Cause.squash(cause)
@@ -68,12 +69,15 @@ const reportHealth = Effect.fnUntraced(function* (file: string) {
 export const runWorker = ({ connect, files, healthFile, onReady, ...options }: RunWorkerOptions) =>
   Effect.gen(function* () {
     const modules = yield* Effect.forEach(files, loadSagas)
-    const worker = Layer.provideMerge(SagaWorker.layer(options), layer(connect))
     const running = Effect.gen(function* () {
-      yield* serve(modules.flatMap(({ layers }) => layers))
+      // Closed after the worker: what the layers of the sagas hold is there as long as a saga may use it.
+      const scope = yield* Effect.acquireRelease(Scope.make(), Scope.close)
+      const worker = yield* Layer.build(SagaWorker.layer(options))
+      const layers = modules.flatMap((module) => module.layers)
+      yield* Effect.provideContext(serve(layers, scope), worker)
       if (healthFile !== undefined) yield* reportHealth(healthFile)
       yield* onReady
       yield* reclaiming
     })
-    yield* Effect.provide(Effect.scoped(running), worker)
+    yield* Effect.provide(Effect.scoped(running), layer(connect))
   })

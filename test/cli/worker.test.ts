@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { useCommand } from "./command.ts"
 import { create, sagas, useFlows } from "./flows.ts"
 
-const { database, here, hold, startWorker, begin, beginWith, detached, reached, refusal, answer } = useFlows()
+const { database, here, hold, startWorker, begin, detached, reached, refusal, answer } = useFlows()
 const asAllocator = useCommand(database, "ipam_allocator")
 
 let folder: string
@@ -88,27 +88,41 @@ describe("a worker", () => {
     expect((await worker.ended).code).toBe(130)
   })
 
-  test("executes sagas of Effect as layers, and those of JavaScript", async () => {
+  test("executes sagas of Effect as layers, whose resources are there until its last saga has ended", async () => {
     const file = await moduleOf(
       "layers.mjs",
       `import * as Effect from "effect/Effect"
+       import * as Layer from "effect/Layer"
        import * as Schema from "effect/Schema"
-       import { Saga } from "saga-ipam/saga"
+       import { Saga, step } from "saga-ipam/saga"
        export const Note = Saga.make("Note", {
          payload: { id: Schema.String }, idempotencyKey: ({ id }) => id, targets: ({ id }) => [{ kind: "note", id }],
          success: Schema.String,
        })
-       export const live = Note.toLayer(({ id }) => Effect.succeed("noted " + id))`,
+       const resource = Effect.acquireRelease(
+         Effect.sync(() => ({ isOpen: true })),
+         (opened) => Effect.sync(() => { opened.isOpen = false }),
+       )
+       export const live = Layer.unwrap(Effect.map(resource, (opened) => Note.toLayer(({ id }) => step("note", {
+         do: Effect.callback((resume) => {
+           const answer = () => resume(Effect.succeed(opened.isOpen ? "open" : "closed"))
+           if (id === "now") return answer()
+           process.once("SIGTERM", () => setTimeout(answer, 100))
+           console.error("the last saga runs")
+         }),
+         success: Schema.String,
+       }))))`,
     )
-    const worker = beginWith({}, "worker", file)
+    const note = (id: unknown) => ["saga", "start", "Note", JSON.stringify({ id }), "--file", file]
+    const worker = begin("worker", file)
     await worker.said("running")
-    expect(await answer("saga", "start", "Note", '{"id":"n-1"}', "--file", file)).toMatchObject({
-      state: "succeeded",
-      result: "noted n-1",
-    })
-    expect(await refusal("saga", "start", "Note", '{"id":1}', "--file", file)).toMatchObject({ code: 2, field: "id" })
+    expect(await answer(...note("now"))).toMatchObject({ state: "succeeded", result: "open" })
+    expect(await refusal(...note(1))).toMatchObject({ code: 2, error: "InvalidInput", field: "id" })
+    await answer(...note("at the end"), "--detach")
+    await worker.said("the last saga runs")
     worker.child.kill("SIGTERM")
     expect((await worker.ended).code).toBe(130)
+    expect(await answer(...note("at the end"), "--detach")).toMatchObject({ state: "succeeded", result: "open" })
   })
 
   test("refuses modules that it cannot load or serve, and says why", async () => {
