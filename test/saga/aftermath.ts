@@ -1,8 +1,8 @@
 /** What is left when a flow has ended: everything that is there for anybody, and what becomes of calls of it that come late. */
 import * as Effect from "effect/Effect"
 import { Allocator } from "../../src/services/Allocator.ts"
-import { Devices } from "../../src/saga/reference/Devices.ts"
-import { Instances } from "../../src/saga/reference/Instances.ts"
+import { Devices } from "./reference/Devices.ts"
+import { Instances } from "./reference/Instances.ts"
 import type { InProcess } from "./inProcess.ts"
 import { idsOf, type Create, type World } from "./world.ts"
 

@@ -8,8 +8,8 @@ import * as Layer from "effect/Layer"
 import { WorkflowEngine, WorkflowInstance } from "effect/workflow/WorkflowEngine"
 import { layer } from "../../src/layer.ts"
 import { workerLayer } from "../../src/saga/engine.ts"
-import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
-import { referenceFlowsLayer } from "../../src/saga/reference/flows.ts"
+import { InstanceCreate } from "./reference/InstanceCreate.ts"
+import { referenceFlowsLayer } from "./reference/flows.ts"
 
 /** `before` its message is sent, `inside`, when it has had its effect and nobody knows, and `after` it is recorded. */
 export type Phase = "before" | "inside" | "after"

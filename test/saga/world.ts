@@ -1,7 +1,7 @@
 /** What the tests of flows share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
 import * as Effect from "effect/Effect"
-import { startFakeDatacenter, type FakeDatacenter } from "../../src/saga/reference/fakeDatacenter.ts"
-import { InstanceCreate } from "../../src/saga/reference/InstanceCreate.ts"
+import { startFakeDatacenter, type FakeDatacenter } from "./reference/fakeDatacenter.ts"
+import { InstanceCreate } from "./reference/InstanceCreate.ts"
 import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import { end, startProgram, type Program } from "../harness/programs.ts"
 import type { Orders } from "./child.ts"

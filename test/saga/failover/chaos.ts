@@ -3,7 +3,7 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { layer } from "../../../src/layer.ts"
 import { starterLayer } from "../../../src/saga/engine.ts"
-import type { FakeDatacenter } from "../../../src/saga/reference/fakeDatacenter.ts"
+import type { FakeDatacenter } from "../reference/fakeDatacenter.ts"
 import type { Session } from "../../harness/database.ts"
 
 /** How long the flows of a worker that hangs wait for another one, in seconds: short, since tests wait for it. */

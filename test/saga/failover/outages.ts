@@ -1,7 +1,7 @@
 /** What the short and the long tests of outages begin with: a server of their own, and a worker that is there all the time. */
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll } from "vitest"
-import { startFlow } from "../../../src/saga/reference/starter.ts"
+import { startFlow } from "../reference/starter.ts"
 import { openOwnWorld, type OwnWorld } from "./ownServer.ts"
 import { freePort, idsOf, kill, startWorker, type Create } from "../world.ts"
 

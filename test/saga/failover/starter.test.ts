@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { expect, test } from "vitest"
-import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import { InstanceCreate } from "../reference/InstanceCreate.ts"
 import { disagreements, holdRequests, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound } from "../world.ts"
 

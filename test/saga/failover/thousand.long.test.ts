@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { expect, test } from "vitest"
-import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import { InstanceCreate } from "../reference/InstanceCreate.ts"
 import { disagreements, openStarter, TAKEOVER_SECONDS } from "./chaos.ts"
 import { creating, freePort, idsOf, kill, openWorld, startWorker, succeeded, unwound, type World } from "../world.ts"
 

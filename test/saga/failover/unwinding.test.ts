@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { starterLayer } from "../../../src/saga/engine.ts"
 import { layer } from "../../../src/layer.ts"
 import { Operations } from "../../../src/services/Operations.ts"
-import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import { InstanceCreate } from "../reference/InstanceCreate.ts"
 import { startInProcess, untilCancelSeen, type InProcess } from "../inProcess.ts"
 import { creating, freePort, idsOf, kill, openWorld, pools, startWorker, unwound, type World } from "../world.ts"
 

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { Operations } from "../../../src/services/Operations.ts"
-import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
+import { InstanceCreate } from "../reference/InstanceCreate.ts"
 import type { Phase } from "../child.ts"
 import { everything } from "../aftermath.ts"
 import { startInProcess, type InProcess } from "../inProcess.ts"

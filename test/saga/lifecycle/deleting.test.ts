@@ -1,8 +1,8 @@
 /** Deleting an instance: running, absent, twice, or while it is created; and creating it anew afterwards. */
 import * as Effect from "effect/Effect"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
-import { InstanceCreate } from "../../../src/saga/reference/InstanceCreate.ts"
-import { InstanceDelete } from "../../../src/saga/reference/InstanceDelete.ts"
+import { InstanceCreate } from "../reference/InstanceCreate.ts"
+import { InstanceDelete } from "../reference/InstanceDelete.ts"
 import { addressesOf, everything } from "../aftermath.ts"
 import { startInProcess, type InProcess } from "../inProcess.ts"
 import { creating, idsOf, openWorld, succeeded, unwound, type World } from "../world.ts"

@@ -7,9 +7,9 @@ import { allocateStep } from "../../../src/saga/log/allocateStep.ts"
 import { CurrentRun } from "../../../src/saga/log/run.ts"
 import * as Saga from "../../../src/saga/log/Saga.ts"
 import { step } from "../../../src/saga/log/step.ts"
-import { DeviceRefused, Devices, DeviceUnavailable } from "../../../src/saga/reference/Devices.ts"
-import { InstanceExists } from "../../../src/saga/reference/InstanceCreate.ts"
-import { Instances } from "../../../src/saga/reference/Instances.ts"
+import { DeviceRefused, Devices, DeviceUnavailable } from "../reference/Devices.ts"
+import { InstanceExists } from "../reference/InstanceCreate.ts"
+import { Instances } from "../reference/Instances.ts"
 
 export const InstanceCreate = Saga.make("InstanceCreate", {
   payload: {

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Allocator } from "../../../src/services/Allocator.ts"
-import { Devices } from "../../../src/saga/reference/Devices.ts"
+import { Devices } from "../reference/Devices.ts"
 import { until } from "../../harness/until.ts"
 import { addressesOf, callAgain, everything } from "../aftermath.ts"
 import { startInProcess, type InProcess } from "../inProcess.ts"

@@ -5,8 +5,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { CallError } from "../../database/Database.ts"
-import { Database, type Statement } from "../../database/Database.ts"
+import type { CallError } from "../../../src/database/Database.ts"
+import { Database, type Statement } from "../../../src/database/Database.ts"
 
 /** `gone` stays: it bars a recording that comes late. */
 export interface Instance {

@@ -4,12 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { IpamError } from "../../errors/errors.ts"
-import { Vrf } from "../../domain/identity.ts"
-import { allocateStep } from "../addresses.ts"
-import { currentRun } from "../run.ts"
-import * as Saga from "../Saga.ts"
-import { step } from "../step.ts"
+import { IpamError } from "../../../src/errors/errors.ts"
+import { Vrf } from "../../../src/domain/identity.ts"
+import { allocateStep } from "../../../src/saga/addresses.ts"
+import { currentRun } from "../../../src/saga/run.ts"
+import * as Saga from "../../../src/saga/Saga.ts"
+import { step } from "../../../src/saga/step.ts"
 import { DeviceRefused, Devices, DeviceUnavailable } from "./Devices.ts"
 import { Instances } from "./Instances.ts"
 
