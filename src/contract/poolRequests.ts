@@ -81,7 +81,7 @@ export class CreatePoolRequest extends Schema.Opaque<CreatePoolRequest>()(
   }).check(Schema.makeFilter(oneFamily)),
 ) {}
 
-/** One pool, by name or id: for `pool` and `deletePool`. */
+/** One pool, by name or id: for `getPool` and `deletePool`. */
 export class PoolRequest extends Schema.Opaque<PoolRequest>()(Schema.Struct(ofPool)) {}
 
 /** A pool that the doctor named. */

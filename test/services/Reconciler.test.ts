@@ -6,7 +6,17 @@ import { describe, expect, test } from "vitest"
 import { layer } from "../../src/layer.ts"
 import { OwnersUnreadable, TooManyOrphans, type Ipam } from "../../src/promise.ts"
 import { Reconciler } from "../../src/services/Reconciler.ts"
-import { database, held, ipam, now, owner, reconcileMarked, take, takeExpired, vrf } from "./machines.ts"
+import {
+  database,
+  held,
+  ipam,
+  immediately,
+  owner,
+  reconcileMarked,
+  allocateFor,
+  allocateExpired,
+  vrf,
+} from "./machines.ts"
 
 const keyOf = ({ requestId }: { readonly requestId: string }) => ({ vrf, requestId })
 /** A source that knows exactly these. */
@@ -33,10 +43,15 @@ const clockWithout = (pause: Duration.Duration, instead: () => Promise<void>) =>
 
 describe("an orphan", () => {
   test("is released, what has an owner stays, and the tombstone says who, when and why", async () => {
-    const [orphan] = [await take("gone"), await take("here")]
+    const [orphan] = [await allocateFor("gone"), await allocateFor("here")]
     const orphans = [{ address: orphan.address }]
-    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 0, marked: 1, orphans, released: [] })
-    const done = await ipam.reconcile(only("here"), now())
+    expect(await ipam.reconcile(only("here"), immediately())).toMatchObject({
+      expired: 0,
+      marked: 1,
+      orphans,
+      released: [],
+    })
+    const done = await ipam.reconcile(only("here"), immediately())
     expect(done).toMatchObject({ expired: 0, marked: 0, orphans })
     expect(done.released).toEqual([{ ...(await ipam.get(keyOf(orphan))), freed: true }])
     expect(done.released[0]).toMatchObject({
@@ -49,8 +64,8 @@ describe("an orphan", () => {
   })
 
   test("is only marked by the first run, and released by one after the mark has settled", async () => {
-    await take("gone")
-    const settling = { ...now(), settleSeconds: 3600 }
+    await allocateFor("gone")
+    const settling = { ...immediately(), settleSeconds: 3600 }
     expect(await ipam.reconcile(only(), settling)).toMatchObject({ marked: 1, released: [] })
     expect(await ipam.reconcile(only(), settling)).toMatchObject({ marked: 0, released: [], orphans: [{}] })
     await owner.rows("update ipam.orphan_mark set marked_at = marked_at - interval '1 hour' where vrf = $1", [vrf])
@@ -59,11 +74,11 @@ describe("an orphan", () => {
   })
 
   test("released by its owner leaves no mark, and is marked no more", async () => {
-    const orphan = await take("gone")
-    await ipam.reconcile(none, { ...now(), settleSeconds: 3600 })
+    const orphan = await allocateFor("gone")
+    await ipam.reconcile(none, { ...immediately(), settleSeconds: 3600 })
     await ipam.release(keyOf(orphan))
-    await take("gone too")
-    expect(await ipam.reconcile(none, { ...now(), settleSeconds: 3600 })).toMatchObject({ marked: 1 })
+    await allocateFor("gone too")
+    expect(await ipam.reconcile(none, { ...immediately(), settleSeconds: 3600 })).toMatchObject({ marked: 1 })
     const marks = await owner.rows("select ipam.mark_orphans($1, array[$2::uuid], array['default'], array[1], 'x')", [
       vrf,
       orphan.requestId,
@@ -73,39 +88,39 @@ describe("an orphan", () => {
   })
 
   test("whose owner is there again loses its mark", async () => {
-    await take("back")
-    await ipam.reconcile(only(), { ...now(), settleSeconds: 3600 })
-    expect(await ipam.reconcile(only("back"), now())).toMatchObject({ orphans: [], released: [] })
+    await allocateFor("back")
+    await ipam.reconcile(only(), { ...immediately(), settleSeconds: 3600 })
+    expect(await ipam.reconcile(only("back"), immediately())).toMatchObject({ orphans: [], released: [] })
     expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
   })
 
   test("younger than the grace period is left alone, and so is what has no owner", async () => {
-    await take("gone")
+    await allocateFor("gone")
     await ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID() })
-    expect((await ipam.reconcile(only(), { ...now(), graceSeconds: 3600 })).orphans).toEqual([])
+    expect((await ipam.reconcile(only(), { ...immediately(), graceSeconds: 3600 })).orphans).toEqual([])
     expect((await reconcileMarked(only())).released.length).toBe(1)
     expect(await held()).toEqual(["nobody"])
   })
 
   test("is shown by a dry run, which changes nothing", async () => {
-    await take("gone")
-    const done = await ipam.reconcile(only(), { ...now(), dryRun: true })
+    await allocateFor("gone")
+    const done = await ipam.reconcile(only(), { ...immediately(), dryRun: true })
     expect(done).toMatchObject({ expired: 0, orphans: [{}], marked: 0, released: [] })
     expect(await held()).toEqual(["gone"])
     expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
   })
 
   test("is released once by two reconcilers", async () => {
-    for (let index = 0; index < 20; index++) await take(`gone-${index}`)
-    await ipam.reconcile(only(), now())
-    const runs = await Promise.all([1, 2, 3].map(() => ipam.reconcile(only(), now())))
+    for (let index = 0; index < 20; index++) await allocateFor(`gone-${index}`)
+    await ipam.reconcile(only(), immediately())
+    const runs = await Promise.all([1, 2, 3].map(() => ipam.reconcile(only(), immediately())))
     expect(runs.flatMap(({ released }) => released).length).toBe(20)
     expect(await held()).toEqual([])
   })
 
   test("is released at the rate that was set: after each release there is a pause, before any other", async () => {
-    for (let index = 0; index < 5; index++) await take(`gone-${index}`)
-    await ipam.reconcile(only(), now())
+    for (let index = 0; index < 5; index++) await allocateFor(`gone-${index}`)
+    await ipam.reconcile(only(), immediately())
     const releasedBeforePause: Array<number> = []
     const pause = Duration.seconds(100)
     const clock = await Effect.runPromise(
@@ -120,7 +135,7 @@ describe("an orphan", () => {
     await Effect.runPromise(
       Reconciler.use((reconciler) =>
         reconciler.reconcile((asked) => Effect.succeed(asked.map((one) => ({ ...one, exists: false }))), {
-          ...now(),
+          ...immediately(),
           perSecond: 1 / Duration.toSeconds(pause),
         }),
       ).pipe(
@@ -143,16 +158,16 @@ describe("what ran past its ttl", () => {
 
   test("is released with the run, in the VRF that it is for and no other", async () => {
     const other = await createOther()
-    const expired = [await takeExpired("here"), await takeExpired("here", other)]
-    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 1, orphans: [] })
+    const expired = [await allocateExpired("here"), await allocateExpired("here", other)]
+    expect(await ipam.reconcile(only("here"), immediately())).toMatchObject({ expired: 1, orphans: [] })
     expect(await states(...expired)).toEqual(["released", "provisional"])
-    expect(await ipam.reconcile(only("here"), { ...now(), vrf: undefined })).toMatchObject({ expired: 1 })
+    expect(await ipam.reconcile(only("here"), { ...immediately(), vrf: undefined })).toMatchObject({ expired: 1 })
     expect(await states(...expired)).toEqual(["released", "released"])
   })
 
   test("is reclaimed in the VRF that is named and no other", async () => {
     const other = await createOther()
-    const expired = [await takeExpired("here"), await takeExpired("here", other)]
+    const expired = [await allocateExpired("here"), await allocateExpired("here", other)]
     await expect(ipam.reclaimExpired({ vrf: "nowhere" })).rejects.toMatchObject({ _tag: "UnknownVrf" })
     expect(await ipam.reclaimExpired({ vrf: other })).toMatchObject([{ vrf: other, releaseReason: "expired" }])
     expect(await states(...expired)).toEqual(["provisional", "released"])
@@ -161,23 +176,30 @@ describe("what ran past its ttl", () => {
 
   test("is counted by a dry run as the run then releases it, apart from the orphans", async () => {
     const other = await createOther()
-    const expired = [await takeExpired("gone"), await takeExpired("gone", other), await takeExpired("gone")]
-    await take("here", { ttlSeconds: 600 })
-    await take("gone", { ttlSeconds: 600 })
-    const look = async (of: string | undefined) => ipam.reconcile(only("here"), { ...now(), vrf: of, dryRun: true })
-    expect(await look(undefined)).toMatchObject({ expired: 3 })
-    expect(await look(vrf)).toMatchObject({ expired: 2, orphans: [{}], marked: 0, released: [] })
+    const expired = [await allocateExpired("gone"), await allocateExpired("gone", other), await allocateExpired("gone")]
+    await allocateFor("here", { ttlSeconds: 600 })
+    await allocateFor("gone", { ttlSeconds: 600 })
+    const preview = async (of: string | undefined) =>
+      ipam.reconcile(only("here"), { ...immediately(), vrf: of, dryRun: true })
+    expect(await preview(undefined)).toMatchObject({ expired: 3 })
+    expect(await preview(vrf)).toMatchObject({ expired: 2, orphans: [{}], marked: 0, released: [] })
     expect(await states(...expired)).toEqual(["provisional", "provisional", "provisional"])
-    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 2, orphans: [{}], marked: 1 })
-    expect(await ipam.reconcile(only("here"), now())).toMatchObject({ expired: 0, orphans: [{}], released: [{}] })
-    expect(await look(vrf)).toMatchObject({ expired: 0, orphans: [] })
+    expect(await ipam.reconcile(only("here"), immediately())).toMatchObject({ expired: 2, orphans: [{}], marked: 1 })
+    expect(await ipam.reconcile(only("here"), immediately())).toMatchObject({
+      expired: 0,
+      orphans: [{}],
+      released: [{}],
+    })
+    expect(await preview(vrf)).toMatchObject({ expired: 0, orphans: [] })
     expect(await ipam.reclaimExpired()).toMatchObject([{ vrf: other }])
   })
 })
 
 describe("nothing is released", () => {
   const refused = async (source: Parameters<Ipam["reconcile"]>[0], fields: object, error: Function) => {
-    const thrown: unknown = await ipam.reconcile(source, { ...now(), ...fields }).catch((caught: unknown) => caught)
+    const thrown: unknown = await ipam
+      .reconcile(source, { ...immediately(), ...fields })
+      .catch((caught: unknown) => caught)
     expect(thrown).toBeInstanceOf(error)
     return thrown
   }
@@ -214,7 +236,7 @@ describe("nothing is released", () => {
       "does not say whether",
     ],
   ])("when the source %s", async (_, source, why) => {
-    for (const id of ["a", "b", "c"]) await take(id)
+    for (const id of ["a", "b", "c"]) await allocateFor(id)
     const error = await refused(source, { sourceTimeoutSeconds: 0.2 }, OwnersUnreadable)
     expect(String(error)).toContain(why)
     expect(await held()).toEqual(["a", "b", "c"])
@@ -222,20 +244,20 @@ describe("nothing is released", () => {
   })
 
   test("when the source fails the second time it is asked", async () => {
-    await take("gone")
+    await allocateFor("gone")
     let asked = 0
     const source: Parameters<Ipam["reconcile"]>[0] = async (owners) => {
       asked += 1
       if (asked > 2) throw new Error("gone away")
       return owners.map((one) => ({ ...one, exists: false }))
     }
-    expect(await ipam.reconcile(source, now())).toMatchObject({ marked: 1 })
+    expect(await ipam.reconcile(source, immediately())).toMatchObject({ marked: 1 })
     await refused(source, {}, OwnersUnreadable)
     expect(await held()).toEqual(["gone"])
   })
 
-  test("when the second look finds the owner", async () => {
-    await take("late")
+  test("when the owner exists by the second time it is asked about", async () => {
+    await allocateFor("late")
     let asked = 0
     const source: Parameters<Ipam["reconcile"]>[0] = async (owners) =>
       owners.map((one) => ({ ...one, exists: asked++ > 1 }))
@@ -259,12 +281,12 @@ describe("nothing is released", () => {
       requestId: crypto.randomUUID(),
       owner: { kind: "machine", id: "gone" },
     })
-    await take("gone")
-    await take("here")
+    await allocateFor("gone")
+    await allocateFor("here")
     const error = await refused(only("here"), { maxShare: 0.25 }, TooManyOrphans)
     expect(error).toMatchObject({ vrf, pool: "web", orphans: 1n, held: 2n })
     expect(await owner.rows("select 1 from ipam.orphan_mark where vrf = $1", [vrf])).toEqual([])
-    expect((await reconcileMarked(only("here"), { ...now(), maxShare: 0.5 })).released.length).toBe(2)
+    expect((await reconcileMarked(only("here"), { ...immediately(), maxShare: 0.5 })).released.length).toBe(2)
   })
 
   test.each([
@@ -273,14 +295,14 @@ describe("nothing is released", () => {
   ])("while an operation %s, and after its end it is", async (how, target) => {
     const operationId = crypto.randomUUID()
     await ipam.beginOperation({ vrf, operationId, kind: "Move", payload: null, targets: [target] })
-    await take("busy", how === "holds it" ? { requestId: operationId } : {})
-    expect((await ipam.reconcile(only(), now())).orphans).toEqual([])
+    await allocateFor("busy", how === "holds it" ? { requestId: operationId } : {})
+    expect((await ipam.reconcile(only(), immediately())).orphans).toEqual([])
     await ipam.finishOperation({ vrf, operationId, state: "succeeded" })
     expect((await reconcileMarked(only())).released.length).toBe(1)
   })
 
   test("of an address that was given to another since it was marked", async () => {
-    const { requestId, address } = await take("gone")
+    const { requestId, address } = await allocateFor("gone")
     const run = async (owners: Parameters<Parameters<Ipam["reconcile"]>[0]>[0]) => {
       // Between the two looks the address changes hands.
       await ipam.release({ vrf, requestId })

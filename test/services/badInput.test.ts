@@ -1,6 +1,6 @@
 /**
- * Every field of every call of the promise API, with everything that it must not be: `InvalidInput` that names the field, and
- * nothing written.
+ * Bad input to the calls of the promise API on keys and pools: each field with each kind of value that it must not have is refused with
+ * an `InvalidInput` that names the field, and nothing is written.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { connect, InvalidInput, type Ipam } from "../../src/promise.ts"
@@ -11,8 +11,8 @@ let ipam: Ipam
 let owner: Session
 let before: unknown
 
-/** Counts, and what a write would move: sequences are left out, a refused call may draw from one. */
-const written = () =>
+/** What a write would change. Sequences are left out, since a refused call may draw a number from one. */
+const contents = () =>
   owner.rows(`select (select count(*) from ipam.allocation) as allocations, (select count(*) from ipam.pool) as pools,
     (select count(*) from ipam.range) as ranges, (select count(*) from ipam.reservation) as reservations,
     (select count(*) from ipam.vrf) as vrfs, (select sum(held) from ipam.pool_counter) as held,
@@ -22,10 +22,10 @@ beforeAll(async () => {
   owner = database().session()
   ipam = await connect({ url: database().url("ipam_operator") })
   await ipam.createPool({ name: "web", ranges: ["10.0.0.0/24"] })
-  before = await written()
+  before = await contents()
 })
 afterAll(async () => {
-  expect(await written()).toEqual(before)
+  expect(await contents()).toEqual(before)
   await ipam.close()
 })
 
@@ -48,8 +48,8 @@ const range = [
 ]
 const seconds = [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e300, "60", null]
 
-/** What each field must not be. */
-const bad: { readonly [field: string]: ReadonlyArray<unknown> } = {
+/** The values that each field must not have. */
+const badValues: { readonly [field: string]: ReadonlyArray<unknown> } = {
   requestId: [
     "",
     "nonsense",
@@ -136,69 +136,82 @@ const slotRequests = [
 ]
 
 type Call = (request: never) => Promise<unknown>
-interface Door {
+interface TriedCall {
   readonly call: (ipam: Ipam) => Call
   /** A request that would be accepted. */
   readonly good: Record<string, unknown>
-  /** Its fields, all of which are tried; those of `required` also left out. */
+  /** The fields to try, each with its `badValues`. */
   readonly fields: ReadonlyArray<string>
+  /** The bad values of `slots`, which differ between calls. */
   readonly slots?: ReadonlyArray<unknown>
 }
 
-const takes = ["owner", "ttlSeconds", "allowReserved", "allowCooling", "allowDraining"]
+const holdOptions = ["owner", "ttlSeconds", "allowReserved", "allowCooling", "allowDraining"]
 const key = ["vrf", "requestId", "slot"]
 const onRange = { good: { pool: "web", range: "10.0.0.7" }, fields: ["vrf", "pool", "range"] }
-const doors: { readonly [call: string]: Door } = {
+const triedCalls: { readonly [name: string]: TriedCall } = {
   allocate: {
-    call: (i) => i.allocate,
+    call: (client) => client.allocate,
     good: { pool: "web", requestId },
-    fields: [...key, "pool", "address", ...takes],
+    fields: [...key, "pool", "address", ...holdOptions],
   },
   allocateMany: {
-    call: (i) => i.allocateMany,
+    call: (client) => client.allocateMany,
     good: { requestId, slots: [{ slot: "a", pool: "web" }] },
-    fields: ["vrf", "requestId", ...takes],
+    fields: ["vrf", "requestId", ...holdOptions],
     slots: slotRequests,
   },
-  confirm: { call: (i) => i.confirm, good: { requestId }, fields: key },
+  confirm: { call: (client) => client.confirm, good: { requestId }, fields: key },
   confirmMany: {
-    call: (i) => i.confirmMany,
+    call: (client) => client.confirmMany,
     good: { requestId, slots: ["a"] },
     fields: ["vrf", "requestId"],
     slots: slotNames,
   },
-  extend: { call: (i) => i.extend, good: { requestId, ttlSeconds: 60 }, fields: [...key, "ttlSeconds"] },
+  extend: { call: (client) => client.extend, good: { requestId, ttlSeconds: 60 }, fields: [...key, "ttlSeconds"] },
   extendMany: {
-    call: (i) => i.extendMany,
+    call: (client) => client.extendMany,
     good: { requestId, slots: ["a"], ttlSeconds: 60 },
     fields: ["vrf", "requestId", "ttlSeconds"],
     slots: slotNames,
   },
-  release: { call: (i) => i.release, good: { requestId }, fields: key },
+  release: { call: (client) => client.release, good: { requestId }, fields: key },
   releaseMany: {
-    call: (i) => i.releaseMany,
+    call: (client) => client.releaseMany,
     good: { requestId, slots: ["a"] },
     fields: ["vrf", "requestId"],
     slots: slotNames,
   },
-  releaseAll: { call: (i) => i.releaseAll, good: { requestId }, fields: ["vrf", "requestId"] },
-  reclaimExpired: { call: (i) => i.reclaimExpired, good: {}, fields: ["vrf", "maxRows"] },
-  get: { call: (i) => i.get, good: { requestId }, fields: key },
-  list: { call: (i) => i.list, good: {}, fields: ["vrf", "pool", "pageSize", "after"] },
+  releaseAll: { call: (client) => client.releaseAll, good: { requestId }, fields: ["vrf", "requestId"] },
+  reclaimExpired: { call: (client) => client.reclaimExpired, good: {}, fields: ["vrf", "maxRows"] },
+  get: { call: (client) => client.get, good: { requestId }, fields: key },
+  list: { call: (client) => client.list, good: {}, fields: ["vrf", "pool", "pageSize", "after"] },
   createPool: {
-    call: (i) => i.createPool,
+    call: (client) => client.createPool,
     good: { name: "other", ranges: ["10.1.0.0/24"] },
     fields: ["vrf", "name", "ranges", "reserve", "gateway", "cooldownSeconds", "includeNetworkAddresses"],
   },
-  listPools: { call: (i) => i.listPools, good: {}, fields: ["vrf"] },
+  listPools: { call: (client) => client.listPools, good: {}, fields: ["vrf"] },
   addRange: {
-    call: (i) => i.addRange,
+    call: (client) => client.addRange,
     good: { pool: "web", range: "10.1.0.0/24" },
     fields: ["vrf", "pool", "range", "includeNetworkAddresses", "gateway"],
   },
-  removeRange: { call: (i) => i.removeRange, ...onRange },
-  reserve: { call: (i) => i.reserve, ...onRange },
-  unreserve: { call: (i) => i.unreserve, ...onRange },
+  updatePool: {
+    call: (client) => client.updatePool,
+    good: { pool: "web", description: "changed" },
+    fields: ["vrf", "pool", "cooldownSeconds"],
+  },
+  drain: { call: (client) => client.drain, good: { pool: "web" }, fields: ["vrf", "pool"] },
+  undrain: { call: (client) => client.undrain, good: { pool: "web" }, fields: ["vrf", "pool"] },
+  listReservations: {
+    call: (client) => client.listReservations,
+    good: { pool: "web" },
+    fields: ["vrf", "pool", "pageSize", "after"],
+  },
+  removeRange: { call: (client) => client.removeRange, ...onRange },
+  reserve: { call: (client) => client.reserve, ...onRange },
+  unreserve: { call: (client) => client.unreserve, ...onRange },
 }
 
 const refusal = (call: Promise<unknown>): Promise<unknown> =>
@@ -207,13 +220,14 @@ const refusal = (call: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-describe.each(Object.entries(doors))("%s", (_, door) => {
-  const send = (request: unknown) => refusal(door.call(ipam)(request as never))
+describe.each(Object.entries(triedCalls))("%s", (_, { call, good, fields, slots: badSlots }) => {
+  const send = (request: unknown) => refusal(call(ipam)(request as never))
 
-  for (const field of door.fields) {
-    test(`names ${field} when that is wrong`, async () => {
-      for (const value of bad[field] ?? []) {
-        const error = await send({ ...door.good, [field]: value })
+  for (const field of fields) {
+    test(`refuses a bad ${field} and names it`, async () => {
+      expect(badValues).toHaveProperty(field)
+      for (const value of badValues[field] ?? []) {
+        const error = await send({ ...good, [field]: value })
         expect(error, `${field} = ${String(JSON.stringify(value)).slice(0, 60)}`).toBeInstanceOf(InvalidInput)
         expect(error).toMatchObject({ field: expect.stringMatching(new RegExp(`^${field}\\b`)) })
         expect(String(error).length).toBeLessThan(400)
@@ -221,34 +235,36 @@ describe.each(Object.entries(doors))("%s", (_, door) => {
     })
   }
 
-  if (door.slots !== undefined) {
-    test("names slots when they are wrong", async () => {
-      for (const slots of door.slots ?? []) {
-        const error = await send({ ...door.good, slots })
+  if (badSlots !== undefined) {
+    test("refuses bad slots and names them", async () => {
+      for (const slots of badSlots) {
+        const error = await send({ ...good, slots })
         expect(error, String(JSON.stringify(slots)).slice(0, 60)).toBeInstanceOf(InvalidInput)
         expect(error).toMatchObject({ field: expect.stringMatching(/^slots\b/) })
       }
     })
   }
 
-  test("names a field that it does not know", async () => {
-    expect(await send({ ...door.good, ttl: 5 })).toMatchObject({ _tag: "InvalidInput", field: "ttl" })
+  test("refuses an unknown field and names it", async () => {
+    expect(await send({ ...good, ttl: 5 })).toMatchObject({ _tag: "InvalidInput", field: "ttl" })
   })
 
-  test("refuses what is no request at all", async () => {
-    if (Object.keys(door.good).length === 0) return
-    for (const request of [undefined, null, 5, "web", []]) expect(await send(request)).toBeInstanceOf(InvalidInput)
-  })
+  // A call without required fields may be made without a request.
+  if (Object.keys(good).length > 0) {
+    test("refuses what is not a request", async () => {
+      for (const request of [undefined, null, 5, "web", []]) expect(await send(request)).toBeInstanceOf(InvalidInput)
+    })
+  }
 })
 
-test("a list wants exactly one filter", async () => {
+test("a list takes exactly one filter", async () => {
   expect(await refusal(ipam.list({ allVrfs: true, vrf: "blue" }))).toBeInstanceOf(InvalidInput)
   expect(await refusal(ipam.list({ allVrfs: true, pool: "web" }))).toBeInstanceOf(InvalidInput)
   expect(await refusal(ipam.list({ pool: "web", address: "10.0.0.1" }))).toBeInstanceOf(InvalidInput)
 })
 
-test("a pool is named by text", async () => {
-  for (const value of bad["pool"] ?? []) {
+test("a pool that is not named by a text is refused", async () => {
+  for (const value of badValues["pool"] ?? []) {
     for (const request of [{ pool: value as string }, value as { readonly pool: string }]) {
       expect(await refusal(ipam.getPool(request))).toBeInstanceOf(InvalidInput)
       expect(await refusal(ipam.deletePool(request))).toBeInstanceOf(InvalidInput)
@@ -256,14 +272,14 @@ test("a pool is named by text", async () => {
   }
 })
 
-test("a signal is an AbortSignal", async () => {
+test("a signal that is not an AbortSignal is refused", async () => {
   expect(await refusal(ipam.get({ requestId, signal: {} as AbortSignal }))).toMatchObject({
     _tag: "InvalidInput",
     field: "signal",
   })
 })
 
-test("what is well-formed but names nothing is told by its own name", async () => {
+test("a well-formed name of something that does not exist is an error of its own, not InvalidInput", async () => {
   const call = (request: object) => refusal(ipam.allocate({ pool: "web", requestId, ...request }))
   expect(await call({ pool: "nowhere" })).toMatchObject({ _tag: "UnknownPool", pool: "nowhere" })
   expect(await call({ vrf: "nowhere" })).toMatchObject({ _tag: "UnknownPool", vrf: "nowhere", vrfs: ["default"] })
@@ -272,7 +288,7 @@ test("what is well-formed but names nothing is told by its own name", async () =
   expect(await call({ address: "10.0.0.0" })).toMatchObject({ _tag: "AddressReserved" })
 })
 
-test("a session that is not read committed is refused by name; a direct one is set right", async () => {
+test("a call at another isolation level than read committed is refused, which says so; a connection without a pooler sets its own level", async () => {
   await owner.run(`alter database ${database().name} set default_transaction_isolation = 'repeatable read'`)
   const url = database().url("ipam_operator")
   const pooled = await connect({ url, prepare: false })

@@ -1,6 +1,6 @@
 /**
- * What the tests of the reconciler share: a pool for machines in a VRF of each test's own, and a doctor who finds nothing after
- * it. For the file that imports it; `ipam`, `owner` and `vrf` are those of the test that runs.
+ * What the tests of the reconciler share: each test gets a VRF of its own with a pool for machines, and after it the doctor must find
+ * nothing. `ipam`, `owner` (a session of the database's owner) and `vrf` are those of the test that is running.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
@@ -26,8 +26,8 @@ afterEach(async () => {
 })
 afterAll(() => ipam.close())
 
-/** At once: no grace, no settling, no limits that a test would have to wait for. */
-export const now = () => ({
+/** A request that reconciles this VRF at once: without a grace period, settling time or limits that a test would have to wait for. */
+export const immediately = () => ({
   vrf,
   graceSeconds: 0,
   settleSeconds: 0,
@@ -36,14 +36,16 @@ export const now = () => ({
   by: "night shift",
 })
 
-/** An address for a machine. */
-export const take = async (id: string, fields: { readonly requestId?: string; readonly ttlSeconds?: number } = {}) =>
-  ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID(), owner: { kind: "machine", id }, ...fields })
+/** Allocates an address for a machine. */
+export const allocateFor = async (
+  id: string,
+  fields: { readonly requestId?: string; readonly ttlSeconds?: number } = {},
+) => ipam.allocate({ vrf, pool: "web", requestId: crypto.randomUUID(), owner: { kind: "machine", id }, ...fields })
 
-/** The same, of this VRF or of another, provisional, and past its ttl. */
-export const takeExpired = async (id: string, of = vrf) => {
+/** Allocates a provisional address for a machine, in this VRF or another, and waits until it is past its ttl. */
+export const allocateExpired = async (id: string, of = vrf) => {
   const requestId = crypto.randomUUID()
-  const taken = await ipam.allocate({
+  const expired = await ipam.allocate({
     vrf: of,
     pool: "web",
     requestId,
@@ -53,17 +55,17 @@ export const takeExpired = async (id: string, of = vrf) => {
   await owner.until("select 1 from ipam.allocation where request_id = $1 and expires_at < clock_timestamp()", [
     requestId,
   ])
-  return taken
+  return expired
 }
 
-/** The machines that hold an address, in order. */
+/** The ids of the machines that hold an address, sorted. */
 export const held = async () => {
   const owners = (await ipam.list({ vrf, pool: "web" })).map((one) => one.owner?.id ?? "nobody")
   return owners.toSorted((one, other) => one.localeCompare(other))
 }
 
-/** What a run gives after one that marked: none releases what it has marked itself. */
-export const reconcileMarked = async (source: Parameters<Ipam["reconcile"]>[0], request = now()) => {
+/** The outcome of the second of two runs: a run releases only orphans that an earlier one has marked. */
+export const reconcileMarked = async (source: Parameters<Ipam["reconcile"]>[0], request = immediately()) => {
   await ipam.reconcile(source, request)
   return ipam.reconcile(source, request)
 }

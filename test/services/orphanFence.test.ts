@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest"
 import { untilBlocked } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
-import { database, held, owner, take, vrf } from "./machines.ts"
+import { allocateFor, database, held, owner, vrf } from "./machines.ts"
 
 describe("the fence in the database", () => {
   const release = async (session: Session, requestId: string, generation: bigint) => {
@@ -27,7 +27,7 @@ describe("the fence in the database", () => {
     )
 
   test("lets nothing through that is not marked, or under another generation", async () => {
-    const { requestId, generation } = await take("gone")
+    const { requestId, generation } = await allocateFor("gone")
     expect(await release(owner, requestId, generation)).toBe("not_marked")
     await mark(requestId, generation)
     expect(await release(owner, requestId, generation + 1n)).toBe("not_marked")
@@ -40,7 +40,7 @@ describe("the fence in the database", () => {
     ["commit", "operation_pending"],
     ["rollback", "released"],
   ])("waits for a beginning on the owner: %s, then %s", async (end, outcome) => {
-    const { requestId, generation } = await take(busy())
+    const { requestId, generation } = await allocateFor(busy())
     await mark(requestId, generation)
     const flow = database().session()
     const reconciler = database().session()
@@ -55,7 +55,7 @@ describe("the fence in the database", () => {
   })
 
   test.each(["commit", "rollback"])("a beginning waits for the release: %s", async (end) => {
-    const { requestId, generation } = await take(busy())
+    const { requestId, generation } = await allocateFor(busy())
     await mark(requestId, generation)
     const flow = database().session()
     const reconciler = database().session()

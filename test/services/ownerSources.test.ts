@@ -1,4 +1,4 @@
-/** Where the reconciler learns which owners there are: a query, a file, a function. */
+/** The sources from which the reconciler learns which owners exist: a query, a file, a function. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,7 +11,7 @@ import { ownersByFile, ownersByQuery } from "../../src/services/ownerSources.ts"
 import type { OwnerSource } from "../../src/services/owners.ts"
 import { Reconciler } from "../../src/services/Reconciler.ts"
 import { OwnersUnreadable } from "../../src/promise.ts"
-import { database, held, ipam, now, take, vrf } from "./machines.ts"
+import { allocateFor, database, held, immediately, ipam, vrf } from "./machines.ts"
 
 const makeRuntime = () => ManagedRuntime.make(layer({ url: database().url("ipam_operator") }))
 let runtime: ReturnType<typeof makeRuntime>
@@ -22,17 +22,17 @@ beforeAll(() => {
 afterAll(() => runtime.dispose())
 
 describe("a source", () => {
-  /** Twice: the first run only marks. */
+  /** The outcome of the second of two runs, since the first only marks orphans. */
   const reconcile = (source: OwnerSource<unknown, Database>) =>
     runtime.runPromise(
       Reconciler.use((reconciler) =>
-        Effect.andThen(reconciler.reconcile(source, now()), reconciler.reconcile(source, now())),
+        Effect.andThen(reconciler.reconcile(source, immediately()), reconciler.reconcile(source, immediately())),
       ),
     )
   const byQuery = (text: string) => reconcile(ownersByQuery(text))
 
-  test("may be a query, with or without a VRF", async () => {
-    for (const id of ["a", "b", "c"]) await take(id)
+  test("may be a query, with or without a column for the VRF", async () => {
+    for (const id of ["a", "b", "c"]) await allocateFor(id)
     const query = (rows: string) => `select kind, id, vrf from (values ${rows}) o (kind, id, vrf);`
     const done = await byQuery(
       query(`('machine', 'a', null), ('machine', 'b', '${vrf}'), ('machine', 'c', 'elsewhere')`),
@@ -43,29 +43,29 @@ describe("a source", () => {
   })
 
   test.each([
-    ["is no SQL", "selekt"],
+    ["is not SQL", "selekt"],
     ["lacks a column", "select 1 as id"],
     ["fails half-way", "select 'machine' as kind, (1 / (10 - g))::text as id from generate_series(1, 20) g"],
-  ])("that is a query which %s releases nothing", async (_, text) => {
-    await take("a")
+  ])("releases nothing if it is a query that %s", async (_, text) => {
+    await allocateFor("a")
     await expect(byQuery(text)).rejects.toBeInstanceOf(OwnersUnreadable)
     expect(await held()).toEqual(["a"])
   })
 
-  test("that its database refuses is told with the reason, and not with what to do about another call", async () => {
-    await take("a")
+  test("that the database refuses fails with the reason of the database, and says that nothing more was released", async () => {
+    await allocateFor("a")
     const refused = byQuery("select 'machine' as kind, rolname::text as id from pg_authid")
     await expect(refused).rejects.toThrow(
       "The source of owners cannot be relied on: permission denied for table pg_authid; nothing more was released",
     )
   })
 
-  test("that fails is told also while nothing is old enough to be asked about", async () => {
+  test("that fails makes the run fail even if no allocation is old enough to ask about", async () => {
     const young = (source: OwnerSource<unknown, Database>, dryRun: boolean) =>
       runtime.runPromise(
-        Reconciler.use((reconciler) => reconciler.reconcile(source, { ...now(), graceSeconds: 3600, dryRun })),
+        Reconciler.use((reconciler) => reconciler.reconcile(source, { ...immediately(), graceSeconds: 3600, dryRun })),
       )
-    await take("a")
+    await allocateFor("a")
     for (const dryRun of [true, false]) {
       await expect(young(ownersByQuery("selekt"), dryRun)).rejects.toBeInstanceOf(OwnersUnreadable)
       await expect(young(ownersByFile("/nonexistent"), dryRun)).rejects.toBeInstanceOf(OwnersUnreadable)
@@ -74,8 +74,8 @@ describe("a source", () => {
     expect(await held()).toEqual(["a"])
   })
 
-  test("may be a file; one that is cut short, malformed or not there releases nothing", async () => {
-    for (const id of ["a", "b", "c"]) await take(id)
+  test("may be a file; a file that is truncated, malformed or missing releases nothing", async () => {
+    for (const id of ["a", "b", "c"]) await allocateFor(id)
     const folder = await mkdtemp(join(tmpdir(), "saga-ipam-test-"))
     const file = join(folder, "owners.json")
     const whole = JSON.stringify([
@@ -97,8 +97,8 @@ describe("a source", () => {
     }
   })
 
-  test("that waits is interrupted with the run", async () => {
-    await take("a")
+  test("that is still being read is interrupted together with the run", async () => {
+    await allocateFor("a")
     let interrupted = false
     const abort = new AbortController()
     const run = ipam.reconcile(
@@ -110,7 +110,7 @@ describe("a source", () => {
           })
           abort.abort(new Error("enough"))
         }),
-      { ...now(), signal: abort.signal },
+      { ...immediately(), signal: abort.signal },
     )
     await expect(run).rejects.toThrow("enough")
     expect(interrupted).toBe(true)

@@ -1,4 +1,4 @@
-/** What prune forgets, and that nothing which was forgotten can happen again. */
+/** What prune deletes, and that no late call can repeat what was deleted. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import {
   connect,
@@ -26,14 +26,14 @@ afterEach(async () => {
 afterAll(() => ipam.close())
 
 const DAY = 86_400
-/** A UUIDv7 of so many days ago. */
+/** A UUIDv7 with a time that many days ago. */
 const v7 = (daysAgo: number): string => {
   const time = Math.round(Date.now() - daysAgo * DAY * 1000)
     .toString(16)
     .padStart(12, "0")
   return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`
 }
-/** Lets what there is be so many days older. */
+/** Makes the tombstones and the operation of an id that many days older. */
 const age = async (requestId: string, days: number) => {
   await owner.rows(
     `update ipam.allocation set released_at = released_at - make_interval(days => $2) where request_id = $1`,
@@ -45,7 +45,8 @@ const age = async (requestId: string, days: number) => {
     [requestId, days],
   )
 }
-const ended = async (operationId: string, days: number, fields: { readonly executionId?: string } = {}) => {
+/** An operation that succeeded that many days ago; the request that began it. */
+const endedOperation = async (operationId: string, days: number, fields: { readonly executionId?: string } = {}) => {
   const request = {
     operationId,
     kind: "Create",
@@ -59,7 +60,7 @@ const ended = async (operationId: string, days: number, fields: { readonly execu
   return request
 }
 
-test("a tombstone of an old UUIDv7 goes, and its key stays shut; any other stays", async () => {
+test("a tombstone of an old UUIDv7 is deleted, and its key stays permanently fenced; any other tombstone stays", async () => {
   const keys = { old: v7(100), young: v7(10), random: crypto.randomUUID() }
   for (const requestId of Object.values(keys)) {
     await ipam.release({ requestId })
@@ -77,7 +78,7 @@ test("a tombstone of an old UUIDv7 goes, and its key stays shut; any other stays
   expect(await ipam.prune()).toMatchObject({ keys: 0 })
 })
 
-test("a shorter horizon shuts every key older than it from then on, seen or not", async () => {
+test("a shorter horizon permanently fences every older UUIDv7, whether its key was ever used or not", async () => {
   const [unseen, seen, younger] = [v7(40), v7(40), v7(20)]
   await ipam.release({ requestId: seen })
   await age(seen, 40)
@@ -85,35 +86,35 @@ test("a shorter horizon shuts every key older than it from then on, seen or not"
   for (const requestId of [unseen, seen]) {
     await expect(ipam.allocate({ pool: "web", requestId })).rejects.toBeInstanceOf(KeyExpired)
   }
-  const taken = await ipam.allocate({ pool: "web", requestId: younger })
-  await ipam.release({ requestId: taken.requestId })
+  await ipam.allocate({ pool: "web", requestId: younger })
+  await ipam.release({ requestId: younger })
 })
 
-test("generations of an address go on growing over a prune, and over a repair after it", async () => {
+test("the generations of an address keep growing after a prune, and after a repair that follows it", async () => {
   const requestId = v7(99)
-  // A key that was held since before the horizon: written as it would stand there.
-  const take = () => ipam.allocate({ pool: "web", requestId: crypto.randomUUID(), address: "10.0.0.9" })
-  let first = await take()
-  // Higher than any other address has come by now.
+  const allocate = () => ipam.allocate({ pool: "web", requestId: crypto.randomUUID(), address: "10.0.0.9" })
+  let first = await allocate()
+  // The generation of this address becomes higher than that of any other.
   for (let index = 0; index < 5; index++) {
     await ipam.release({ requestId: first.requestId })
     await owner.rows("delete from ipam.allocation where request_id = $1", [first.requestId])
-    first = await take()
+    first = await allocate()
   }
   await ipam.release({ requestId: first.requestId })
+  // As if the key had been released before the horizon.
   await owner.rows("update ipam.allocation set request_id = $1 where request_id = $2", [requestId, first.requestId])
   await age(requestId, 99)
   expect((await ipam.prune()).keys).toBe(1)
   await owner.rows("delete from ipam.free_extent")
   expect((await ipam.doctor()).length).toBeGreaterThan(0)
   await ipam.repair()
-  const second = await take()
+  const second = await allocate()
   expect(second.generation).toBeGreaterThan(first.generation)
   await ipam.release({ requestId: second.requestId })
 })
 
-test("an operation that ended long ago is forgotten but for its end, and a rerun of it is refused", async () => {
-  const request = await ended(crypto.randomUUID(), 100)
+test("of an operation that ended long ago only the final state is kept, and a replay is answered with it", async () => {
+  const request = await endedOperation(crypto.randomUUID(), 100)
   const { operationId: requestId } = request
   expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
   expect(await ipam.getOperation({ operationId: requestId })).toMatchObject({
@@ -130,9 +131,9 @@ test("an operation that ended long ago is forgotten but for its end, and a rerun
   expect(await ipam.prune()).toMatchObject({ operations: 0 })
 })
 
-test("one whose id is a UUIDv7 goes whole, since its age refuses a rerun", async () => {
+test("an old operation whose id is a UUIDv7 is deleted whole, since a replay is refused by the age of its id", async () => {
   const operationId = v7(2)
-  const request = await ended(operationId, 100)
+  const request = await endedOperation(operationId, 100)
   expect(await ipam.prune()).toMatchObject({ operations: 1 })
   expect(await ipam.getOperation({ operationId })).toMatchObject({ prunedAt: expect.any(String) })
   const old = v7(100)
@@ -145,7 +146,7 @@ test("one whose id is a UUIDv7 goes whole, since its age refuses a rerun", async
   await expect(ipam.beginOperation({ ...request, operationId: old })).rejects.toBeInstanceOf(KeyExpired)
 })
 
-test("one that holds an address stays, whole, until it holds none", async () => {
+test("an old operation is kept whole as long as it holds an address", async () => {
   const operationId = crypto.randomUUID()
   await ipam.beginOperation({ operationId, kind: "Create", payload: null, targets: [{ kind: "machine", id: "m" }] })
   await ipam.allocate({ pool: "web", requestId: operationId })
@@ -158,13 +159,13 @@ test("one that holds an address stays, whole, until it holds none", async () => 
   expect(await ipam.prune()).toMatchObject({ operations: 1, held: 0 })
 })
 
-test("more than one batch goes, and what is young or pending stays", async () => {
+test("more operations than one batch are pruned; young ones stay, and a pending one older than the horizon stops the prune", async () => {
   await owner.rows(
     `insert into ipam.operation (operation_id, vrf, kind, fingerprint, state, result, begun_at, finished_at)
      select gen_random_uuid(), 'default', 'Bulk', '', 'succeeded', '1', now() - interval '101 days', now() - interval '100 days'
      from generate_series(1, 1200)`,
   )
-  const young = await ended(crypto.randomUUID(), 10)
+  const young = await endedOperation(crypto.randomUUID(), 10)
   const pending = crypto.randomUUID()
   await ipam.beginOperation({
     operationId: pending,
