@@ -1,12 +1,11 @@
-/** What is left when a flow has ended: everything that is there for anybody, and what becomes of calls of it that come late. */
+/** What is left when a saga has ended: everything that anybody can see, and what becomes of calls of it that arrive late. */
 import * as Effect from "effect/Effect"
 import { Allocator } from "../../src/services/Allocator.ts"
 import { Devices } from "./reference/Devices.ts"
 import { Instances } from "./reference/Instances.ts"
-import type { InProcess } from "./inProcess.ts"
-import { idsOf, type Create, type World } from "./world.ts"
+import type { Create, World } from "./world.ts"
 
-/** A flow that unwound must leave all of this as it found it. */
+/** A saga that unwound must leave all of this as it found it. */
 export const everything = async ({ session, devices, doctor }: World) => ({
   allocations: await session.rows(
     "select request_id, slot, host(unit) as address, generation::text, expires_at from ipam.allocation where released_at is null order by 1, 2",
@@ -21,7 +20,7 @@ export const everything = async ({ session, devices, doctor }: World) => ({
   doctor: await doctor(),
 })
 
-/** What a flow was given, whether it has it still or not. */
+/** What a saga was given, whether it has it still or not. */
 export const addressesOf = async ({ session }: World, operationId: string) =>
   (await session.rows(
     `select split_part(slot, '/', 1) as step, host(unit) as address, generation::text, released_at::text
@@ -36,33 +35,39 @@ export const addressesOf = async ({ session }: World, operationId: string) =>
 
 type Calls = Record<string, Effect.Effect<unknown, unknown>>
 
-/** Makes the calls of a flow again, of those steps that it did, and answers which were not refused. */
-export const callAgain = async (
-  worker: InProcess,
-  world: World,
-  payload: Create,
+/** Makes the calls of a saga again, those of the steps named, and answers which were not refused. */
+export const callAgain = (
+  {
+    requestId,
+    payload: { instance, pools },
+    addresses,
+    steps,
+  }: {
+    readonly requestId: string
+    readonly payload: Create
+    readonly addresses: ReadonlyArray<{ readonly address: string; readonly generation: string }>
+    readonly steps: ReadonlyArray<string>
+  },
   which: "do" | "undo",
-): Promise<ReadonlyArray<string>> => {
-  const { operationId: requestId, executionId } = await idsOf(payload)
-  const { instance, pools } = payload
-  const ports = (await addressesOf(world, requestId)).map(({ address, generation }) => ({
-    vrf: "default",
-    address,
-    generation: BigInt(generation),
-  }))
-  const slots = {
-    nic: [
-      { slot: "nic/v4", pool: pools.v4 },
-      { slot: "nic/v6", pool: pools.v6 },
-    ],
-    external: [{ slot: "external/v4", pool: pools.external }],
-  }
-  const asked = { requestId, owner: { kind: "instance", id: instance }, ttlSeconds: 86_400 }
-  const namesOf = (of: ReadonlyArray<{ readonly slot: string }>) => of.map(({ slot }) => slot)
-  const program = Effect.gen(function* () {
+) =>
+  Effect.gen(function* () {
     const allocator = yield* Allocator
     const devices = yield* Devices
     const instances = yield* Instances
+    const ports = addresses.map(({ address, generation }) => ({
+      vrf: "default",
+      address,
+      generation: BigInt(generation),
+    }))
+    const slots = {
+      nic: [
+        { slot: "nic/v4", pool: pools.v4 },
+        { slot: "nic/v6", pool: pools.v6 },
+      ],
+      external: [{ slot: "external/v4", pool: pools.external }],
+    }
+    const asked = { requestId, owner: { kind: "instance", id: instance }, ttlSeconds: 86_400 }
+    const namesOf = (of: ReadonlyArray<{ readonly slot: string }>) => of.map(({ slot }) => slot)
     const forward: Calls = {
       record: Effect.filterOrFail(instances.record("default", instance, requestId), (recorded) => recorded),
       nic: allocator.allocateMany({ ...asked, slots: slots.nic }),
@@ -80,11 +85,9 @@ export const callAgain = async (
       nic: allocator.releaseMany({ requestId, slots: namesOf(slots.nic) }),
       record: instances.markGone("default", instance, requestId),
     }
-    const calls = Object.entries(which === "do" ? forward : backward)
-    const done = calls.filter(([step]) => worker.done(executionId).includes(`${step}/${which}`))
-    return yield* Effect.forEach(done, ([step, call]) =>
+    const calls = Object.entries(which === "do" ? forward : backward).filter(([step]) => steps.includes(step))
+    const accepted = yield* Effect.forEach(calls, ([step, call]) =>
       Effect.match(call, { onFailure: () => [], onSuccess: () => [step] }),
     )
+    return accepted.flat()
   })
-  return (await worker.run(program)).flat()
-}

@@ -1,24 +1,26 @@
 /**
- * Whatever a flow is made of and whatever its calls meet with: what is held is what the flows that succeeded took, and calls of
- * them that come late change nothing. One flow runs the plan of its payload, several at once, over a pool too small for all.
+ * Whatever a saga is made of and whatever its calls meet with: what is held is what the sagas that succeeded allocated, and calls of
+ * theirs that arrive late change nothing. One saga executes the plan of its payload, several at once, over a pool too small for all.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Allocator } from "../../../src/services/Allocator.ts"
 import { DatabaseUnavailable } from "../../../src/errors/errors.ts"
-import { allocateStep } from "../../../src/saga/addresses.ts"
-import * as Saga from "../../../src/saga/Saga.ts"
-import { step } from "../../../src/saga/step.ts"
-import { startInProcess, type InProcess } from "../inProcess.ts"
+import { layer } from "../../../src/layer.ts"
+import { allocateStep } from "../../../src/saga/log/allocateStep.ts"
+import * as Saga from "../../../src/saga/log/Saga.ts"
+import { SagaWorker } from "../../../src/saga/log/SagaWorker.ts"
+import { step } from "../../../src/saga/log/step.ts"
 import { openWorld, type World } from "../world.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { step: Schema.String }) {}
 
-/** What calls meet with. `fails`: so many tries, before or after they had their effect; `copies`: sent again, now and late. */
+/** What calls meet with. `fails`: so many attempts, before or after they had their effect; `copies`: sent again, now and late. */
 const Trouble = Schema.Struct({
   fails: Schema.Int,
   lost: Schema.Boolean,
@@ -26,9 +28,9 @@ const Trouble = Schema.Struct({
   late: Schema.Boolean,
 })
 const Step = Schema.Struct({
-  /** How many addresses it takes; 0 is a step that does something else. */
+  /** How many addresses it allocates; 0 is a step that does something else. */
   slots: Schema.Int,
-  /** For good, so that the flow unwinds. Only a step without addresses can. */
+  /** For good, so that the saga unwinds. Only a step without addresses can. */
   refuses: Schema.Boolean,
   forward: Trouble,
   back: Trouble,
@@ -46,7 +48,7 @@ type Plan = Parameters<typeof Planned.execute>[0]
 
 const POOL = 5
 
-/** By flow and step: what was done, and how often it was undone after that. */
+/** By saga and step: what was done, and how often it was undone after that. */
 const done = new Map<string, { did: number; undid: number }>()
 const late: Array<Effect.Effect<unknown, unknown>> = []
 
@@ -56,12 +58,12 @@ const troubled = <A, E, R>(
   { fails, lost, twice, late: isLate }: Trouble,
   keep: (call: Effect.Effect<A, E, R>) => void,
 ) => {
-  let tries = 0
+  let attempts = 0
   return Effect.suspend((): Effect.Effect<A, E | DatabaseUnavailable, R> => {
-    tries += 1
-    if (tries === 1 && isLate) keep(call)
+    attempts += 1
+    if (attempts === 1 && isLate) keep(call)
     const sent = twice ? Effect.map(Effect.all([call, call], { concurrency: 2 }), ([, second]) => second) : call
-    if (tries > fails) return sent
+    if (attempts > fails) return sent
     const failed = Effect.fail(new DatabaseUnavailable({ call: "allocate", reason: "cut by the test" }))
     return lost ? Effect.andThen(Effect.exit(sent), failed) : failed
   })
@@ -70,35 +72,23 @@ const troubled = <A, E, R>(
 const plans = new Map<string, Plan>()
 const ids = new Map<string, string>()
 
-/** The allocator of the flow: every call meets the trouble of the step that it is of. */
+/** The allocator of the sagas: every allocation meets the trouble of the step that it is of. */
 const troubledAllocator = Layer.effect(
   Allocator,
   Effect.map(Allocator, (real) => {
-    const found = (requestId: string, slot: string | undefined) => {
-      const plan = plans.get(ids.get(requestId) ?? "")
-      return { plan, step: plan?.steps[Number(slot?.split("/")[0])] }
-    }
-    const calls = new Map<string, Effect.Effect<unknown, unknown>>()
-    /** The tries of one call are counted together. */
-    const once = <A, E>(key: string, make: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
-      const known = calls.get(key) ?? make()
-      calls.set(key, known)
-      return known as Effect.Effect<A, E>
-    }
-    const keep = (call: Effect.Effect<unknown, unknown>) => late.push(call)
+    const calls = new Map<string, ReturnType<typeof real.allocateMany>>()
     return Allocator.of({
       ...real,
       allocateMany: (request) => {
-        const trouble = found(request.requestId, request.slots[0]?.slot).step?.forward
+        const plan = plans.get(ids.get(request.requestId) ?? "")
+        const trouble = plan?.steps[Number(request.slots[0]?.slot?.split("/")[0])]?.forward
         const call = real.allocateMany(request)
-        return trouble === undefined ? call : once(`do ${JSON.stringify(request)}`, () => troubled(call, trouble, keep))
-      },
-      releaseMany: (request) => {
-        const trouble = found(request.requestId, request.slots[0]).step?.back
-        const call = real.releaseMany(request)
-        return trouble === undefined
-          ? call
-          : once(`undo ${JSON.stringify(request)}`, () => troubled(call, trouble, keep))
+        if (trouble === undefined) return call
+        // The attempts at one call are counted together.
+        const key = JSON.stringify(request)
+        const known = calls.get(key) ?? troubled(call, trouble, (sent) => late.push(sent))
+        calls.set(key, known)
+        return known
       },
     })
   }),
@@ -135,14 +125,18 @@ const PlannedLive = Planned.toLayer(
 ).pipe(Layer.provide(troubledAllocator))
 
 let world: World
-let worker: InProcess
+const makeWorker = () =>
+  ManagedRuntime.make(
+    PlannedLive.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(layer({ url: world.database.url() }))),
+  )
+let worker: ReturnType<typeof makeWorker>
 
 beforeAll(async () => {
   world = await openWorld([`10.0.0.0-10.0.0.${POOL - 1}`, "fd00::/64", "192.0.2.0/24"])
-  worker = await startInProcess(world, { flows: PlannedLive })
+  worker = makeWorker()
 })
 afterAll(async () => {
-  await worker?.close()
+  await worker?.dispose()
   await world?.close()
 })
 
@@ -152,15 +146,15 @@ const trouble = fc.record({
   twice: fc.boolean(),
   late: fc.boolean(),
 })
-const taking = fc.record({
+const allocating = fc.record({
   slots: fc.constantFrom(1, 1, 2),
   refuses: fc.constant(false),
   forward: trouble,
   back: trouble,
 })
 const doing = fc.record({ slots: fc.constant(0), refuses: fc.boolean(), forward: trouble, back: trouble })
-const steps = fc.array(fc.oneof({ weight: 3, arbitrary: taking }, doing), { minLength: 1, maxLength: 6 })
-const flows = fc.array(fc.record({ steps }), { minLength: 1, maxLength: 4 })
+const steps = fc.array(fc.oneof({ weight: 3, arbitrary: allocating }, doing), { minLength: 1, maxLength: 6 })
+const sagas = fc.array(fc.record({ steps }), { minLength: 1, maxLength: 4 })
 
 const heldText = `select request_id, host(unit) as address, generation::text, confirmed_at is not null and expires_at is null as confirmed
   from ipam.allocation where released_at is null order by unit`
@@ -168,19 +162,19 @@ const heldText = `select request_id, host(unit) as address, generation::text, co
 let run = 0
 const ends = { succeeded: 0, Refused: 0, PoolExhausted: 0, late: 0 }
 
-test("what is held is what the flows that succeeded took, whatever their calls met with", async () => {
+test("what is held is what the sagas that succeeded allocated, whatever their calls met with", async () => {
   await fc.assert(
-    fc.asyncProperty(flows, async (generated) => {
+    fc.asyncProperty(sagas, async (generated) => {
       run += 1
       // Also what a run left that failed: a smaller one of it must begin with an empty pool.
       for (const { request_id: requestId } of await world.session.rows(heldText)) {
-        await worker.run(Allocator.use((allocator) => allocator.releaseAll({ requestId: String(requestId) })))
+        await worker.runPromise(Allocator.use((allocator) => allocator.releaseAll({ requestId: String(requestId) })))
       }
       late.length = 0
       const asked = await Promise.all(
         generated.map(async (plan, number) => {
           const payload: Plan = { request: `${run}-${number}`, ...plan }
-          const { operationId } = await Effect.runPromise(Planned.ids(payload))
+          const operationId = Planned.operationIdFor(payload)
           plans.set(payload.request, payload)
           ids.set(operationId, payload.request)
           return { payload, operationId }
@@ -188,7 +182,7 @@ test("what is held is what the flows that succeeded took, whatever their calls m
       )
       const answers = await Promise.all(
         asked.map(async ({ payload, operationId }) => {
-          const exit = await worker.run(Effect.exit(Planned.execute(payload)))
+          const exit = await worker.runPromise(Effect.exit(Planned.execute(payload)))
           return { payload, operationId, exit }
         }),
       )

@@ -25,7 +25,8 @@ export const InstanceCreate = Saga.make("InstanceCreate", {
   error: Schema.Union([InstanceExists, DeviceRefused, DeviceUnavailable]),
 })
 
-const live = InstanceCreate.toLayer(
+/** The saga for the workers; the devices and the table of instances are theirs. */
+export const instanceCreate = InstanceCreate.toLayer(
   Effect.fnUntraced(function* ({ vrf, instance, pools, temper }) {
     const devices = yield* Devices
     const instances = yield* Instances
@@ -70,4 +71,4 @@ const live = InstanceCreate.toLayer(
 
 /** The saga for the workers, with the devices at a URL. */
 export const instanceCreateLayer = (devicesUrl: string) =>
-  Layer.provide(live, [Devices.layer(devicesUrl), Instances.layer])
+  Layer.provide(instanceCreate, [Devices.layer(devicesUrl), Instances.layer])
