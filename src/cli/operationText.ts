@@ -11,27 +11,28 @@ const stateText = ({ state, stuck }: Operation): string => (stuck === null ? sta
 const jsonText = (value: unknown): string | null =>
   value === null || value === undefined ? null : JSON.stringify(value)
 
+const fieldsOf = (one: Operation): Parameters<typeof details>[0] => [
+  ["operation", one.operationId],
+  ["kind", one.kind],
+  ["state", stateText(one)],
+  ["vrf", one.vrf],
+  ["targets", targetsText(one)],
+  ["payload", jsonText(one.payload)],
+  ["result", jsonText(one.result)],
+  ["error", jsonText(one.error)],
+  ["stuck since", one.stuck?.since],
+  ["stuck with", one.stuck?.error],
+  ["begun", one.begunAt],
+  ["unwinding", one.unwindingAt],
+  ["finished", one.finishedAt],
+  ["expires", one.finishedAt === null ? one.expiresAt : null],
+  ["cancelled", one.cancelledAt],
+  ["resumed", one.resumedAt],
+  ["pruned", one.prunedAt],
+]
+
 /** One operation, one field a line. */
-export const operationText = (one: Operation): string =>
-  details([
-    ["operation", one.operationId],
-    ["kind", one.kind],
-    ["state", stateText(one)],
-    ["vrf", one.vrf],
-    ["targets", targetsText(one)],
-    ["payload", jsonText(one.payload)],
-    ["result", jsonText(one.result)],
-    ["error", jsonText(one.error)],
-    ["stuck since", one.stuck?.since],
-    ["stuck with", one.stuck?.error],
-    ["begun", one.begunAt],
-    ["unwinding", one.unwindingAt],
-    ["finished", one.finishedAt],
-    ["expires", one.finishedAt === null ? one.expiresAt : null],
-    ["cancelled", one.cancelledAt],
-    ["resumed", one.resumedAt],
-    ["pruned", one.prunedAt],
-  ])
+export const operationText = (one: Operation): string => details(fieldsOf(one))
 
 /** The effect of a cancel or a resume, and the operation after it. */
 export const changeText = (one: Operation): string => `${effectText(one)}\n${operationText(one)}`
@@ -78,13 +79,14 @@ export const sagaText = (one: OperationOfSaga): string => {
   const { saga } = one
   if (saga === null) return operationText(one)
   const fields = details([
+    ...fieldsOf(one),
     ["saga", phaseText(one)],
     ["version", saga.version],
+    ["claims", saga.epoch],
     ["lease until", saga.phase === "running" ? saga.leaseUntil : null],
-    ["claimed", saga.epoch === null ? null : `${saga.epoch} times`],
   ])
   const steps = table(
-    ["STEP", "STATE", "BEGUN", "SETTLED", "UNTIL", "FAILED", "FAILING SINCE", "ERROR"],
+    ["STEP", "STATE", "BEGUN", "SETTLED", "WAITS UNTIL", "FAILED", "FAILING SINCE", "ERROR"],
     saga.steps.map((step) => [
       step.name,
       step.state,
@@ -97,7 +99,7 @@ export const sagaText = (one: OperationOfSaga): string => {
     ]),
     "No steps yet.",
   )
-  return [operationText(one), fields, "", steps].filter((part, place) => part !== "" || place === 2).join("\n")
+  return `${fields}\n\n${steps}`
 }
 
 /** Several operations, one a line. */
