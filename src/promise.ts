@@ -17,7 +17,7 @@ import { layer } from "./layer.ts"
 import { Pools } from "./services/Pools.ts"
 import { Database } from "./database/Database.ts"
 import type { ConnectOptions } from "./database/locate.ts"
-import { InvalidInput } from "./errors/errors.ts"
+import { DatabaseUnreachable, InvalidInput } from "./errors/errors.ts"
 import { Operations } from "./services/Operations.ts"
 import type { OwnerAnswer, OwnerAsked } from "./services/owners.ts"
 import type { Pruned } from "./services/pruning.ts"
@@ -178,6 +178,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
   const all = <Service extends object>(service: Service): Promised<Service> =>
     Object.fromEntries(Object.entries(service).map(([name, call]) => [name, promised(call)])) as Promised<Service>
 
+  const closing = new AbortController()
   let isWorking = false
   let worker: { readonly services: Context.Context<SagaWorker>; readonly stop: () => Promise<void> } | undefined
   /** What a saga does here, with the worker of this process, if there is one. */
@@ -228,13 +229,19 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
       ),
     prune: async ({ signal, ...request } = {}) => run(prune(request, forgetExecutions), checkSignal(signal)),
     startSaga: async (saga, payload, options) => runSaga(saga.start(payload), options),
-    executeSaga: async (saga, payload, options) => runSaga(saga.execute(payload), options),
+    executeSaga: async (saga, payload, options) => {
+      const signal = checkSignal(options?.signal)
+      const ends = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
+      return runSaga(saga.execute(payload), { signal: ends })
+    },
     cancelSaga: async (saga, payload, options) => runSaga(saga.cancel(payload), options),
     resumeSaga: async (saga, payload, options) => runSaga(saga.resume(payload), options),
     startWorker,
     ping: async ({ signal } = {}) => run(database.ping, checkSignal(signal)),
     close: async () => {
       await worker?.stop()
+      // It waits through outages, which this is none of.
+      closing.abort(new DatabaseUnreachable({ call: "executeSaga", reason: "the connections were closed" }))
       await close()
     },
   }

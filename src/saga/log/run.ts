@@ -93,6 +93,9 @@ export const persist = <A>(write: Effect.Effect<A, CallError | LeaseLost>): Effe
     Effect.catch((error) => (error._tag === "LeaseLost" ? Effect.fail(error) : Effect.die(error))),
   )
 
+const isName = (name: string): boolean =>
+  name !== "" && [...name].length <= 200 && !name.includes("\u0000") && name.isWellFormed()
+
 const monotonicSeconds = Clock.clockWith((clock) => Effect.succeed(Number(clock.monotonicTimeNanosUnsafe()) / 1e9))
 
 export const openRun = (
@@ -287,6 +290,7 @@ export const openRun = (
   /** Registers a name, once; the last one that unwinding needs ends the replay. */
   const ask = (name: string, undo?: Undo) =>
     Effect.suspend(() => {
+      if (!isName(name)) return stuck("the name of a step", "must have 1 to 200 characters, and no U+0000")
       if (asked.has(name)) return stuck(name, "the name is used twice in one saga")
       asked.add(name)
       if (undo !== undefined) undos.set(name, undo)
