@@ -12,7 +12,7 @@ import {
   type ConnectOptions,
   type Ipam,
 } from "../src/promise.ts"
-import { newFolder } from "./embedded/support.ts"
+import { newFolder } from "./embedded/harness.ts"
 import { useDatabase, type Session } from "./harness/database.ts"
 import { until } from "./harness/until.ts"
 

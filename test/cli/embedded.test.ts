@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { newFolder, onLinux, processesNaming, query, runOwner } from "../embedded/support.ts"
+import { newFolder, onLinux, processesNaming, query, runProgram } from "../embedded/harness.ts"
 import { until } from "../harness/until.ts"
 import { start } from "./command.ts"
 
@@ -47,8 +47,8 @@ describe.runIf(onLinux)("the embedded server", () => {
 
   test("keeps serving a program when a command ends, and ends with the program", async () => {
     const folder = newFolder()
-    const { child, said } = runOwner(["use", folder])
-    const program = await said
+    const { child, printed } = runProgram(["use", folder])
+    const program = await printed
     expect(await createPool(folder, "0")).toMatchObject({ outcome: "created" })
     expect(await status(folder)).toMatchObject({ state: "running", pid: program.pid })
     expect(await query(program, "select name from ipam.pool")).toEqual({ name: "web" })
@@ -58,8 +58,8 @@ describe.runIf(onLinux)("the embedded server", () => {
 
   test("stays running after a program that used it, if a command has asked for that", async () => {
     const folder = newFolder()
-    const { child, said } = runOwner(["use", folder])
-    const program = await said
+    const { child, printed } = runProgram(["use", folder])
+    const program = await printed
     await createPool(folder, HOUR)
     child.kill("SIGTERM")
     await new Promise((ended) => child.once("exit", ended))

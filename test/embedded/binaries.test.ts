@@ -18,7 +18,7 @@ import { findBinaries } from "../../src/embedded/binaries.ts"
 import { installedPackage, makeLinks, packageName } from "../../src/embedded/platformPackage.ts"
 import { startServer, stopServer } from "../../src/embedded/server.ts"
 import { serverUser } from "../../src/embedded/user.ts"
-import { asRoot, newFolder, onLinux, othersCanRead, plainUids, query, runOwner } from "./support.ts"
+import { asRoot, newFolder, onLinux, othersCanRead, plainUids, query, runProgram } from "./harness.ts"
 
 const installed = installedPackage()
 const debian = "/usr/lib/postgresql/15/bin"
@@ -110,8 +110,10 @@ describe.runIf(installed !== undefined && onLinux)("the package as npm may leave
         mkdirSync(folder)
         chownSync(folder, plainUid, plainUid)
       }
-      const said = await Promise.all(folders.map((folder) => runOwner(["start", folder, options], plainUid).said))
-      expect(said.map(({ how }) => how)).toEqual(["started", "started"])
+      const printed = await Promise.all(
+        folders.map((folder) => runProgram(["start", folder, options], plainUid).printed),
+      )
+      expect(printed.map(({ how }) => how)).toEqual(["started", "started"])
       expect(readdirSync(cache)).toHaveLength(1)
       expect(makeLinks(join(cache, readdirSync(cache)[0] ?? ""))).toBe(true)
     },

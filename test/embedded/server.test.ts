@@ -5,7 +5,7 @@ import postgres from "postgres"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { EmbeddedServerFailed } from "../../src/embedded/failure.ts"
 import { defaultDataFolder, removeServer, serverStatus, startServer, stopServer } from "../../src/embedded/server.ts"
-import { asRoot, newFolder, onLinux, query, runOwner } from "./support.ts"
+import { asRoot, newFolder, onLinux, query, runProgram } from "./harness.ts"
 import { until } from "../harness/until.ts"
 
 const gone = (pid: number) => until(`process ${pid} has ended`, () => !existsSync(`/proc/${pid}/cwd`))
@@ -63,9 +63,9 @@ describe("a server and its folder", () => {
 
   it("is one server when four processes start it at once on an empty folder", async () => {
     const folder = newFolder()
-    const said = await Promise.all(Array.from({ length: 4 }, () => runOwner(["start", folder]).said))
-    expect(new Set(said.map(({ pid }) => pid)).size).toBe(1)
-    expect(said.map(({ how }) => how).toSorted()).toEqual(["adopted", "adopted", "adopted", "started"])
+    const printed = await Promise.all(Array.from({ length: 4 }, () => runProgram(["start", folder]).printed))
+    expect(new Set(printed.map(({ pid }) => pid)).size).toBe(1)
+    expect(printed.map(({ how }) => how).toSorted()).toEqual(["adopted", "adopted", "adopted", "started"])
     expect(readdirSync(folder).toSorted()).toEqual(["data", "log", "socket"])
   })
 
@@ -184,7 +184,7 @@ describe("after a crash", () => {
     "by %s of the process that started it, the server runs on and is adopted",
     async (signal) => {
       const folder = newFolder()
-      const { child } = runOwner(["start", folder, '{"durable":false}'])
+      const { child } = runProgram(["start", folder, '{"durable":false}'])
       const pidFile = join(folder, "data", "postmaster.pid")
       await until("the server has a pid", () => existsSync(pidFile) && readFileSync(pidFile, "utf8").includes("\n"))
       // As a terminal does it: to the whole process group.
@@ -196,13 +196,13 @@ describe("after a crash", () => {
 
   it("in the middle of making the cluster nothing is left of the half", async () => {
     const folder = newFolder()
-    const { child, said } = runOwner(["start", folder])
+    const { child, printed } = runProgram(["start", folder])
     await until(
       "initdb is at work",
       () => existsSync(folder) && readdirSync(folder).some((name) => name.startsWith(".init-")),
     )
     child.kill("SIGKILL")
-    await expect(said).rejects.toThrow("said nothing")
+    await expect(printed).rejects.toThrow("printed nothing")
     expect((await startServer(folder)).how).toBe("started")
     expect(readdirSync(folder).toSorted()).toEqual(["data", "log", "socket"])
   })

@@ -1,4 +1,4 @@
-/** One server for all programs of a folder, which runs while one of them uses it and leaves nothing behind but its data. */
+/** The server that all programs of a folder share: it runs while one of them uses it, and leaves nothing behind but its data. */
 import { randomUUID } from "node:crypto"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
@@ -15,13 +15,13 @@ import {
   processesNaming,
   query,
   removeFolder,
-  runOwner,
-} from "./support.ts"
+  runProgram,
+} from "./harness.ts"
 
 const durable = false
 const HOUR_MS = 3_600_000
 
-/** One for all tests, since each leaves it as it was: with a cluster, and nobody there. */
+/** One folder for all tests, since each leaves it as it found it: with a cluster, and no process that uses it. */
 let folder = ""
 beforeAll(() => {
   folder = makeFolder()
@@ -31,22 +31,22 @@ afterAll(() => removeFolder(folder))
 
 /** Starts a program that uses the server until SIGTERM. */
 const use = (options: { readonly idleMs?: number } = {}, of = folder) =>
-  runOwner(["use", of, JSON.stringify({ durable, ...options })])
+  runProgram(["use", of, JSON.stringify({ durable, ...options })])
 
-/** Processes of the folder that have the word in their command line. */
+/** The processes that name the folder and the given word in their command line. */
 const processes = (word: string) => processesNaming(folder).filter((pid) => commandLine(pid).join(" ").includes(word))
 const watchdogs = () => processes("saga-ipam-watchdog")
-/** The programs that a watchdog becomes, and those that keep the server. */
+/** The processes that keep the server idle, and what a watchdog becomes when it stops the server. */
 const keepers = () => processes("keeper").filter((pid) => !watchdogs().includes(pid))
 
-/** Resolves when nothing runs or listens any more. */
+/** Waits until no process of the folder is left, and expects no socket and no pid file. */
 const nothingLeft = async (of = folder): Promise<void> => {
   await until("no process is left", () => processesNaming(of).length === 0)
   expect(readdirSync(join(of, "socket"))).toEqual([])
   expect(existsSync(join(of, "data", "postmaster.pid"))).toBe(false)
 }
 
-/** Writes something; what comes back checks that it is there when the server runs again. */
+/** Writes a row, and returns a check that the row is there when the server runs again. */
 const write = async (server: Parameters<typeof query>[0]) => {
   const value = randomUUID()
   await query(server, "create table if not exists kept (value text)")
@@ -59,7 +59,7 @@ const write = async (server: Parameters<typeof query>[0]) => {
 }
 
 describe.runIf(onLinux)("a server that programs share", () => {
-  it("stops when the only one releases it, before that resolves, and keeps its data", async () => {
+  it("has stopped by the time its only user has released it, and keeps its data", async () => {
     const server = await acquireServer(folder, { durable })
     expect(server.how).toBe("started")
     const expectKept = await write(server)
@@ -70,20 +70,20 @@ describe.runIf(onLinux)("a server that programs share", () => {
     await expectKept()
   })
 
-  it("stops, too, when its socket is elsewhere, since the folder's path is too long for one", async () => {
+  it("also stops if its socket is in another folder because the path of its own is too long", async () => {
     const long = join(newFolder(), "x".repeat(120))
     onTestFinished(() => removeServer(long))
-    const { child, said } = use({}, long)
-    const { host } = await said
+    const { child, printed } = use({}, long)
+    const { host } = await printed
     expect(host.startsWith(long)).toBe(false)
     child.kill("SIGKILL")
     await until("no process is left", () => processesNaming(long).length === 0)
     expect(readdirSync(host)).toEqual([])
   })
 
-  it.each(["SIGTERM", "SIGKILL"] as const)("stops with the only one, which ends by %s", async (signal) => {
-    const { child, said } = use()
-    const expectKept = await write(await said)
+  it.each(["SIGTERM", "SIGKILL"] as const)("stops when its only user ends by %s", async (signal) => {
+    const { child, printed } = use()
+    const expectKept = await write(await printed)
     child.kill(signal)
     await nothingLeft()
     await expectKept()
@@ -93,15 +93,15 @@ describe.runIf(onLinux)("a server that programs share", () => {
     ["SIGTERM", "SIGKILL"],
     ["SIGKILL", "SIGTERM"],
   ] as const)(
-    "serves the second of two when the first ends by %s, and stops when that ends by %s",
+    "keeps serving the second of two users when the first ends by %s, and stops when the second ends by %s",
     async (...signals) => {
       const first = use()
       const second = use()
-      const [{ pid }, server] = await Promise.all([first.said, second.said])
+      const [{ pid }, server] = await Promise.all([first.printed, second.printed])
       expect(server.pid).toBe(pid)
       first.child.kill(signals[0])
       await until("the first has left", () => watchdogs().length === 1)
-      await until("nobody stops it", async () => (await present(server.host, ["stop"])).length === 0)
+      await until("no process is stopping it", async () => (await present(server.host, ["stop"])).length === 0)
       expect(await serverStatus(folder)).toMatchObject({ state: "running", pid })
       const expectKept = await write(server)
       second.child.kill(signals[1])
@@ -110,26 +110,26 @@ describe.runIf(onLinux)("a server that programs share", () => {
     },
   )
 
-  it("stops with a program whose watchdog was killed first", async () => {
-    const { child, said } = use()
-    await said
-    await until("the watchdog of its start is dismissed", () => watchdogs().length === 1)
+  it("stops when a program is killed whose watchdog was killed before", async () => {
+    const { child, printed } = use()
+    await printed
+    await until("the watchdog for the start is dismissed", () => watchdogs().length === 1)
     const [watchdog = 0] = watchdogs()
     process.kill(watchdog, "SIGKILL")
-    await until("another one watches", () => watchdogs().some((pid) => pid !== watchdog))
+    await until("another watchdog runs", () => watchdogs().some((pid) => pid !== watchdog))
     child.kill("SIGKILL")
     await nothingLeft()
   })
 
-  it("stops with a program that is killed while it starts the server", async () => {
-    const { child, said } = use()
+  it("stops when a program is killed while it is starting the server", async () => {
+    const { child, printed } = use()
     await until("the server is starting", () => existsSync(join(folder, "data", "postmaster.pid")))
     child.kill("SIGKILL")
-    await said.catch(() => undefined)
+    await printed.catch(() => undefined)
     await nothingLeft()
   })
 
-  it("serves whoever uses it, however many come and go at once", async () => {
+  it("answers every user while several acquire and release it at once", async () => {
     const comeAndGo = async () => {
       for (let round = 0; round < 8; round++) {
         const server = await acquireServer(folder, { durable })
@@ -141,12 +141,12 @@ describe.runIf(onLinux)("a server that programs share", () => {
     await nothingLeft()
   })
 
-  it("is not stopped while somebody uses it, and not used before whoever stops it is done", async () => {
+  it("is not stopped while it is in use, and a new user waits until whoever is stopping it has finished", async () => {
     const first = await acquireServer(folder, { durable })
     expect(await stopUnused(folder)).toBe("in use")
     const stopper = await appear(first.host, "stop")
     const second = acquireServer(folder, { durable })
-    await until("the second has come", async () => (await present(first.host, ["user"])).length === 2)
+    await until("the second user is present", async () => (await present(first.host, ["user"])).length === 2)
     await stopServer(folder)
     stopper.leave()
     const server = await second
@@ -156,13 +156,13 @@ describe.runIf(onLinux)("a server that programs share", () => {
     expect(await query(server, "select 1 as one")).toEqual({ one: 1 })
   })
 
-  it("is released once it has started where the call was aborted meanwhile", async () => {
+  it("is released once it has started if the call was aborted in the meantime", async () => {
     const aborted = AbortSignal.abort(new Error("enough"))
     await expect(acquireServer(folder, { durable, signal: aborted })).rejects.toThrow("enough")
     await nothingLeft()
   })
 
-  it("leaves nothing where it cannot start", async () => {
+  it("leaves nothing behind if it cannot start", async () => {
     const folder = newFolder()
     await expect(acquireServer(folder, { durable, binaries: "/nowhere" })).rejects.toMatchObject({
       reason: "no-binaries",
@@ -176,7 +176,7 @@ describe.runIf(onLinux)("a server that programs share", () => {
 })
 
 describe.runIf(onLinux)("a server that is kept for the next user", () => {
-  it("runs on, is the next one's, and ends when its time is over", async () => {
+  it("keeps running, is adopted by the next user, and stops when its idle time is over", async () => {
     const first = await acquireServer(folder, { durable, idleMs: HOUR_MS })
     const expectKept = await write(first)
     await first.release()
@@ -194,17 +194,17 @@ describe.runIf(onLinux)("a server that is kept for the next user", () => {
     await expectKept()
   })
 
-  it("ends with whoever keeps it, killed by SIGKILL", async () => {
-    const { child, said } = use({ idleMs: HOUR_MS })
-    await said
+  it("stops when the process that keeps it is killed by SIGKILL", async () => {
+    const { child, printed } = use({ idleMs: HOUR_MS })
+    await printed
     child.kill("SIGTERM")
     const isKeptAlone = () => keepers().length === 1 && watchdogs().length === 1 && keepers()[0]
-    const keeper = await until("the program has left, and it is kept", isKeptAlone)
+    const keeper = await until("the program has ended, and the server is kept", isKeptAlone)
     process.kill(keeper, "SIGKILL")
     await nothingLeft()
   })
 
-  it("is a program's as long as that uses it", async () => {
+  it("does not stop at the end of its idle time while a program still uses it", async () => {
     const program = await acquireServer(folder, { durable })
     const brief = await acquireServer(folder, { durable, idleMs: 1 })
     await brief.release()

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs"
 import { basename } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { startTemporaryServer } from "../../src/embedded/temporary.ts"
-import { commandLine, onLinux, processesNaming, query, runOwner } from "./support.ts"
+import { commandLine, onLinux, processesNaming, query, runProgram } from "./harness.ts"
 import { until } from "../harness/until.ts"
 
 describe("a throw-away server", () => {
@@ -47,8 +47,8 @@ describe("a throw-away server", () => {
   it.runIf(onLinux).each(["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const)(
     "ends with its owner, ended by %s",
     async (signal) => {
-      const { child, said } = runOwner(["temporary"])
-      const { pid, folder } = await said
+      const { child, printed } = runProgram(["temporary"])
+      const { pid, folder } = await printed
       // As a terminal does it: to the whole process group.
       process.kill(-(child.pid ?? 0), signal)
       await until("the server has ended", () => !existsSync(`/proc/${pid}/cwd`))
@@ -58,7 +58,7 @@ describe("a throw-away server", () => {
   )
 
   it.runIf(onLinux)("ends with an owner that is killed while it makes the cluster", async () => {
-    const { child, said } = runOwner(["temporary"])
+    const { child, printed } = runProgram(["temporary"])
     const initdb = () =>
       processesNaming(`.init-${child.pid}-`).length > 0 && processesNaming("saga-ipam-watchdog").length > 0
     await until("initdb is at work", initdb)
@@ -66,7 +66,7 @@ describe("a throw-away server", () => {
     const lines = processesNaming(`.init-${child.pid}-`).map((pid) => commandLine(pid).join(" "))
     const [folder = ""] = lines.flatMap((line) => /[^\s"'=]+(?=\/\.init-)/.exec(line) ?? [])
     child.kill("SIGKILL")
-    await expect(said).rejects.toThrow("said nothing")
+    await expect(printed).rejects.toThrow("printed nothing")
     expect(folder).not.toBe("")
     await until("the folder is gone", () => !existsSync(folder))
     await until("no process is left", () => processesNaming(folder).length === 0)

@@ -13,9 +13,9 @@ import {
   plainUids,
   processesNaming,
   query,
-  runOwner,
+  runProgram,
   uidOf,
-} from "./support.ts"
+} from "./harness.ts"
 
 const [plainUid = 1, otherUid = 2] = plainUids
 /** Nobody of this machine. */
@@ -76,14 +76,14 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
 
   it("the server is the user's own, and root adopts it, stops it and starts it as that user", async () => {
     const folder = folderOf(plainUid)
-    const first = await runOwner(["start", folder, '{"durable":false}'], plainUid).said
+    const first = await runProgram(["start", folder, '{"durable":false}'], plainUid).printed
     expect(first).toMatchObject({ how: "started", folder })
     expect(uidOf(first.pid)).toBe(plainUid)
     expect(await startServer(folder)).toMatchObject({ how: "adopted", pid: first.pid })
     expect(await stopServer(folder)).toBe("stopped")
     const second = await startServer(folder, { durable: false })
     expect(uidOf(second.pid)).toBe(plainUid)
-    expect(await runOwner(["start", folder], plainUid).said).toMatchObject({ how: "adopted", pid: second.pid })
+    expect(await runProgram(["start", folder], plainUid).printed).toMatchObject({ how: "adopted", pid: second.pid })
   })
 
   it.each([
@@ -94,10 +94,10 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
     async (_, uid, other) => {
       const folder = folderOf(plainUid)
       const use = ["use", folder, '{"durable":false}']
-      const first = runOwner(use, uid)
-      const { pid } = await first.said
-      const second = runOwner(use, other)
-      const server = await second.said
+      const first = runProgram(use, uid)
+      const { pid } = await first.printed
+      const second = runProgram(use, other)
+      const server = await second.printed
       expect(server.pid).toBe(pid)
       first.child.kill("SIGKILL")
       await until("the first has left", async () => (await present(server.host, ["user", "stop"])).length === 1)
@@ -116,15 +116,18 @@ describe.runIf(asRoot && onLinux && othersCanRead(plainUid))("as a plain user", 
       reason: "folder-unusable",
       message: expect.stringContaining("another user"),
     }
-    expect(await runOwner(["start", folder], otherUid).said).toMatchObject(refusal)
-    expect(await runOwner(["use", folder], otherUid).said).toMatchObject(refusal)
+    expect(await runProgram(["start", folder], otherUid).printed).toMatchObject(refusal)
+    expect(await runProgram(["use", folder], otherUid).printed).toMatchObject(refusal)
     await stopServer(folder)
-    expect(await runOwner(["start", folder], otherUid).said).toMatchObject({ ...refusal, message: expect.any(String) })
+    expect(await runProgram(["start", folder], otherUid).printed).toMatchObject({
+      ...refusal,
+      message: expect.any(String),
+    })
     expect(await serverStatus(folder)).toEqual({ state: "stopped", folder })
   })
 
   it("a user without an entry in the password file is told what initdb wants", async () => {
-    expect(await runOwner(["start", folderOf(unknownUid)], unknownUid).said).toMatchObject({
+    expect(await runProgram(["start", folderOf(unknownUid)], unknownUid).printed).toMatchObject({
       reason: "not-permitted",
       message: expect.stringContaining("/etc/passwd"),
     })

@@ -1,4 +1,4 @@
-/** Sagas through pgbouncer in transaction mode, where no two statements need be of one session. Left out where it is not installed. */
+/** Sagas through pgbouncer in transaction mode, where any two statements may run in different sessions. Skipped if it is not installed. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { chown, mkdtemp, rm, stat, writeFile } from "node:fs/promises"
@@ -18,17 +18,17 @@ import { sleep, step } from "../../../src/saga/log/step.ts"
 import { useDatabase } from "../../harness/database.ts"
 import { until } from "../../harness/until.ts"
 
-const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"].find((path) =>
+const pgbouncer = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"].find((path) =>
   existsSync(path),
 )
 const database = useDatabase()
 
-/** Starts pgbouncer over the server of the tests, as the user that this one runs as; the folder of its socket. */
+/** Starts pgbouncer in front of the tests' server, as the user that owns the server. Resolves to the folder of its socket. */
 const startPooler = async (): Promise<string> => {
   const server = inject("server")
   const socket = join(server.host, `.s.PGSQL.${server.port}`)
-  const owner = server.host.startsWith("/") ? await stat(socket) : await stat(tmpdir())
-  const folder = await mkdtemp(join(tmpdir(), "bouncer-"))
+  const { uid, gid } = await stat(server.host.startsWith("/") ? socket : tmpdir())
+  const folder = await mkdtemp(join(tmpdir(), "pgbouncer-"))
   const settings = `[databases]
 * = host=${server.host} port=${server.port} user=${server.user}${server.password === undefined ? "" : ` password=${server.password}`}
 [pgbouncer]
@@ -41,16 +41,12 @@ listen_addr =
 listen_port = 6543
 `
   await writeFile(join(folder, "pgbouncer.ini"), settings)
-  await chown(folder, owner.uid, owner.gid)
-  const pooler = spawn(program ?? "", [join(folder, "pgbouncer.ini")], {
-    uid: owner.uid,
-    gid: owner.gid,
-    stdio: "ignore",
-  })
-  const gone = once(pooler, "exit")
+  await chown(folder, uid, gid)
+  const pooler = spawn(pgbouncer ?? "", [join(folder, "pgbouncer.ini")], { uid, gid, stdio: "ignore" })
+  const ended = once(pooler, "exit")
   onTestFinished(async () => {
     pooler.kill("SIGKILL")
-    await gone
+    await ended
     await rm(folder, { recursive: true })
   })
   await until("pgbouncer listens", () => existsSync(join(folder, ".s.PGSQL.6543")))
@@ -64,8 +60,8 @@ const Create = Saga.make("Create", {
   success: Schema.String,
 })
 
-test.skipIf(program === undefined)(
-  "sagas of two workers run through two sessions of pgbouncer in transaction mode: at once, over sleeps, cancelled, and to their ends",
+test.skipIf(pgbouncer === undefined)(
+  "two workers that share two sessions of pgbouncer in transaction mode run twenty sagas to their ends and cancel one that sleeps",
   async () => {
     const owner = database().session()
     await owner.rows("select from ipam.create_pool('default', 'web', array['10.0.0.0/24'], '{}', 'none', 0)")
@@ -83,23 +79,23 @@ test.skipIf(program === undefined)(
     )
     const makeWorker = () =>
       ManagedRuntime.make(live.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(Layer.fresh(pooled))))
-    const one = makeWorker()
-    const other = makeWorker()
+    const first = makeWorker()
+    const second = makeWorker()
     onTestFinished(async () => {
-      await one.dispose()
-      await other.dispose()
+      await first.dispose()
+      await second.dispose()
     })
 
     const created = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        (index % 2 === 0 ? one : other).runPromise(Create.execute({ id: `instance ${index}` })),
+        (index % 2 === 0 ? first : second).runPromise(Create.execute({ id: `instance ${index}` })),
       ),
     )
     expect(new Set(created).size).toBe(20)
 
-    const sleeping = one.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
+    const sleeping = first.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
     await owner.until("select from ipam.saga_run where worker_id is null and due_at > now()")
-    await other.runPromise(Create.cancel({ id: "sleeper" }))
+    await second.runPromise(Create.cancel({ id: "sleeper" }))
     expect(await sleeping).toMatchObject({ _tag: "SagaCancelled" })
 
     const states = await owner.rows("select state, count(*)::int from ipam.operation group by state order by state")
