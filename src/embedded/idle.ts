@@ -1,8 +1,8 @@
 /**
  * Keeping a server running that nobody uses at the moment, for the next user.
  *
- * A process of its own does so, which is present as `idle` until its time is over. Another program that wants the server kept sends it
- * a line with the milliseconds, and the answer `kept` says that it stays at least so long. Stopping the server dismisses it.
+ * A separate process does so; it is present as `idle` until its time is over. Another program that wants the server kept sends it a
+ * line with the milliseconds, and the answer `kept` says that it will stay at least that long. Stopping the server dismisses it.
  */
 import { connect, type Socket } from "node:net"
 import { createInterface } from "node:readline"
@@ -11,7 +11,7 @@ import { appear, present } from "./presence.ts"
 const DISMISSED = "dismissed"
 const KEPT = "kept"
 
-/** Is present as `idle`, and resolves when the longest time is over that it was asked for, or when it is dismissed. */
+/** Is present as `idle`. Resolves when the longest time that it was asked for is over, or when it is dismissed. */
 export const stayIdle = async (folder: string, milliseconds: number, onPresent: () => void): Promise<void> => {
   const over = Promise.withResolvers<void>()
   let timer: NodeJS.Timeout | undefined
@@ -35,7 +35,7 @@ export const stayIdle = async (folder: string, milliseconds: number, onPresent: 
   idle.leave()
 }
 
-/** Asks an idle process of the folder to stay so long; false if there is none, or if it is about to end. */
+/** Asks an idle process of the folder to stay that long; `false` if there is none, or if it is about to end. */
 export const askToKeep = async (folder: string, milliseconds: number): Promise<boolean> => {
   for (const path of await present(folder, ["idle"])) {
     if ((await tell(path, String(milliseconds))) === `${KEPT}\n`) return true

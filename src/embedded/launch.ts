@@ -1,6 +1,6 @@
 /**
- * Launches `postgres` on a folder, once: binaries, folder, cluster, socket, log, process. It is for the caller to see whether it
- * becomes ready. If it ends instead, what it wrote about that is known here.
+ * Launches `postgres` on a folder, once: binaries, folder, cluster, socket, log, process. The caller finds out whether it becomes
+ * ready. If the process ends instead, this module knows what it wrote to its log about that.
  */
 import { spawn } from "node:child_process"
 import { closeSync, constants, fstatSync, openSync, readSync, renameSync } from "node:fs"

@@ -1,12 +1,12 @@
 /**
- * What is to be done once this process is gone, however it ends: by itself, by Ctrl-C, by SIGKILL.
+ * Runs a command once this process has ended, however it ends: by itself, by Ctrl-C, by SIGKILL.
  *
  * A shell waits at the end of a pipe, which the kernel closes with this process, and then becomes the command. One that is killed is
  * replaced at once. There are no signal handlers here: they would compete with the ones of the program, and SIGKILL passes them by.
  */
 import { spawn, type ChildProcess } from "node:child_process"
 
-/** How a program is spawned that outlives this one: in a session of its own, and holding no folder. */
+/** The options to spawn a program that outlives this one: in a session of its own, with `/` as its working directory. */
 export const detachedProgram = {
   cwd: "/",
   detached: true,
@@ -17,8 +17,8 @@ export const detachedProgram = {
 const script = `read -r line || exec "$@"`
 
 /**
- * Has the command run once this process is gone. What comes back calls it off. Keeps neither this process nor a terminal waiting;
- * without a shell to run there is no watchdog.
+ * Has the command run once this process has ended, and returns a function that calls it off. Keeps neither this process nor a terminal
+ * waiting. If no shell can be run, there is no watchdog.
  */
 export const watch = (command: ReadonlyArray<string>): (() => void) => {
   let dismissed = false

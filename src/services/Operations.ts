@@ -1,5 +1,5 @@
 /**
- * The ledger of operations: which saga works on what, how far it is, and how it ended.
+ * The ledger of operations: which saga works on what, which state it is in, and how it ended.
  *
  * An operation begins with everything that it works on, in one write, and ends with its state and its result or error, in one
  * write. What has ended never changes. Every call may be made again; what each takes, sends and answers is declared in
@@ -26,13 +26,13 @@ import { makePruning, type Pruned } from "./pruning.ts"
 export class Operations extends Context.Service<
   Operations,
   Omit<Methods<OperationCalls>, "hasPendingOperation" | "latestOperation" | "listOperations"> & {
-    /** The gate: whether any operation on the target has not ended. Where that cannot be read: true. Without a vrf: on one of that kind and id in any. */
+    /** Whether any operation on the target has not ended; `true` if that cannot be read. Without a vrf, on a target of that kind and id in any VRF. */
     readonly hasPendingOperation: (request: typeof PendingRequest.Encoded) => Effect.Effect<boolean, InvalidInput>
-    /** The one that began last, for display only: an older one may still be pending. Without a vrf the target must be known in at most one. */
+    /** The operation that began last; for display only, since an older one may still be pending. Without a vrf, the target must be known in at most one VRF. */
     readonly latestOperation: (
       request: typeof TargetRequest.Encoded,
     ) => Effect.Effect<Operation | null, AmbiguousIdentity | CallError>
-    /** One page of the history of a target, newest first. Without a vrf it must be known in at most one. */
+    /** One page of the operations on a target, newest first. Without a vrf, the target must be known in at most one VRF. */
     readonly listOperations: (
       request: typeof ListOperationsRequest.Encoded,
     ) => Effect.Effect<ReadonlyArray<Operation>, AmbiguousIdentity | CallError>
@@ -71,7 +71,10 @@ const make = Effect.gen(function* () {
       Effect.fnUntraced(function* (input: typeof PendingRequest.Encoded) {
         const request = yield* Effect.fromResult(hasPendingOperation.decode(input))
         return yield* Effect.catchCause(send(hasPendingOperation, request), (cause) =>
-          Effect.as(Effect.logWarning("Taken for pending, since it cannot be read", cause), true),
+          Effect.as(
+            Effect.logWarning("The target counts as pending, since its operations cannot be read", cause),
+            true,
+          ),
         )
       }),
     ),

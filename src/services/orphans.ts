@@ -1,4 +1,4 @@
-/** What looks orphaned: finding it pool by pool, and the marks by which the next look knows it again. */
+/** What looks orphaned: finding it pool by pool, and the marks by which the next run recognises it. */
 import * as Effect from "effect/Effect"
 import type { CallError } from "../database/Database.ts"
 import type { Allocation } from "../contract/allocation.ts"

@@ -1,8 +1,8 @@
 /**
  * Waiting for addresses that transactions in flight may yet give back, outside of any connection.
  *
- * A call that finds nothing else is told so at once, and then waits in turn with those of this process that want the same. Two at a
- * time ask the database again, for 50 ms each, so that however many wait, the other calls of the client have its connections.
+ * The first attempt of a call does not wait in the database. A call that is contended then queues with the others of this client that
+ * want the same thing. Two at a time make another attempt, for 50 ms each, so that however many wait, other calls find connections.
  * Knows neither pools nor statements.
  */
 import * as Clock from "effect/Clock"
@@ -12,9 +12,9 @@ import type { Contended } from "../errors/errors.ts"
 
 /** How long a call waits in all before it is `Contended`. */
 const BOUND_MS = 5000
-/** How long the database holds an attempt that waits its turn. */
+/** How long the database may wait in one attempt. */
 const ATTEMPT_SECONDS = 0.05
-/** How many of those who wait for the same ask at a time. */
+/** How many of the calls that wait for the same thing make an attempt at a time. */
 const ASKING = 2
 
 /** One call, told how long the database may hold it; fails with `Contended` when that was not enough, having written nothing. */
@@ -26,7 +26,7 @@ type Attempt<A, E> = (maxWaitSeconds: number) => Effect.Effect<A, E | Contended>
  */
 export type InTurn = <A, E>(what: string, attempt: Attempt<A, E>) => Effect.Effect<A, E | Contended>
 
-/** One attempt, for which the database waits all of the time: where a refusal would break a caller's transaction. */
+/** Makes a single attempt, in which the database waits the whole 5 seconds: for callers whose own transaction a refusal would break. */
 export const atOnce: InTurn = (_, attempt) => attempt(BOUND_MS / 1000)
 
 /** The queues of one client. */
@@ -57,7 +57,7 @@ export const makeInTurn = (): InTurn => {
             Effect.flatMap(monotonicMillis, (now) => (now < deadline ? ask : Effect.fail(again))),
           )
         })
-        // Whoever asks by then has the answer to the attempt that is in flight.
+        // A call whose turn has come by then gets the answer to its attempt in flight.
         const late = Effect.sleep(BOUND_MS).pipe(
           Effect.andThen(Effect.suspend(() => (asks ? Effect.never : Effect.fail(contended)))),
         )
