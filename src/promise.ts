@@ -20,9 +20,7 @@ import type { ConnectOptions } from "./database/locate.ts"
 import { DatabaseUnreachable, InvalidInput } from "./errors/errors.ts"
 import { Operations } from "./services/Operations.ts"
 import type { OwnerAnswer, OwnerAsked } from "./services/owners.ts"
-import type { Pruned } from "./services/pruning.ts"
 import { Reconciler, type Reconciled } from "./services/Reconciler.ts"
-import { forgetExecutions } from "./saga/forget.ts"
 import type { AsyncSaga } from "./saga/log/asyncSaga.ts"
 import { SagaWorker, type SagaWorkerOptions } from "./saga/log/SagaWorker.ts"
 import type { Operation } from "./contract/operation.ts"
@@ -88,15 +86,13 @@ export interface Ipam
   extends
     Promised<Allocator["Service"]>,
     Promised<Pools["Service"]>,
-    Promised<Omit<Operations["Service"], "prune">>,
+    Promised<Operations["Service"]>,
     Promised<Doctor["Service"]> {
   /** Releases what has expired and what is held for owners that `owners` says are gone; see `Reconciler`. */
   readonly reconcile: (
     owners: (asked: ReadonlyArray<OwnerAsked>, signal: AbortSignal) => Promise<ReadonlyArray<OwnerAnswer>>,
     request?: Parameters<OfReconciler["reconcile"]>[1] & CallOptions,
   ) => Promise<Reconciled>
-  /** Forgets what ended longer ago than the horizon, with what the engine of `saga-ipam/saga` keeps of it. */
-  readonly prune: (request?: Parameters<Operations["Service"]["prune"]>[0] & CallOptions) => Promise<Pruned>
   /**
    * Starts a saga and does not wait: from then on it can be seen, gated on and cancelled, and any worker that serves it executes it. The
    * same payload again answers the operation as it is by now; `KeyReused`: the same idempotency key with another payload.
@@ -211,7 +207,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     return { stop }
   }
 
-  const { prune, ...operations } = Context.get(services, Operations)
+  const operations = Context.get(services, Operations)
   const reconciler = Context.get(services, Reconciler)
   const database = Context.get(services, Database)
   return {
@@ -227,7 +223,6 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
         ),
         checkSignal(signal),
       ),
-    prune: async ({ signal, ...request } = {}) => run(prune(request, forgetExecutions), checkSignal(signal)),
     startSaga: async (saga, payload, options) => runSaga(saga.start(payload), options),
     executeSaga: async (saga, payload, options) => {
       const signal = checkSignal(options?.signal)

@@ -131,9 +131,8 @@ const prune = Command.make(
     if (days !== undefined && (days < MIN_DAYS || days > MAX_DAYS)) {
       return yield* invalid("days", `must be ${MIN_DAYS} to ${MAX_DAYS}`)
     }
-    const { forgetExecutions } = yield* Effect.promise(() => import("../saga/forget.ts"))
     const horizonSeconds = days === undefined ? undefined : days * DAY_SECONDS
-    const pruned = yield* withServices(({ operations }) => operations.prune({ horizonSeconds }, forgetExecutions))
+    const pruned = yield* withServices(({ operations }) => operations.prune({ horizonSeconds }))
     yield* print(pruned, prunedText)
   }),
 ).pipe(

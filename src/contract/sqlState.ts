@@ -186,6 +186,8 @@ const serverStates: Readonly<Record<string, FailureKind>> = {
   "53100": "disk_full",
   "42501": "not_permitted",
   "3D000": "misconfigured",
+  // A migration that waits until somebody has ended what the old schema still executes.
+  "55006": "misconfigured",
   "3F000": "schema_mismatch",
   "42P01": "schema_mismatch",
   "42883": "schema_mismatch",

@@ -36,14 +36,8 @@ export class Operations extends Context.Service<
     readonly listOperations: (
       request: typeof ListOperationsRequest.Encoded,
     ) => Effect.Effect<ReadonlyArray<Operation>, AmbiguousIdentity | CallError>
-    /**
-     * Forgets what ended longer ago than the horizon; see `Pruned`. `forget` is asked first to delete what an engine keeps of these
-     * executions.
-     */
-    readonly prune: <E = never, R = never>(
-      request?: typeof PruneRequest.Encoded,
-      forget?: (executionIds: ReadonlyArray<string>) => Effect.Effect<unknown, E, R>,
-    ) => Effect.Effect<Pruned, CallError | E, R>
+    /** Forgets what ended longer ago than the horizon; see `Pruned`. */
+    readonly prune: (request?: typeof PruneRequest.Encoded) => Effect.Effect<Pruned, CallError>
   }
 >()("saga-ipam/services/Operations") {
   static readonly layer: Layer.Layer<Operations, never, Database> = Layer.effect(

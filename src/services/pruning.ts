@@ -20,10 +20,7 @@ const BATCH = 500
 
 export const makePruning = (query: Query) => {
   const send = sender(query)
-  const prune = Effect.fn("Operations.prune")(function* <E = never, R = never>(
-    input: typeof PruneRequest.Encoded = {},
-    forget: (executionIds: ReadonlyArray<string>) => Effect.Effect<unknown, E, R> = () => Effect.void,
-  ) {
+  const prune = Effect.fn("Operations.prune")(function* (input: typeof PruneRequest.Encoded = {}) {
     const { horizonSeconds } = yield* decode(input)
     // First, since it also refuses a horizon that is too short.
     let keys = 0
@@ -46,9 +43,6 @@ export const makePruning = (query: Query) => {
       const due = page.filter(({ holds }) => !holds)
       held += page.length - due.length
       if (due.length === 0) continue
-      // The engine's part goes first: an operation that is left over is found again, messages without one never would be.
-      const executions = due.flatMap(({ executionId }) => executionId ?? [])
-      if (executions.length > 0) yield* forget(executions)
       const operationIds = due.map(({ operationId }) => operationId)
       operations += yield* send(upkeepCalls.pruneOperations, { horizonSeconds, operationIds })
     }

@@ -65,6 +65,27 @@ test.each(["''", "shadow, pg_catalog"])("the schema is the same under a search_p
   expect(lines).toBe(await readFile(`${sqlFolder}schema.sql`, "utf8"))
 })
 
+test("the tables of the workflow engine are dropped once none of its sagas is pending", async () => {
+  await run({ folder: sqlFolder })
+  await owner.run(`
+    delete from ipam.migration where file = 'migrations/0009_engine_removed.sql';
+    update ipam.schema_version set version = 8, compatible_from = 1;
+    create schema ipam_engine;
+    create table ipam_engine.engine_messages (entity_id text);
+    insert into ipam_engine.engine_messages values ('half-way'), ('forgotten');`)
+  const begin = `select from ipam.begin_operation(gen_random_uuid(), 'default', 'Create', '{}', array['default'],
+    array['instance'], array['i-1'], $1)`
+  await owner.rows(begin, ["half-way"])
+  await owner.rows(begin, ["of another engine"])
+  await expect(run({ folder: sqlFolder })).rejects.toThrow(/1 of the sagas that version 0\.1 executed has not ended/)
+  await expect(run({ folder: sqlFolder })).rejects.toMatchObject({ _tag: "DatabaseMisconfigured" })
+  await owner.rows(
+    "select from ipam.operation o cross join lateral ipam.finish_operation(o.operation_id, 'succeeded') where o.execution_id = 'half-way'",
+  )
+  expect(await run({ folder: sqlFolder })).toMatchObject({ applied: ["migrations/0009_engine_removed.sql"] })
+  expect(await owner.rows("select to_regnamespace('ipam_engine') as engine")).toEqual([{ engine: null }])
+})
+
 test("a new migration is applied without the earlier ones", async () => {
   await run()
   await put("migrations/0002_next.sql", "alter table ipam.thing add column name text")

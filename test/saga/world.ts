@@ -1,18 +1,15 @@
-/** What the tests of flows share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
-import * as Effect from "effect/Effect"
+/** What the tests of sagas share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
 import { startFakeDatacenter, type FakeDatacenter } from "./reference/fakeDatacenter.ts"
-import { InstanceCreate } from "./reference/InstanceCreate.ts"
 import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import { end, startProgram, type Program } from "../harness/programs.ts"
-import type { Orders } from "./child.ts"
+import type { Orders } from "./log/child.ts"
+import type { Create } from "./log/instance.ts"
 
-export { freePort } from "../harness/freePort.ts"
-
-export type Create = Orders["start"][number]
+export type { Create } from "./log/instance.ts"
 
 export const pools = { v4: "v4", v6: "v6", external: "external" }
 
-/** A flow that creates an instance of the name of its request. */
+/** A saga that creates an instance of the name of its request. */
 export const creating = (request: string, temper: Create["temper"] = "ok"): Create => ({
   request,
   vrf: "default",
@@ -20,8 +17,6 @@ export const creating = (request: string, temper: Create["temper"] = "ok"): Crea
   pools,
   temper,
 })
-
-export const idsOf = (payload: Create) => Effect.runPromise(InstanceCreate.ids(payload))
 
 export interface World {
   readonly database: TestDatabase
@@ -83,28 +78,24 @@ const wordsOf = (devices: FakeDatacenter, id: string, rows: ReadonlyArray<Record
   return `${machine === undefined ? "" : `, machine ${machine}`}, ports ${connected}`
 }
 
-/** The words of a flow that succeeded, and of one that unwound. */
+/** The words of a saga that succeeded, and of one that unwound. */
 export const succeeded = "succeeded, confirmed 3, instance running, machine running, ports 3"
 export const unwound = /^unwound(, released [1-3])?(, instance gone)?(, machine removed)?, ports 0$/
 
 export interface Worker {
   readonly process: Program
-  /** Resolves with true when the execution is held where it was to be, or with nothing when the worker is gone. */
-  readonly held: (executionId: string) => Promise<true | undefined>
-  /** Resolves when the flow of the request has an end as the worker sees it, or the worker is gone. */
+  /** Resolves with true when the operation stands still where it was to, or with nothing once the worker is gone. */
+  readonly held: (operationId: string) => Promise<true | undefined>
+  /** Resolves when the saga of the request has an end as the worker sees it, or the worker is gone. */
   readonly ended: (request: string) => Promise<string | undefined>
   readonly ready: Promise<void>
   readonly gone: Promise<NodeJS.Signals | null>
 }
 
 /** A worker in a process of its own; see `child.ts`. */
-export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker =>
-  startProcess(world, "test/saga/child.ts", orders)
-
-/** A worker in a process of its own, by the program that is one. */
-export const startProcess = (world: World, program: string, orders: object): Worker => {
-  const whole = { url: world.database.url(), devices: world.devices.url, ...orders }
-  const child = startProgram(program, [JSON.stringify(whole)])
+export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker => {
+  const whole: Orders = { url: world.database.url(), devices: world.devices.url, ...orders }
+  const child = startProgram("test/saga/log/child.ts", [JSON.stringify(whole)])
   child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
   const ends = new Map<string, string>()
   const held = new Set<string>()
@@ -137,7 +128,7 @@ export const startProcess = (world: World, program: string, orders: object): Wor
     })
   return {
     process: child,
-    held: (executionId) => until(() => held.has(executionId) || undefined),
+    held: (operationId) => until(() => held.has(operationId) || undefined),
     ended: (request) => until(() => ends.get(request)),
     ready: until(() => isReady || undefined).then(() => undefined),
     gone,

@@ -1,22 +1,6 @@
-/** What the tests of outages, zombies and crowds share: a starter, devices that hold a request, and whether all stores agree. */
-import * as Layer from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
-import { layer } from "../../../src/layer.ts"
-import { starterLayer } from "../../../src/saga/engine.ts"
-import type { FakeDatacenter } from "../reference/fakeDatacenter.ts"
+/** What the tests of workers that fail share: devices that hold a request, and whether all stores agree. */
 import type { Session } from "../../harness/database.ts"
-
-/** How long the flows of a worker that hangs wait for another one, in seconds: short, since tests wait for it. */
-export const TAKEOVER_SECONDS = 4
-
-/** A program that starts flows and waits for them, and runs none. */
-export const openStarter = (url: string) =>
-  ManagedRuntime.make(
-    Layer.merge(
-      starterLayer({ url, takeoverSeconds: TAKEOVER_SECONDS }),
-      layer({ url, max: 4, applicationName: "starter" }),
-    ),
-  )
+import type { FakeDatacenter } from "../reference/fakeDatacenter.ts"
 
 /** Holds every request that matches, such as `PUT ports/`, before or after it takes effect. */
 export const holdRequests = (devices: FakeDatacenter, wanted: RegExp, at: "before" | "after") => {
@@ -37,7 +21,7 @@ left join ipam.operation o on o.operation_id = a.request_id
 left join reference.instance i on i.operation_id = a.request_id
 where a.released_at is null`
 
-/** Every sentence is a promise that was broken between the addresses, the ledger, the instances and the switch; none when no flow runs. */
+/** Every sentence is a promise that was broken between the addresses, the ledger, the instances and the switch; none when no saga runs. */
 export const disagreements = async (world: {
   readonly session: Session
   readonly devices: FakeDatacenter

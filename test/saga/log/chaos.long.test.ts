@@ -10,7 +10,7 @@ import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
 import { seededRandom, soaking, soakMs, timeLeft } from "../../harness/soak.ts"
 import { disagreements } from "../failover/chaos.ts"
-import { creating, kill, openWorld, startProcess } from "../world.ts"
+import { creating, kill, openWorld, startWorker } from "../world.ts"
 import { InstanceCreate } from "./instance.ts"
 
 const AT_A_TIME = 16
@@ -26,8 +26,7 @@ test(
     const random = seededRandom()
     /** From 0 to below `bound`. */
     const any = (bound: number) => Math.floor(random() * bound)
-    const start = () =>
-      startProcess(world, "test/saga/log/child.ts", { start: [], worker: { takeoverSeconds: 1, concurrency: 32 } })
+    const start = () => startWorker(world, { start: [], worker: { takeoverSeconds: 1, concurrency: 32 } })
     const workers = [start(), start()]
     const lasting = timeLeft(soakMs)
 

@@ -10,8 +10,7 @@ import { layer } from "../../../src/layer.ts"
 import { SagaWorker, type SagaWorkerOptions } from "../../../src/saga/log/SagaWorker.ts"
 import { Allocator } from "../../../src/services/Allocator.ts"
 import { Operations } from "../../../src/services/Operations.ts"
-import type { Create } from "../world.ts"
-import { InstanceCreate, instanceCreateLayer } from "./instance.ts"
+import { InstanceCreate, instanceCreateLayer, type Create } from "./instance.ts"
 import { watchedDatabase, type Statement } from "./statements.ts"
 
 export interface Orders {

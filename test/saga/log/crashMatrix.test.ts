@@ -12,13 +12,9 @@ import { layer } from "../../../src/layer.ts"
 import { SagaWorker } from "../../../src/saga/log/SagaWorker.ts"
 import { Allocator } from "../../../src/services/Allocator.ts"
 import { Operations } from "../../../src/services/Operations.ts"
-import { creating, kill, openWorld, startProcess, succeeded, unwound, type Create, type World } from "../world.ts"
-import type { Orders } from "./child.ts"
+import { creating, kill, openWorld, startWorker, succeeded, unwound, type Create, type World } from "../world.ts"
 import { InstanceCreate, instanceCreateLayer } from "./instance.ts"
 import { watchedDatabase, type Statement } from "./statements.ts"
-
-const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">) =>
-  startProcess(world, "test/saga/log/child.ts", orders)
 
 /** The statements that a saga of this payload sends, in order. */
 const statementsOf = async (world: World, payload: Create): Promise<ReadonlyArray<Statement>> => {

@@ -8,8 +8,10 @@ import { CurrentRun } from "../../../src/saga/log/run.ts"
 import * as Saga from "../../../src/saga/log/Saga.ts"
 import { step } from "../../../src/saga/log/step.ts"
 import { DeviceRefused, Devices, DeviceUnavailable } from "../reference/Devices.ts"
-import { InstanceExists } from "../reference/InstanceCreate.ts"
 import { Instances } from "../reference/Instances.ts"
+
+/** An instance of this id exists, or is being created by another operation. */
+class InstanceExists extends Schema.TaggedError<InstanceExists>()("InstanceExists", { instance: Schema.String }) {}
 
 export const InstanceCreate = Saga.make("InstanceCreate", {
   payload: {
@@ -68,6 +70,8 @@ export const instanceCreate = InstanceCreate.toLayer(
     return ports.map(({ address }) => address)
   }),
 )
+
+export type Create = Parameters<typeof InstanceCreate.execute>[0]
 
 /** The saga for the workers, with the devices at a URL. */
 export const instanceCreateLayer = (devicesUrl: string) =>

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { disagreements, holdRequests } from "../failover/chaos.ts"
 import { openOwnWorld, type OwnWorld } from "../failover/ownServer.ts"
-import { creating, kill, startProcess } from "../world.ts"
+import { creating, kill, startWorker } from "../world.ts"
 import { InstanceCreate } from "./instance.ts"
 
 let world: OwnWorld
@@ -29,7 +29,7 @@ test.each(each)(
   async ({ saga: { way, temper, requests, end }, takeoverSeconds, when }) => {
     const payload = creating(`${way}-${when}-${takeoverSeconds}`, temper)
     const held = holdRequests(world.devices, requests, "after")
-    const process = startProcess(world, "test/saga/log/child.ts", {
+    const process = startWorker(world, {
       start: [payload],
       worker: { takeoverSeconds },
     })

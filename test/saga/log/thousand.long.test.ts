@@ -8,7 +8,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
 import { disagreements } from "../failover/chaos.ts"
-import { creating, kill, openWorld, startProcess, succeeded, unwound } from "../world.ts"
+import { creating, kill, openWorld, startWorker, succeeded, unwound } from "../world.ts"
 import { InstanceCreate } from "./instance.ts"
 
 const SAGAS = 1000
@@ -21,8 +21,7 @@ test("a thousand sagas, 30 % failing, on two workers of which one is killed: 700
   onTestFinished(world.close)
   const starter = ManagedRuntime.make(layer({ url: world.database.url(), max: 4 }))
   onTestFinished(() => starter.dispose())
-  const start = () =>
-    startProcess(world, "test/saga/log/child.ts", { start: [], worker: { takeoverSeconds: 2, concurrency: 32 } })
+  const start = () => startWorker(world, { start: [], worker: { takeoverSeconds: 2, concurrency: 32 } })
   const workers = [start(), start()]
   await Promise.all(workers.map(({ ready }) => ready))
 

@@ -5,7 +5,7 @@ import {
   creating,
   kill,
   openWorld,
-  startProcess,
+  startWorker,
   succeeded,
   unwound,
   type Create,
@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 
 const startNew = async (start: ReadonlyArray<Create> = []): Promise<Worker> => {
-  const worker = startProcess(world, "test/saga/log/child.ts", { start, worker: { takeoverSeconds: 2 } })
+  const worker = startWorker(world, { start, worker: { takeoverSeconds: 2 } })
   workers.push(worker)
   await worker.ready
   return worker
