@@ -7,16 +7,16 @@ import * as Layer from "effect/Layer"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { layer } from "../src/layer.ts"
-import { SagaWorker } from "../src/saga/log/SagaWorker.ts"
-import { InstanceCreate, instanceCreate } from "../test/saga/log/instance.ts"
-import { Devices } from "../test/saga/reference/Devices.ts"
-import { Instances } from "../test/saga/reference/Instances.ts"
+import { SagaWorker } from "../src/saga/SagaWorker.ts"
+import { InstanceCreate, instanceCreate } from "../test/saga/instance.ts"
+import { Devices } from "../test/saga/datacenter/Devices.ts"
+import { Instances } from "../test/saga/datacenter/Instances.ts"
 import { assert, type Bench } from "./database.ts"
 import { busyWhile } from "./machine.ts"
 import { callsPerSecond, inTurn, median, quantile, ratioOf, timed } from "./measure.ts"
 import { grouped, ms, table, type Section } from "./report.ts"
 
-/** The statements, each a commit, of a saga that creates an instance and succeeds; held by test/saga/log/statements.test.ts. */
+/** The statements, each a commit, of a saga that creates an instance and succeeds; held by test/saga/statements.test.ts. */
 const COMMITS = 10
 const CALLERS = 16
 

@@ -22,7 +22,7 @@ const postgres15 = "/usr/lib/postgresql/15/bin"
 /** The short tests that depend on the version of the server. */
 const dependOnServer = (
   "test/contract test/database test/import test/plans test/promise test/properties test/races test/services " +
-  "test/saga/log"
+  "test/saga"
 ).split(" ")
 
 interface Run {

@@ -21,8 +21,8 @@ import { DatabaseUnreachable, InvalidInput } from "./errors/errors.ts"
 import { Operations } from "./services/Operations.ts"
 import type { OwnerAnswer, OwnerAsked } from "./services/owners.ts"
 import { Reconciler, type Reconciled } from "./services/Reconciler.ts"
-import type { AsyncSaga } from "./saga/log/asyncSaga.ts"
-import { SagaWorker, type SagaWorkerOptions } from "./saga/log/SagaWorker.ts"
+import type { AsyncSaga } from "./saga/asyncSaga.ts"
+import { SagaWorker, type SagaWorkerOptions } from "./saga/SagaWorker.ts"
 import type { Operation } from "./contract/operation.ts"
 
 export type { ConnectOptions } from "./database/locate.ts"
@@ -41,8 +41,8 @@ export {
   type AsyncSagaOptions,
   type AsyncStep,
   type SagaContext,
-} from "./saga/log/asyncSaga.ts"
-export { SagaCancelled } from "./saga/log/Saga.ts"
+} from "./saga/asyncSaga.ts"
+export { SagaCancelled } from "./saga/Saga.ts"
 export { operationIdOf } from "./saga/operationId.ts"
 
 /** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */

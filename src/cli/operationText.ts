@@ -1,6 +1,6 @@
 /** Operations as text for people. Pure. */
 import type { Operation, OperationOutcome, OperationState } from "../contract/operation.ts"
-import type { SagaStatus } from "../saga/log/status.ts"
+import type { SagaStatus } from "../saga/status.ts"
 import { details, table } from "./output.ts"
 
 const targetsText = ({ vrf, targets }: Operation): string =>

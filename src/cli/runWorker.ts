@@ -10,7 +10,7 @@ import { Database } from "../database/Database.ts"
 import type { ConnectOptions } from "../database/locate.ts"
 import { InvalidInput } from "../errors/errors.ts"
 import { layer } from "../layer.ts"
-import { SagaWorker, type SagaWorkerOptions } from "../saga/log/SagaWorker.ts"
+import { SagaWorker, type SagaWorkerOptions } from "../saga/SagaWorker.ts"
 import { Allocator } from "../services/Allocator.ts"
 import { loadSagas, type SagaLayer } from "./sagaModules.ts"
 

@@ -94,7 +94,7 @@ const status = Command.make(
 
 /** Operations with where their sagas are; `saga` is `null` for one of another engine, and for what was pruned. */
 const withSagas = Effect.fnUntraced(function* (all: ReadonlyArray<Operation>) {
-  const { sagaStatus } = yield* Effect.promise(() => import("../saga/log/status.ts"))
+  const { sagaStatus } = yield* Effect.promise(() => import("../saga/status.ts"))
   const found = yield* sagaStatus(all.map(({ operationId }) => operationId))
   return all.map((one): OperationOfSaga => ({ ...one, saga: found.get(one.operationId) ?? null }))
 })
@@ -175,7 +175,7 @@ const cancel = Command.make(
     vrf: flags.vrf.pipe(Flag.withDescription("VRF of an operation that has not begun yet; default: default")),
   },
   Effect.fnUntraced(function* ({ operation: operationId, vrf }) {
-    const { cancelledError } = yield* Effect.promise(() => import("../saga/log/Saga.ts"))
+    const { cancelledError } = yield* Effect.promise(() => import("../saga/Saga.ts"))
     const answer = yield* withServices(({ operations }) =>
       Effect.flatMap(operations.getOperation({ operationId }), (known) =>
         operations.cancelOperation({ operationId, vrf: known?.vrf ?? vrf, error: cancelledError(operationId) }),

@@ -15,7 +15,7 @@ import type { Operation } from "../contract/operation.ts"
 import type { Database } from "../database/Database.ts"
 import { InvalidInput } from "../errors/errors.ts"
 import type { layer } from "../layer.ts"
-import type { SagaWorker } from "../saga/log/SagaWorker.ts"
+import type { SagaWorker } from "../saga/SagaWorker.ts"
 import type { Operations } from "../services/Operations.ts"
 
 /** Registers the sagas of a module at the worker. */

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { IpamError } from "../errors/errors.ts"
-import { allocateStep } from "../saga/log/allocateStep.ts"
-import * as Saga from "../saga/log/Saga.ts"
-import { step } from "../saga/log/step.ts"
+import { allocateStep } from "../saga/allocateStep.ts"
+import * as Saga from "../saga/Saga.ts"
+import { step } from "../saga/step.ts"
 import { Allocator } from "../services/Allocator.ts"
 
 /** The machine of the instance does not start. */

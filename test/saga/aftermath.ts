@@ -1,8 +1,8 @@
 /** What is left when a saga has ended: everything that anybody can see, and what becomes of calls of it that arrive late. */
 import * as Effect from "effect/Effect"
 import { Allocator } from "../../src/services/Allocator.ts"
-import { Devices } from "./reference/Devices.ts"
-import { Instances } from "./reference/Instances.ts"
+import { Devices } from "./datacenter/Devices.ts"
+import { Instances } from "./datacenter/Instances.ts"
 import type { Create, World } from "./world.ts"
 
 /** A saga that unwound must leave all of this as it found it. */

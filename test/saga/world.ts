@@ -1,11 +1,11 @@
 /** What the tests of sagas share: a database with pools and devices, workers as processes, and what the world looks like from outside. */
-import { startFakeDatacenter, type FakeDatacenter } from "./reference/fakeDatacenter.ts"
+import { startFakeDatacenter, type FakeDatacenter } from "./datacenter/fakeDatacenter.ts"
 import { createDatabase, type Session, type TestDatabase } from "../harness/database.ts"
 import { end, startProgram, type Program } from "../harness/programs.ts"
-import type { Orders } from "./log/child.ts"
-import type { Create } from "./log/instance.ts"
+import type { Orders } from "./child.ts"
+import type { Create } from "./instance.ts"
 
-export type { Create } from "./log/instance.ts"
+export type { Create } from "./instance.ts"
 
 export const pools = { v4: "v4", v6: "v6", external: "external" }
 
@@ -95,7 +95,7 @@ export interface Worker {
 /** A worker in a process of its own; see `child.ts`. */
 export const startWorker = (world: World, orders: Omit<Orders, "url" | "devices">): Worker => {
   const whole: Orders = { url: world.database.url(), devices: world.devices.url, ...orders }
-  const child = startProgram("test/saga/log/child.ts", [JSON.stringify(whole)])
+  const child = startProgram("test/saga/child.ts", [JSON.stringify(whole)])
   child.stderr.setEncoding("utf8").on("data", (text: string) => console.error(text))
   const ends = new Map<string, string>()
   const held = new Set<string>()

@@ -14,12 +14,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import type { CallError } from "../../database/Database.ts"
-import { factsOf, isRepeatable } from "../../errors/errorFacts.ts"
-import type { Operations } from "../../services/Operations.ts"
+import type { CallError } from "../database/Database.ts"
+import { factsOf, isRepeatable } from "../errors/errorFacts.ts"
+import type { Operations } from "../services/Operations.ts"
 import type { ClaimedSaga, LeaseLost, RecordedStep, SagaLog, SagaWrite, Settled } from "./SagaLog.ts"
 import { cleanJson, cleanText, whyNotStorable } from "./storable.ts"
-import type { Row } from "../../contract/row.ts"
+import type { Row } from "../contract/row.ts"
 
 /** What `do` and `undo` of a step are given. */
 export interface StepContext {

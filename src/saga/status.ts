@@ -1,9 +1,9 @@
 /** Where sagas are, for people: who executes them, what they wait for, and each of their steps with its attempts and errors. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { arrayLiteral, reader } from "../../contract/row.ts"
-import { Database } from "../../database/Database.ts"
-import { Time } from "../../domain/time.ts"
+import { arrayLiteral, reader } from "../contract/row.ts"
+import { Database } from "../database/Database.ts"
+import { Time } from "../domain/time.ts"
 
 const StepStatus = Schema.Struct({
   name: Schema.String,

@@ -1,7 +1,7 @@
 /** The statements that a saga sends, one after another, as a test counts them or stands still at one. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Database } from "../../../src/database/Database.ts"
+import { Database } from "../../src/database/Database.ts"
 
 /** The nth call of a function for one operation, counted from 1. */
 export interface Statement {

@@ -3,10 +3,10 @@
  * of its own for each run takes its time.
  */
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { disagreements, holdRequests } from "../failover/chaos.ts"
-import { openOwnWorld, type OwnWorld } from "../failover/ownServer.ts"
+import { disagreements, holdRequests } from "./disagreements.ts"
+import { openOwnWorld, type OwnWorld } from "./ownServer.ts"
 import { creating, kill, startWorker } from "../world.ts"
-import { InstanceCreate } from "./instance.ts"
+import { InstanceCreate } from "../instance.ts"
 
 let world: OwnWorld
 

@@ -1,6 +1,6 @@
 /** Which values the saga log can store: JSON of at most 1 MiB, without U+0000 and without half of a surrogate pair. Pure: no database. */
 import type * as Schema from "effect/Schema"
-import { unstorable } from "../../contract/operationRequests.ts"
+import { unstorable } from "../contract/operationRequests.ts"
 
 /** The longest JSON text of a payload, a result or an error, in UTF-16 code units. */
 const MAX_LENGTH = 1_048_576

@@ -4,12 +4,12 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
-import { SagaWorker } from "../../../src/saga/log/SagaWorker.ts"
+import { SagaWorker } from "../../../src/saga/SagaWorker.ts"
 import { Allocator } from "../../../src/services/Allocator.ts"
 import { Operations } from "../../../src/services/Operations.ts"
 import { creating, openWorld, succeeded, unwound } from "../world.ts"
-import { InstanceCreate, instanceCreateLayer } from "./instance.ts"
-import { watchedDatabase } from "./statements.ts"
+import { InstanceCreate, instanceCreateLayer } from "../instance.ts"
+import { watchedDatabase } from "../statements.ts"
 
 test.each(["ok", "fail"] as const)(
   "cancelled before or after any statement, a saga ends as the cancel was told (%s)",

@@ -9,12 +9,12 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
-import { SagaWorker } from "../../../src/saga/log/SagaWorker.ts"
+import { SagaWorker } from "../../../src/saga/SagaWorker.ts"
 import { Allocator } from "../../../src/services/Allocator.ts"
 import { Operations } from "../../../src/services/Operations.ts"
 import { creating, kill, openWorld, startWorker, succeeded, unwound, type Create, type World } from "../world.ts"
-import { InstanceCreate, instanceCreateLayer } from "./instance.ts"
-import { watchedDatabase, type Statement } from "./statements.ts"
+import { InstanceCreate, instanceCreateLayer } from "../instance.ts"
+import { watchedDatabase, type Statement } from "../statements.ts"
 
 /** The statements that a saga of this payload sends, in order. */
 const statementsOf = async (world: World, payload: Create): Promise<ReadonlyArray<Statement>> => {

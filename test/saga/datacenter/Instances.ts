@@ -27,7 +27,7 @@ export class Instances extends Context.Service<
     readonly find: (vrf: string, id: string) => Effect.Effect<Instance | null, CallError>
     readonly all: Effect.Effect<ReadonlyArray<Instance & { readonly vrf: string }>, CallError>
   }
->()("saga-ipam/saga/reference/Instances") {
+>()("saga-ipam/test/Instances") {
   /** Makes the table where it is missing. */
   static readonly layer: Layer.Layer<Instances, CallError, Database> = Layer.effect(
     Instances,

@@ -7,9 +7,9 @@ import * as Exit from "effect/Exit"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
-import { disagreements } from "../failover/chaos.ts"
+import { disagreements } from "./disagreements.ts"
 import { creating, kill, openWorld, startWorker, succeeded, unwound } from "../world.ts"
-import { InstanceCreate } from "./instance.ts"
+import { InstanceCreate } from "../instance.ts"
 
 const SAGAS = 1000
 const AT_A_TIME = 32

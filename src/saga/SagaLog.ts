@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { DEFAULT } from "../../domain/identity.ts"
-import { Database, type Statement } from "../../database/Database.ts"
-import { OperationState } from "../../contract/operation.ts"
-import type { Beginning } from "../../services/defineOperation.ts"
-import { arrayLiteral, onlyRow, reader, type Parameter, type Row } from "../../contract/row.ts"
+import { DEFAULT } from "../domain/identity.ts"
+import { Database, type Statement } from "../database/Database.ts"
+import { OperationState } from "../contract/operation.ts"
+import type { Beginning } from "../services/defineOperation.ts"
+import { arrayLiteral, onlyRow, reader, type Parameter, type Row } from "../contract/row.ts"
 
 /** A step as the log has it. `settled`: its `do` has ended, with that result or that error. */
 const RecordedStep = Schema.Struct({

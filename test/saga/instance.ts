@@ -2,13 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { IpamError } from "../../../src/errors/errors.ts"
-import { allocateStep } from "../../../src/saga/log/allocateStep.ts"
-import { CurrentRun } from "../../../src/saga/log/run.ts"
-import * as Saga from "../../../src/saga/log/Saga.ts"
-import { step } from "../../../src/saga/log/step.ts"
-import { DeviceRefused, Devices, DeviceUnavailable } from "../reference/Devices.ts"
-import { Instances } from "../reference/Instances.ts"
+import { IpamError } from "../../src/errors/errors.ts"
+import { allocateStep } from "../../src/saga/allocateStep.ts"
+import { CurrentRun } from "../../src/saga/run.ts"
+import * as Saga from "../../src/saga/Saga.ts"
+import { step } from "../../src/saga/step.ts"
+import { DeviceRefused, Devices, DeviceUnavailable } from "./datacenter/Devices.ts"
+import { Instances } from "./datacenter/Instances.ts"
 
 /** An instance of this id exists, or is being created by another operation. */
 class InstanceExists extends Schema.TaggedError<InstanceExists>()("InstanceExists", { instance: Schema.String }) {}

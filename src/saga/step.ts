@@ -7,8 +7,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { isRepeatable } from "../../errors/errorFacts.ts"
-import type { PlainSchema } from "../../services/defineOperation.ts"
+import { isRepeatable } from "../errors/errorFacts.ts"
+import type { PlainSchema } from "../services/defineOperation.ts"
 import { CurrentRun, type StepContext } from "./run.ts"
 
 /** What a step does: an effect, or a function of the key, the fence and the signal of the attempt. */

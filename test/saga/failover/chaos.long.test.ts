@@ -9,9 +9,9 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { expect, onTestFinished, test } from "vitest"
 import { layer } from "../../../src/layer.ts"
 import { seededRandom, soaking, soakMs, timeLeft } from "../../harness/soak.ts"
-import { disagreements } from "../failover/chaos.ts"
+import { disagreements } from "./disagreements.ts"
 import { creating, kill, openWorld, startWorker } from "../world.ts"
-import { InstanceCreate } from "./instance.ts"
+import { InstanceCreate } from "../instance.ts"
 
 const AT_A_TIME = 16
 

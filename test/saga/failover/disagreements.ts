@@ -1,6 +1,6 @@
 /** What the tests of workers that fail share: devices that hold a request, and whether all stores agree. */
 import type { Session } from "../../harness/database.ts"
-import type { FakeDatacenter } from "../reference/fakeDatacenter.ts"
+import type { FakeDatacenter } from "../datacenter/fakeDatacenter.ts"
 
 /** Holds every request that matches, such as `PUT ports/`, before or after it takes effect. */
 export const holdRequests = (devices: FakeDatacenter, wanted: RegExp, at: "before" | "after") => {

@@ -1,6 +1,6 @@
 /** A worker that stands still while another one takes its saga over, and comes back: it changes nothing, and learns how the saga ended. */
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { disagreements, holdRequests } from "../failover/chaos.ts"
+import { disagreements, holdRequests } from "./disagreements.ts"
 import {
   creating,
   kill,
@@ -12,7 +12,7 @@ import {
   type Worker,
   type World,
 } from "../world.ts"
-import { InstanceCreate } from "./instance.ts"
+import { InstanceCreate } from "../instance.ts"
 
 let world: World
 let workers: Array<Worker>

@@ -48,7 +48,7 @@ export class Devices extends Context.Service<
     /** Removes it, started or not. */
     readonly remove: (operationId: string) => Effect.Effect<void, DeviceUnavailable>
   }
->()("saga-ipam/saga/reference/Devices") {
+>()("saga-ipam/test/Devices") {
   /** At the URL of a `fakeDatacenter`. */
   static readonly layer = (url: string, timeoutMs = 30_000): Layer.Layer<Devices> =>
     Layer.sync(Devices, () => {
