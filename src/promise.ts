@@ -167,7 +167,7 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
   const promised =
     (call: (request: object) => Effect.Effect<unknown, unknown>) =>
     async (request?: CallOptions): Promise<unknown> => {
-      const { signal, ...fields } = request ?? {}
+      const { signal, ...fields } = checkRequest(request ?? {})
       return run(call(fields), checkSignal(signal))
     }
   // What each takes and answers is what `Promised` says, which a list of them has lost.
@@ -175,16 +175,14 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
     Object.fromEntries(Object.entries(service).map(([name, call]) => [name, promised(call)])) as Promised<Service>
 
   const closing = new AbortController()
-  let isWorking = false
+  let isClosed = false
+  /** The worker from the moment that it is asked for until it has stopped, and what it serves while it runs. */
+  let starting: Promise<Worker> | undefined
   let worker: { readonly services: Context.Context<SagaWorker>; readonly stop: () => Promise<void> } | undefined
   /** What a saga does here, with the worker of this process, if there is one. */
   const runSaga = <A>(work: Effect.Effect<A, unknown, Services>, options: CallOptions = {}): Promise<A> =>
     run(worker === undefined ? work : Effect.provideContext(work, worker.services), checkSignal(options.signal))
-  const startWorker = async ({ sagas, ...options }: WorkerOptions): Promise<Worker> => {
-    if (isWorking) {
-      throw new InvalidInput({ field: "sagas", message: "sagas: this connection has a worker already; stop it first" })
-    }
-    isWorking = true
+  const launchWorker = async ({ sagas, ...options }: WorkerOptions): Promise<Worker> => {
     const scope = Scope.makeUnsafe()
     const serving = sagas.reduce<Layer.Layer<never, never, SagaWorker | Allocator>>(
       (all, one) => Layer.merge(all, one.layer),
@@ -195,16 +193,29 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
       await Effect.runPromise(Scope.close(scope, Exit.void))
       if (worker?.stop !== stop) return
       worker = undefined
-      isWorking = false
+      starting = undefined
     }
     try {
       worker = { services: await run(Layer.buildWithScope(workerLayer, scope), undefined), stop }
     } catch (error) {
-      isWorking = false
       await Effect.runPromise(Scope.close(scope, Exit.void))
       throw error
     }
     return { stop }
+  }
+  const startWorker = async (options: WorkerOptions): Promise<Worker> => {
+    checkSagas(options.sagas)
+    if (isClosed) throw closedBefore("startWorker")
+    if (starting !== undefined) {
+      throw new InvalidInput({ field: "sagas", message: "sagas: this connection has a worker already; stop it first" })
+    }
+    starting = launchWorker(options)
+    try {
+      return await starting
+    } catch (error) {
+      starting = undefined
+      throw error
+    }
   }
 
   const operations = Context.get(services, Operations)
@@ -223,22 +234,49 @@ const toPromises = (services: Context.Context<Services>, close: () => Promise<vo
         ),
         checkSignal(signal),
       ),
-    startSaga: async (saga, payload, options) => runSaga(saga.start(payload), options),
+    startSaga: async (saga, payload, options) => runSaga(checkSaga(saga).start(payload), options),
     executeSaga: async (saga, payload, options) => {
       const signal = checkSignal(options?.signal)
       const ends = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
-      return runSaga(saga.execute(payload), { signal: ends })
+      return runSaga(checkSaga(saga).execute(payload), { signal: ends })
     },
-    cancelSaga: async (saga, payload, options) => runSaga(saga.cancel(payload), options),
-    resumeSaga: async (saga, payload, options) => runSaga(saga.resume(payload), options),
+    cancelSaga: async (saga, payload, options) => runSaga(checkSaga(saga).cancel(payload), options),
+    resumeSaga: async (saga, payload, options) => runSaga(checkSaga(saga).resume(payload), options),
     startWorker,
     ping: async ({ signal } = {}) => run(database.ping, checkSignal(signal)),
     close: async () => {
-      await worker?.stop()
+      isClosed = true
+      await starting?.then(
+        ({ stop }) => stop(),
+        () => undefined,
+      )
       // It waits through outages, which this is none of.
-      closing.abort(new DatabaseUnreachable({ call: "executeSaga", reason: "the connections were closed" }))
+      closing.abort(closedBefore("executeSaga"))
       await close()
     },
+  }
+}
+
+const closedBefore = (call: string) => new DatabaseUnreachable({ call, reason: "the connections were closed" })
+
+const checkRequest = (request: CallOptions): CallOptions => {
+  if (typeof request !== "object" || Array.isArray(request)) {
+    throw new InvalidInput({ field: "", message: "The input: must be an object" })
+  }
+  return request
+}
+
+const isSaga = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "layer" in value && Layer.isLayer(value.layer)
+
+const checkSaga = <Given, Answer>(saga: AsyncSaga<Given, Answer>): AsyncSaga<Given, Answer> => {
+  if (!isSaga(saga)) throw new InvalidInput({ field: "saga", message: "saga: must be what `saga` defined" })
+  return saga
+}
+
+const checkSagas = (sagas: ReadonlyArray<unknown>): void => {
+  if (!Array.isArray(sagas) || !sagas.every(isSaga)) {
+    throw new InvalidInput({ field: "sagas", message: "sagas: must be a list of what `saga` defined" })
   }
 }
 

@@ -72,6 +72,12 @@ describe("a call", () => {
     await expect(ipam.allocate({ pool: "nowhere", requestId: anyId() })).rejects.toBeInstanceOf(UnknownPool)
   })
 
+  test("is refused with a request that is no object, in words that say so", async () => {
+    const text: unknown = "web"
+    const refused = operator.getPool(text as Parameters<typeof operator.getPool>[0])
+    await expect(refused).rejects.toMatchObject({ _tag: "InvalidInput", message: "The input: must be an object" })
+  })
+
   test("of several slots answers in the order asked, and rejects with the slot that was refused", async () => {
     const slots = ["c", "a", "b"].map((slot) => ({ slot, pool: "web" }))
     const answers = await ipam.allocateMany({ requestId: anyId(), slots })
@@ -223,6 +229,18 @@ describe("connect", () => {
       { URL_OF_TEST: database().url("ipam_allocator") },
     )
     expect(output).toBe("UnknownPool\n50\nDatabaseUnreachable\n")
+  })
+
+  test("and close end a worker that is still starting, and none starts afterwards", async () => {
+    const output = await runScript(
+      `const ipam = await connect({ url: process.env.URL_OF_TEST });
+      const starting = ipam.startWorker({ sagas: [] });
+      await ipam.close();
+      await starting;
+      await ipam.startWorker({ sagas: [] }).catch((error) => console.log(error._tag));`,
+      { URL_OF_TEST: database().url("ipam_allocator") },
+    )
+    expect(output).toBe("DatabaseUnreachable\n")
   })
 
   test("starts, migrates and stops the embedded server, which keeps its data, where it is asked for", async () => {

@@ -220,3 +220,13 @@ test("what is started without a worker waits for one, and a connection has one w
   await worker.stop()
   await starter.close()
 })
+
+test("what is no saga is refused by name, wherever one is expected", async () => {
+  const noSaga: typeof Create = Object.create(null)
+  const refused = { _tag: "InvalidInput", field: "saga" }
+  await expect(ipam.startSaga(noSaga, payload())).rejects.toMatchObject(refused)
+  await expect(ipam.executeSaga(noSaga, payload())).rejects.toMatchObject(refused)
+  await expect(ipam.cancelSaga(noSaga, payload())).rejects.toMatchObject(refused)
+  await expect(ipam.resumeSaga(noSaga, payload())).rejects.toMatchObject(refused)
+  await expect(ipam.startWorker({ sagas: [noSaga] })).rejects.toMatchObject({ ...refused, field: "sagas" })
+})
