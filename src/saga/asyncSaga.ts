@@ -4,6 +4,7 @@
  * Knows neither how a saga is stored nor who claims it: each definition becomes one of `Saga.ts`. What such a function waits for
  * beside steps is not interrupted; once its run has halted, its steps begin nothing more and their promises never settle.
  */
+import { AsyncLocalStorage } from "node:async_hooks"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,7 +18,7 @@ import { isIpamError, isRepeatable } from "../errors/errorFacts.ts"
 import { InvalidInput, IpamError } from "../errors/errors.ts"
 import type { Allocator } from "../services/Allocator.ts"
 import { allocateStep, type AllocateStepOptions } from "./allocateStep.ts"
-import { CurrentRun, type StepContext } from "./run.ts"
+import { CurrentRun, withinText, type StepContext } from "./run.ts"
 import * as Saga from "./Saga.ts"
 import { sleep } from "./step.ts"
 
@@ -217,6 +218,9 @@ const jsonCoding = {
   decode: (json: unknown) => Effect.succeed(json as Schema.Json),
 }
 
+/** The step whose `do` or `undo` calls. */
+const within = new AsyncLocalStorage<string>()
+
 const runStep = (name: string, step: AsyncStep<unknown>) =>
   Effect.flatMap(CurrentRun, (run) => {
     const { undo } = step
@@ -224,10 +228,13 @@ const runStep = (name: string, step: AsyncStep<unknown>) =>
       name,
       do: (context) =>
         Effect.map(
-          settling((signal) => step.do({ ...context, signal }), name),
+          settling((signal) => within.run(name, () => step.do({ ...context, signal })), name),
           (answer) => plainJson(answer, "answer"),
         ),
-      undo: undo === undefined ? undefined : (context) => settling((signal) => undo({ ...context, signal }), name),
+      undo:
+        undo === undefined
+          ? undefined
+          : (context) => settling((signal) => within.run(name, () => undo({ ...context, signal })), name),
       result: jsonCoding,
       error: thrownCoding,
       repeat: ({ thrown }) => (step.repeat ?? isRepeatable)(thrown),
@@ -244,7 +251,10 @@ const runBody = (
       const run = yield* CurrentRun
       const fork = yield* FiberSet.runtime(yield* FiberSet.make())<Allocator | CurrentRun>()
       /** A promise that never settles once the run has halted. */
-      const promised = <A>(work: Effect.Effect<A, unknown, Allocator | CurrentRun>) => {
+      const promised = <A>(name: string, work: Effect.Effect<A, unknown, Allocator | CurrentRun>): Promise<A> => {
+        const outer = within.getStore()
+        // A mistake, and not a promise that never settles: the step around it would wait for that.
+        if (outer !== undefined) return Promise.reject(new TypeError(withinText(name, outer)))
         const promise = new Promise<A>((resolve, reject) => {
           fork(work).addObserver((exit) => {
             if (Exit.isSuccess(exit)) resolve(exit.value)
@@ -257,9 +267,9 @@ const runBody = (
       }
       const context: SagaContext = {
         operationId: run.operationId,
-        step: (name, step) => promised(runStep(name, step)) as Promise<never>,
-        allocateStep: (name, options) => promised(allocateStep(name, options)),
-        sleep: (name, seconds) => promised(sleep(name, seconds)),
+        step: (name, step) => promised(name, runStep(name, step)) as Promise<never>,
+        allocateStep: (name, options) => promised(name, allocateStep(name, options)),
+        sleep: (name, seconds) => promised(name, sleep(name, seconds)),
       }
       const answered = Effect.tryPromise({
         try: () => body(context, payload),

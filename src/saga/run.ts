@@ -61,6 +61,13 @@ interface Coding<A> {
   readonly decode: (json: unknown) => Effect.Effect<A>
 }
 
+/** The step whose `do` or `undo` runs in this fiber. */
+const Within = Context.Reference<string | undefined>("saga-ipam/saga/Within", { defaultValue: () => undefined })
+
+/** Why a step cannot be within another one. */
+export const withinText = (name: string, outer: string): string =>
+  `the step ${name} is within the step ${outer}, and would not be asked for when that one is recorded`
+
 /** Between two attempts at a call that may be repeated. */
 export const pauses = Schedule.min([Schedule.exponential("50 millis", 2), Schedule.spaced("5 seconds")]).pipe(
   Schedule.jittered,
@@ -168,7 +175,11 @@ export const openRun = (
   })
 
   const attemptAt = <A, E>(name: string, work: (context: StepContext) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.scoped(Effect.flatMap(Effect.abortSignal, (signal) => work(contextOf(name, signal))))
+    Effect.scoped(
+      Effect.flatMap(Effect.abortSignal, (signal) =>
+        Effect.provideService(work(contextOf(name, signal)), Within, name),
+      ),
+    )
 
   /** Shows that an attempt failed. Where that cannot be written now, the next write will tell what there is to know. */
   const report = (name: string, cause: Cause.Cause<unknown>): Effect.Effect<void, LeaseLost> =>
@@ -289,8 +300,9 @@ export const openRun = (
 
   /** Registers a name, once; the last one that unwinding needs ends the replay. */
   const ask = (name: string, undo?: Undo) =>
-    Effect.suspend(() => {
+    Effect.flatMap(Within, (outer): Effect.Effect<void> => {
       if (!isName(name)) return stuck("the name of a step", "must have 1 to 200 characters, and no U+0000")
+      if (outer !== undefined) return stuck(name, withinText(name, outer))
       if (asked.has(name)) return stuck(name, "the name is used twice in one saga")
       asked.add(name)
       if (undo !== undefined) undos.set(name, undo)

@@ -73,6 +73,23 @@ test.each([
   await end()
 })
 
+test.each(["step", "sleep", "allocateStep"] as const)("a %s within a step leaves its saga stuck", async (kind) => {
+  body = ({ step, sleep, allocateStep }) =>
+    step("outer", {
+      do: async () => {
+        if (kind === "step") await step("inner", { do: async () => undefined })
+        if (kind === "sleep") await sleep("inner", 1)
+        if (kind === "allocateStep") await allocateStep("inner", { slots: [{ slot: "v4", pool: "web" }] })
+      },
+    })
+  await ipam.startSaga(Odd, { id })
+  expect(await stuck()).toEqual({
+    stuck_step: "outer",
+    stuck_error: expect.stringMatching(/^TypeError: the step inner is within the step outer, /),
+  })
+  await end()
+})
+
 test("what the function does not wait for is undone before the saga ends", async () => {
   const done: Array<string> = []
   const reached = Promise.withResolvers<void>()

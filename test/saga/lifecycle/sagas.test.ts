@@ -371,6 +371,17 @@ test("a name that is used twice, and a body that ends without what was recorded,
   expect(await changed).toEqual([])
 })
 
+test("a step within a step is stuck", async () => {
+  const nested = execute(Effect.as(step("outer", { do: undoable("inner") }), []))
+  expect(await untilStuck()).toMatchObject({
+    stuck_step: "inner",
+    stuck_error: expect.stringMatching(/within the step outer/),
+  })
+  await worker.runPromise(Create.cancel({ id }))
+  expect(await nested).toBe("SagaCancelled")
+  expect(done).toEqual([])
+})
+
 test("an exclusive saga is refused while another works on its target; one in turn waits for it", async () => {
   const reached = Promise.withResolvers<void>()
   const opened = Promise.withResolvers<void>()
