@@ -52,7 +52,7 @@ export const sagas = async (bench: Bench): Promise<Section> => {
     create: async () => {
       const instance = randomUUID()
       await runtime.runPromise(
-        InstanceCreate.execute({ request: instance, vrf: "default", instance, pools, temper: "ok" }),
+        InstanceCreate.execute({ request: instance, vrf: "default", instance, pools, faultMode: "ok" }),
       )
       created += 1
     },

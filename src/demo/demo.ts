@@ -8,8 +8,8 @@ import { InvalidInput } from "../errors/errors.ts"
 import type { Finding } from "../errors/errors.ts"
 import type { ImportReport } from "../import/report.ts"
 import type { Pool } from "../promise.ts"
-import { drive, EXTERNAL, play, type Scene } from "./flow.ts"
-import { openFlows } from "./flows.ts"
+import { drive, EXTERNAL, play, type Scene } from "./scenario.ts"
+import { openControlPlane } from "./controlPlane.ts"
 import { chooseHomes, chooseSmall } from "./homes.ts"
 import { TAKEOVER_SECONDS } from "./workers.ts"
 import { openDemoDatabase, type DemoDatabase } from "./server.ts"
@@ -70,7 +70,7 @@ const build = async (
 /** The range of the pool in each VRF from which instances get their third address: from RFC 2544, so no plan should use it. */
 const EXTERNAL_RANGE = "198.18.0.0/16"
 
-const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene, "flows">): Promise<void> => {
+const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene, "controlPlane">): Promise<void> => {
   const { ipam, stage } = scene
   await build(database, folder, scene)
   const pools = await ipam.listPools()
@@ -89,15 +89,15 @@ const perform = async (database: DemoDatabase, folder: string, scene: Omit<Scene
     await ipam.createPool({ vrf, name: EXTERNAL, ranges: [EXTERNAL_RANGE] })
   }
   stage.progress("starting workers")
-  const flows = await openFlows(database.url, scene.signal)
+  const controlPlane = await openControlPlane(database.url, scene.signal)
   try {
     stage.say(
       "started",
-      `two workers; the flows of one that is gone wait ${TAKEOVER_SECONDS} s for the other, by default 10`,
+      `two workers; the sagas of one that is gone wait ${TAKEOVER_SECONDS} s for the other, by default 10`,
     )
-    await play({ ...scene, flows }, homes)
+    await play({ ...scene, controlPlane }, homes)
   } finally {
-    await flows.close()
+    await controlPlane.close()
   }
   const small = chooseSmall(pools, homes)
   if (small === undefined) stage.say("note", "no pool is small enough to be driven to its end")

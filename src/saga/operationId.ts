@@ -1,5 +1,5 @@
 /**
- * The id of a flow's operation, derived from the engine's id of its execution: the request id of every key that the flow allocates.
+ * The id of an operation, derived from a hash or from another engine's id of an execution: the request id of every key allocated under it.
  *
  * Pure. An execution id is 128 bits of a hash, of which 1.5 in a hundred would read as a UUIDv7, whose age would then mean
  * something; the derived id is always version 8.

@@ -1,6 +1,6 @@
 /** `saga-ipam saga` on operations that were started: listed, shown, cancelled and resumed. */
 import { beforeAll, describe, expect, test } from "vitest"
-import { create, starting, useFlows } from "./flows.ts"
+import { create, starting, useFlows } from "./sagaWorker.ts"
 import type { Started } from "./command.ts"
 
 const { here, hold, breaking, startWorker, cli, answer, refusal, ended, detached, reached } = useFlows()

@@ -1,6 +1,6 @@
 /** `saga-ipam saga start`: its answers and its exit codes. */
 import { describe, expect, test } from "vitest"
-import { create, operation, sagas, starting, useFlows } from "./flows.ts"
+import { create, operation, sagas, starting, useFlows } from "./sagaWorker.ts"
 
 const { here, startWorker, ended, cli, reached, answer, refusal } = useFlows()
 

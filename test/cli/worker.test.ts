@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { useCommand } from "./command.ts"
-import { create, sagas, useFlows } from "./flows.ts"
+import { create, sagas, useFlows } from "./sagaWorker.ts"
 
 const { database, here, hold, startWorker, begin, detached, reached, refusal, answer } = useFlows()
 const asAllocator = useCommand(database, "ipam_allocator")

@@ -1,4 +1,4 @@
-/** The demo on its own plan, 750 flows of it, where `demo.test.ts` plays a small one; and the same as JSON. */
+/** The demo on its own plan, 750 sagas of it, where `demo.test.ts` plays a small one; and the same as JSON. */
 import { expect, test } from "vitest"
 import { databases, start } from "./program.ts"
 
@@ -9,16 +9,16 @@ test("the demo plays our own plan, says how it went, ends with 0 and leaves noth
     /^imported +9 pools, 6 reservations, 15 allocations from .*demo\/plan$/m,
     /^ +3 entries have no place here: 3 container$/m,
     /^ +imported again: nothing new$/m,
-    /^started +two workers; the flows of one that is gone wait 4 s for the other, by default 10$/m,
-    /^crashed +one of two workers, killed with \d+ flows under way and started again$/m,
-    /^created +350 instances in 3 VRFs, three addresses each, 16 flows at a time/m,
-    /^unwound +50 flows whose machine failed on purpose: nothing is left of them$/m,
+    /^started +two workers; the sagas of one that is gone wait 4 s for the other, by default 10$/m,
+    /^crashed +one of two workers, killed with \d+ sagas pending, and started again$/m,
+    /^created +350 instances in 3 VRFs, three addresses each, 16 sagas at a time/m,
+    /^unwound +50 sagas whose machine failed on purpose: nothing is left of them$/m,
     /^ +[1-9]\d* addresses are held in several VRFs at once/m,
-    /^repeated +117 of the flows: each got its first answer$/m,
+    /^repeated +117 of the sagas: each got its first answer$/m,
     /^raced +20 keys, 8 callers each: one address a key$/m,
     /^deleted +175 instances, each twice; a late try of one of their steps: KeyReleased$/m,
     /^created +154 more: [1-9]\d* of their addresses had come free$/m,
-    /^flows +679 succeeded, 71 unwound, \d+ resumed after the crash or went on beside it$/m,
+    /^sagas +679 succeeded, 71 unwound, \d+ resumed after the crash or went on beside it$/m,
     /^addresses +\d+ held, ~\S+ free, 0 cooling$/m,
     /^exhausted +192\.0\.2\.0\/28 in VRF default, after its last 11 addresses$/m,
     /^reused +192\.0\.2\.\d+, released and taken again: generation \d+, then \d+$/m,

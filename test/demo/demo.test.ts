@@ -1,6 +1,6 @@
 /** The demo as people start it, on the server of this run; and that it tells when something is not as promised. */
 import { describe, expect, test } from "vitest"
-import { drive, EXTERNAL, play, type Scene } from "../../src/demo/flow.ts"
+import { drive, EXTERNAL, play, type Scene } from "../../src/demo/scenario.ts"
 import { chooseHomes } from "../../src/demo/homes.ts"
 import { Stage } from "../../src/demo/stage.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
@@ -50,8 +50,8 @@ describe("the demo", () => {
   )
 })
 
-/** The flows of one process that never dies, so that a test can falsify what they stand on. */
-const plainFlows = (ipam: Ipam): Scene["flows"] => {
+/** The control plane in one process that never dies, so that a test can falsify what it stands on. */
+const plainControlPlane = (ipam: Ipam): Scene["controlPlane"] => {
   const operations = new Map<string, string>()
   return {
     create: async ({ request, vrf, instance, pools, fails }) => {
@@ -73,7 +73,7 @@ const plainFlows = (ipam: Ipam): Scene["flows"] => {
       await ipam.releaseAll({ vrf, requestId: operationId })
       return { operationId, succeeded: true }
     },
-    underWay: () => Promise.resolve(0),
+    pending: () => Promise.resolve(0),
     crash: () => Promise.resolve(),
   }
 }
@@ -91,7 +91,12 @@ describe("a promise that does not hold is noticed", () => {
     const stage = new Stage(true)
     await ipam.createPool({ vrf, name: EXTERNAL, ranges: ["10.2.0.0/24"] })
     const falsified = { ...ipam, ...falsify(ipam) }
-    const altered = { ipam: falsified, flows: plainFlows(falsified), stage, signal: new AbortController().signal }
+    const altered = {
+      ipam: falsified,
+      controlPlane: plainControlPlane(falsified),
+      stage,
+      signal: new AbortController().signal,
+    }
     await play(altered, chooseHomes(pools, 6))
     const small = pools.find((pool) => pool.name === "small")
     if (small !== undefined) await drive(altered, small)
@@ -131,9 +136,11 @@ describe("a promise that does not hold is noticed", () => {
     expect(broken).toContain("an address that came free goes to one caller only")
   })
 
-  test("a flow that ended with half of what it needs", async () => {
+  test("a saga that has ended with half of what it needs", async () => {
     const list = (ipam: Ipam) => alteredList(ipam, (all) => all.slice(1))
-    expect(await scene((ipam) => ({ list: list(ipam) }))).toContain("a flow that ended holds everything, or nothing")
+    expect(await scene((ipam) => ({ list: list(ipam) }))).toContain(
+      "a saga that has ended holds everything, or nothing",
+    )
   })
 
   test("racers that get different addresses, and a deletion that frees nothing", async () => {

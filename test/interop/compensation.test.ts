@@ -90,7 +90,7 @@ const expectUnwound = async () => {
   }
 }
 
-test("a flow that succeeds holds and has confirmed what it answers", async () => {
+test("a saga that succeeds holds and has confirmed what it answers", async () => {
   await expectSucceeded(await start())
   expect(machines.asked).toEqual({ boot: 1, remove: 0 })
 })
@@ -142,7 +142,7 @@ test("run again from the start, with nothing recorded, it ends as it did", async
   await expectUnwound()
 })
 
-test("run with the id of another flow, it is refused, and that one keeps what it has", async () => {
+test("run with the id of another saga, it is refused, and that one keeps what it has", async () => {
   const addresses = await start()
   await expect(start({}, "another instance")).rejects.toHaveProperty("_tag", "KeyReused")
   await expectSucceeded(addresses)

@@ -1,5 +1,5 @@
 /**
- * An example: a flow with a stack of compensations, as one writes it for Temporal or Restate.
+ * An example: a saga with a stack of compensations, as one writes it for Temporal or Restate.
  *
  * Whatever undoes a step is put on the stack before the step is tried, and goes by its key: it holds when the step was done, when it
  * was not, and when it comes late. Every activity may run more than once. Addresses need no undo: they end with the operation.
@@ -51,7 +51,7 @@ export const createInstance = async (
   }
 }
 
-/** Only a beginning can be refused for good, and then none of this was ever this flow's. */
+/** Only a beginning can be refused for good, and then none of this was ever this saga's. */
 const refused = (error: unknown): boolean =>
   error instanceof KeyReused || error instanceof KeyExpired || error instanceof InvalidInput
 

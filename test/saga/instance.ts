@@ -19,7 +19,7 @@ export const InstanceCreate = Saga.make("InstanceCreate", {
     vrf: Schema.String,
     instance: Schema.String,
     pools: Schema.Struct({ v4: Schema.String, v6: Schema.String, external: Schema.String }),
-    temper: Schema.Literals(["ok", "fail", "hang", "late"]),
+    faultMode: Schema.Literals(["ok", "fail", "hang", "late"]),
   },
   idempotencyKey: ({ request }) => request,
   targets: ({ instance }) => [{ kind: "instance", id: instance }],
@@ -29,7 +29,7 @@ export const InstanceCreate = Saga.make("InstanceCreate", {
 
 /** The saga for the workers; the devices and the table of instances are theirs. */
 export const instanceCreate = InstanceCreate.toLayer(
-  Effect.fnUntraced(function* ({ vrf, instance, pools, temper }) {
+  Effect.fnUntraced(function* ({ vrf, instance, pools, faultMode }) {
     const devices = yield* Devices
     const instances = yield* Instances
     const { operationId } = yield* CurrentRun
@@ -60,7 +60,7 @@ export const instanceCreate = InstanceCreate.toLayer(
     })
     yield* step("boot", {
       do: Effect.andThen(
-        devices.boot(operationId, instance, temper),
+        devices.boot(operationId, instance, faultMode),
         instances.markRunning(vrf, instance, operationId),
       ),
       undo: devices.remove(operationId),

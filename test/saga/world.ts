@@ -10,12 +10,12 @@ export type { Create } from "./instance.ts"
 export const pools = { v4: "v4", v6: "v6", external: "external" }
 
 /** A saga that creates an instance of the name of its request. */
-export const creating = (request: string, temper: Create["temper"] = "ok"): Create => ({
+export const creating = (request: string, faultMode: Create["faultMode"] = "ok"): Create => ({
   request,
   vrf: "default",
   instance: request,
   pools,
-  temper,
+  faultMode,
 })
 
 export interface World {

@@ -25,7 +25,7 @@ import * as Schedule from "effect/Schedule"
 import { must, same, startTrials, words } from "./trials.ts"
 import { momentsOf, whileUnderWay, type Moment } from "./interleavingPoints.ts"
 
-/** A step as `step` takes it, but of a key: a fresh UUIDv4 for each trial, which stands for the flow's operation id. */
+/** A step as `step` takes it, but of a key: a fresh UUIDv4 for each trial, which stands for the id of an operation. */
 export interface StepUnderTest<R, R2, R3> {
   /** Its answer must be the same each time: leave out what is not, such as whether it was a replay. With its repeats, if it has any. */
   readonly do: (key: string) => Effect.Effect<unknown, unknown, R>

@@ -1,12 +1,12 @@
 /**
- * The switch and the hypervisor as the reference flows call them, over HTTP. Every call may be repeated, and says by which
+ * The switch and the hypervisor as the sagas of the tests call them, over HTTP. Every call may be repeated, and says by which
  * generation or operation it is made.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import type { Temper } from "./fakeDatacenter.ts"
+import type { FaultMode } from "./fakeDatacenter.ts"
 
 /** The device did not answer, or not in time: the same call again is right. */
 export class DeviceUnavailable extends Schema.TaggedError<DeviceUnavailable>()("DeviceUnavailable", {
@@ -44,7 +44,7 @@ export class Devices extends Context.Service<
     /** Stops that. Where a later generation is there by now, there is nothing left to stop. */
     readonly disconnect: (port: Fenced) => Effect.Effect<void, DeviceUnavailable>
     /** Starts the machine of an operation; a machine that was removed does not start any more. */
-    readonly boot: (operationId: string, instance: string, temper: Temper) => Answer
+    readonly boot: (operationId: string, instance: string, faultMode: FaultMode) => Answer
     /** Removes it, started or not. */
     readonly remove: (operationId: string) => Effect.Effect<void, DeviceUnavailable>
   }
@@ -73,7 +73,7 @@ export class Devices extends Context.Service<
       return Devices.of({
         connect: (port, instance) => send("PUT", portOf(port), { generation: String(port.generation), instance }),
         disconnect: (port) => settled(send("DELETE", portOf(port), { generation: String(port.generation) })),
-        boot: (operationId, instance, temper) => send("PUT", `machines/${operationId}`, { instance, temper }),
+        boot: (operationId, instance, faultMode) => send("PUT", `machines/${operationId}`, { instance, faultMode }),
         remove: (operationId) => settled(send("DELETE", `machines/${operationId}`, {})),
       })
     })

@@ -1,5 +1,5 @@
 /**
- * The table of instances of the reference flows, as a control plane would have its own: `reference.instance`. An instance is
+ * The table of instances of the sagas of the tests, as a control plane would have its own: `reference.instance`. An instance is
  * recorded before anything is done for it, with the operation that does it.
  */
 import * as Context from "effect/Context"

@@ -1,5 +1,5 @@
 /**
- * A switch and a hypervisor to try flows on: a small HTTP server with a store of its own, which is no part of the database.
+ * A switch and a hypervisor for the sagas of the tests: a small HTTP server with a store of its own, which is no part of the database.
  *
  * It behaves as such devices should: it takes the generation of an address as the fencing token, refuses an older one, and does
  * not take back what was removed under the same one. Machines can be told to fail, to hang, or to start late.
@@ -20,7 +20,7 @@ export interface Machine {
 }
 
 /** Whether a machine starts: yes; no, with an error; or nobody hears, as the connection breaks: never, or once it has been removed. */
-export type Temper = "ok" | "fail" | "hang" | "late"
+export type FaultMode = "ok" | "fail" | "hang" | "late"
 
 export interface FakeDatacenter {
   readonly url: string
@@ -77,11 +77,11 @@ export const startFakeDatacenter = async (port = 0): Promise<FakeDatacenter> => 
       late.get(operation)?.()
       return 204
     }
-    if (body["temper"] === "fail") return 422
-    if (body["temper"] === "hang" || body["temper"] === "late") {
+    if (body["faultMode"] === "fail") return 422
+    if (body["faultMode"] === "hang" || body["faultMode"] === "late") {
       breakOff()
       await new Promise<void>((resolve) => {
-        if (body["temper"] === "late") late.set(operation, resolve)
+        if (body["faultMode"] === "late") late.set(operation, resolve)
       })
     }
     if (machines.get(operation)?.state === "removed") return 410

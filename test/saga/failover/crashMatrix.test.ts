@@ -40,11 +40,11 @@ test("killed before or after any statement, a saga ends in one of two states", a
   const world = await openWorld()
   onTestFinished(world.close)
   const points = []
-  for (const temper of ["ok", "fail"] as const) {
-    for (const { call, nth } of await statementsOf(world, creating(`watched-${temper}`, temper))) {
+  for (const faultMode of ["ok", "fail"] as const) {
+    for (const { call, nth } of await statementsOf(world, creating(`watched-${faultMode}`, faultMode))) {
       for (const phase of ["before", "after"] as const) {
-        const payload = creating(`${temper}-${call}-${nth}-${phase}`, temper)
-        points.push({ call, nth, phase, temper, payload, operationId: InstanceCreate.operationIdFor(payload) })
+        const payload = creating(`${faultMode}-${call}-${nth}-${phase}`, faultMode)
+        points.push({ call, nth, phase, faultMode, payload, operationId: InstanceCreate.operationIdFor(payload) })
       }
     }
   }
@@ -62,9 +62,9 @@ test("killed before or after any statement, a saga ends in one of two states", a
   await kill(next)
 
   const states = await world.states()
-  for (const { temper, payload, operationId } of points) {
+  for (const { faultMode, payload, operationId } of points) {
     const state = states.get(operationId) ?? "never begun"
-    if (temper === "ok") expect(state, payload.request).toBe(succeeded)
+    if (faultMode === "ok") expect(state, payload.request).toBe(succeeded)
     else expect(state, payload.request).toMatch(unwound)
   }
   expect(await world.doctor()).toEqual([])

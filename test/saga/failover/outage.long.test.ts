@@ -15,8 +15,8 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const forward = { way: "forward", temper: "ok", requests: /^PUT ports/, end: "succeeded, held 3" } as const
-const back = { way: "back", temper: "fail", requests: /^DELETE ports/, end: "unwound, held 0" } as const
+const forward = { way: "forward", faultMode: "ok", requests: /^PUT ports/, end: "succeeded, held 3" } as const
+const back = { way: "back", faultMode: "fail", requests: /^DELETE ports/, end: "unwound, held 0" } as const
 const each = [forward, back].flatMap((saga) =>
   [60, 1].flatMap((takeoverSeconds) => [
     { saga, takeoverSeconds, when: "while" },
@@ -26,8 +26,8 @@ const each = [forward, back].flatMap((saga) =>
 
 test.each(each)(
   "a saga on its way $saga.way, whose step ends $when the server is away, under a lease of $takeoverSeconds s, is ended by its worker",
-  async ({ saga: { way, temper, requests, end }, takeoverSeconds, when }) => {
-    const payload = creating(`${way}-${when}-${takeoverSeconds}`, temper)
+  async ({ saga: { way, faultMode, requests, end }, takeoverSeconds, when }) => {
+    const payload = creating(`${way}-${when}-${takeoverSeconds}`, faultMode)
     const held = holdRequests(world.devices, requests, "after")
     const process = startWorker(world, {
       start: [payload],
@@ -41,7 +41,7 @@ test.each(each)(
       await world.start()
       world.devices.hook = undefined
       held.open()
-      expect(await process.ended(payload.request)).toMatch(temper === "ok" ? /^succeeded$/ : /DeviceRefused/)
+      expect(await process.ended(payload.request)).toMatch(faultMode === "ok" ? /^succeeded$/ : /DeviceRefused/)
       expect((await world.states()).get(InstanceCreate.operationIdFor(payload))).toBe(end)
       expect(await disagreements(world)).toEqual([])
       expect(await world.doctor()).toEqual([])

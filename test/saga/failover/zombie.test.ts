@@ -55,8 +55,8 @@ const picture = async () => ({
 })
 
 const ends = [
-  { temper: "ok", end: new RegExp(`^${succeeded}$`), told: /^succeeded$/ },
-  { temper: "fail", end: unwound, told: /DeviceRefused/ },
+  { faultMode: "ok", end: new RegExp(`^${succeeded}$`), told: /^succeeded$/ },
+  { faultMode: "fail", end: unwound, told: /DeviceRefused/ },
 ] as const
 
 /** Lets another worker end the saga, wakes the one that stands still, and checks that it changes nothing. */
@@ -78,8 +78,8 @@ const expectNoChange = async (
   expect(await world.doctor()).toEqual([])
 }
 
-test.each(ends)("a worker that stood still in an allocate changes nothing ($temper)", async (kind) => {
-  const payload = creating(`frozen-${kind.temper}`, kind.temper)
+test.each(ends)("a worker that stood still in an allocate changes nothing ($faultMode)", async (kind) => {
+  const payload = creating(`frozen-${kind.faultMode}`, kind.faultMode)
   const blocker = world.database.session()
   await blocker.run("begin; lock table ipam.allocation in access exclusive mode")
   const zombie = await startNew([payload])
@@ -90,8 +90,8 @@ test.each(ends)("a worker that stood still in an allocate changes nothing ($temp
   await expectNoChange(zombie, payload, kind)
 })
 
-test.each(ends)("a worker that stood still in a write of the log changes nothing ($temper)", async (kind) => {
-  const payload = creating(`unlogged-${kind.temper}`, kind.temper)
+test.each(ends)("a worker that stood still in a write of the log changes nothing ($faultMode)", async (kind) => {
+  const payload = creating(`unlogged-${kind.faultMode}`, kind.faultMode)
   const held = holdRequests(world.devices, /^PUT machines/, "after")
   const zombie = await startNew([payload])
   await held.reached
@@ -106,9 +106,9 @@ test.each(ends)("a worker that stood still in a write of the log changes nothing
 })
 
 test.each(ends)(
-  "a request that arrives at the switch after the end of its saga changes nothing ($temper)",
+  "a request that arrives at the switch after the end of its saga changes nothing ($faultMode)",
   async (kind) => {
-    const payload = creating(`late-${kind.temper}`, kind.temper)
+    const payload = creating(`late-${kind.faultMode}`, kind.faultMode)
     const held = holdRequests(world.devices, /^PUT ports/, "before")
     const { hook } = world.devices
     let isFirst = true
@@ -125,7 +125,7 @@ test.each(ends)(
 )
 
 test("sagas go on after the log was locked for longer than a lease runs", async () => {
-  const payloads = ends.map(({ temper }) => creating(`locked-${temper}`, temper))
+  const payloads = ends.map(({ faultMode }) => creating(`locked-${faultMode}`, faultMode))
   const held = holdRequests(world.devices, /^PUT ports/, "after")
   const worker = await startNew(payloads)
   await held.reached

@@ -13,7 +13,7 @@ import { watchedDatabase } from "../statements.ts"
 
 test.each(["ok", "fail"] as const)(
   "cancelled before or after any statement, a saga ends as the cancel was told (%s)",
-  async (temper) => {
+  async (faultMode) => {
     const world = await openWorld()
     onTestFinished(world.close)
     let cancelling = { operationId: "", at: 0, seen: 0, told: "nothing" }
@@ -38,12 +38,12 @@ test.each(["ok", "fail"] as const)(
 
     const told = new Set<string>()
     for (let at = 0; at <= cancelling.seen; at++) {
-      const payload = creating(`cancelled-${temper}-${at}`, temper)
+      const payload = creating(`cancelled-${faultMode}-${at}`, faultMode)
       const operationId = InstanceCreate.operationIdFor(payload)
       cancelling = { operationId, at, seen: 0, told: "nothing" }
       await runtime.runPromise(Effect.exit(InstanceCreate.execute(payload)))
       const state = (await world.states()).get(operationId)
-      if (temper === "ok" && cancelling.told !== "cancelled") expect(state, `${at}`).toBe(succeeded)
+      if (faultMode === "ok" && cancelling.told !== "cancelled") expect(state, `${at}`).toBe(succeeded)
       else expect(state, `${at}`).toMatch(unwound)
       told.add(cancelling.told)
     }

@@ -130,8 +130,8 @@ const failing: Record<
     error: "DeviceRefused",
     change: { pools: { ...pools, external: "fenced" } },
   },
-  "a machine that fails": { step: "boot", error: "DeviceRefused", change: { temper: "fail" } },
-  "a machine that answers too late": { step: "boot", error: "DeviceUnavailable", change: { temper: "late" } },
+  "a machine that fails": { step: "boot", error: "DeviceRefused", change: { faultMode: "fail" } },
+  "a machine that answers too late": { step: "boot", error: "DeviceUnavailable", change: { faultMode: "late" } },
 }
 
 test.each(["no", "do", "undo", "both"] as const)(
@@ -148,7 +148,7 @@ test.each(["no", "do", "undo", "both"] as const)(
       }),
     )
     // The machine that answers late has yet to try.
-    const late = ends.find(({ payload }) => payload.temper === "late")?.operationId ?? ""
+    const late = ends.find(({ payload }) => payload.faultMode === "late")?.operationId ?? ""
     await until("the machine that answers late has tried", () =>
       world.devices.log.some((line) => line.startsWith(`PUT machines/${late}`)),
     )

@@ -1,4 +1,4 @@
-/** The steps of this project, tried by `checkStep` on a real database and on the devices of the reference flows. */
+/** The steps of this project, tried by `checkStep` on a real database and on the devices of the tests. */
 import { randomUUID } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import type { Allocation, Ipam, KeyRecord, Pool } from "../promise.ts"
-import type { Creation, Ended, Flows } from "./flows.ts"
+import type { Creation, Ended, ControlPlane } from "./controlPlane.ts"
 import type { Home } from "./homes.ts"
 import type { Stage } from "./stage.ts"
 
@@ -32,7 +32,7 @@ const each = async <Item>(
 /** What all parts of the demo work with. */
 export interface Scene {
   readonly ipam: Ipam
-  readonly flows: Pick<Flows, "create" | "remove" | "underWay" | "crash">
+  readonly controlPlane: Pick<ControlPlane, "create" | "remove" | "pending" | "crash">
   readonly stage: Stage
   readonly signal: AbortSignal
 }
@@ -85,10 +85,10 @@ const createAll = async (
     const instance = `${name}-${place}`
     const fails = place % FAILING === FAILING - 1
     const asked: Creation = { request: instance, instance, vrf: home.vrf, pools, fails }
-    const ended = await scene.flows.create(asked)
+    const ended = await scene.controlPlane.create(asked)
     const nics = await heldBy(scene, home.vrf, ended.operationId)
-    scene.stage.expect(ended.succeeded === !fails, "a flow succeeds if nothing fails, and else unwinds")
-    scene.stage.expect(nics.length === (ended.succeeded ? 3 : 0), "a flow that ended holds everything, or nothing")
+    scene.stage.expect(ended.succeeded === !fails, "a saga succeeds if nothing fails, and else unwinds")
+    scene.stage.expect(nics.length === (ended.succeeded ? 3 : 0), "a saga that has ended holds everything, or nothing")
     if (ended.succeeded) instances.push({ asked, home, ended, nics })
     else unwound += 1
   })
@@ -99,14 +99,14 @@ const createAll = async (
 const repeat = async (scene: Scene, instances: ReadonlyArray<Instance>): Promise<void> => {
   const third = instances.filter((_, place) => place % 3 === 0)
   await each(third, scene, "repeating", async ({ asked, ended, nics, home }) => {
-    const again = await scene.flows.create(asked)
+    const again = await scene.controlPlane.create(asked)
     const now = await heldBy(scene, home.vrf, again.operationId)
     scene.stage.expect(
       again.operationId === ended.operationId && textOf(now) === textOf(nics),
       "a repeated call gets its first answer",
     )
   })
-  scene.stage.say("repeated", `${third.length} of the flows: each got its first answer`)
+  scene.stage.say("repeated", `${third.length} of the sagas: each got its first answer`)
 }
 
 const RACES = 20
@@ -131,7 +131,7 @@ const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promis
   const gone = instances.filter((_, place) => place % 2 === 0)
   await each(gone, scene, "deleting", async ({ asked: { instance, vrf }, ended }) => {
     for (let times = 1; times <= 2; times += 1) {
-      const removed = await scene.flows.remove({
+      const removed = await scene.controlPlane.remove({
         request: `delete ${instance}`,
         vrf,
         instance,
@@ -154,7 +154,7 @@ const release = async (scene: Scene, instances: ReadonlyArray<Instance>): Promis
 }
 
 /** Exhausts the pool and requests one address more; then releases one, which the next caller must get. */
-export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small: Pool): Promise<void> => {
+export const drive = async ({ ipam, stage, signal }: Omit<Scene, "controlPlane">, small: Pool): Promise<void> => {
   const { vrf, name: pool } = small
   const { free } = await ipam.getPool({ pool, vrf })
   let taken = 0n
@@ -192,11 +192,11 @@ export const drive = async ({ ipam, stage, signal }: Omit<Scene, "flows">, small
 }
 
 /** Kills a worker while sagas run, and waits until it runs again; returns how many sagas were in progress. */
-const crash = async ({ flows, stage }: Scene): Promise<number> => {
-  const underWay = flows.underWay()
-  await flows.crash()
-  const cut = await underWay
-  stage.say("crashed", `one of two workers, killed with ${cut} flows under way and started again`)
+const crash = async ({ controlPlane, stage }: Scene): Promise<number> => {
+  const pending = controlPlane.pending()
+  await controlPlane.crash()
+  const cut = await pending
+  stage.say("crashed", `one of two workers, killed with ${cut} sagas pending, and started again`)
   return cut
 }
 
@@ -213,9 +213,9 @@ export const play = async (scene: Scene, homes: ReadonlyArray<Home>): Promise<vo
   const where = vrfs === 1 ? "one VRF" : `${vrfs} VRFs`
   stage.say(
     "created",
-    `${instances.length} instances in ${where}, three addresses each, ${AT_A_TIME} flows at a time, in ${seconds} s`,
+    `${instances.length} instances in ${where}, three addresses each, ${AT_A_TIME} sagas at a time, in ${seconds} s`,
   )
-  stage.say("unwound", `${unwound} flows whose machine failed on purpose: nothing is left of them`)
+  stage.say("unwound", `${unwound} sagas whose machine failed on purpose: nothing is left of them`)
 
   const units = instances.flatMap(unitsOf)
   stage.expect(new Set(units).size === 3 * instances.length, "no two instances share an address within a VRF")
@@ -242,7 +242,7 @@ export const play = async (scene: Scene, homes: ReadonlyArray<Home>): Promise<vo
   stage.say("created", `${more.instances.length} more: ${again} of their addresses had come free`)
   const succeeded = instances.length + more.instances.length + gone.length
   stage.say(
-    "flows",
+    "sagas",
     `${succeeded} succeeded, ${unwound + more.unwound} unwound, ${resumed} resumed after the crash or went on beside it`,
   )
 }

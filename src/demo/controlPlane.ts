@@ -17,20 +17,20 @@ export interface Ended {
   readonly succeeded: boolean
 }
 
-export interface Flows {
+export interface ControlPlane {
   /** Creates an instance and waits until the saga has ended; the same request again returns the same answer. */
   readonly create: (asked: Creation) => Promise<Ended>
   /** Deletes an instance. */
   readonly remove: (asked: Removal) => Promise<Ended>
   /** How many sagas have begun and not ended. */
-  readonly underWay: () => Promise<number>
+  readonly pending: () => Promise<number>
   /** Kills one of the two workers and starts it again. */
   readonly crash: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
 /** Starts two workers on the database. If one cannot start, rejects and leaves nothing. The signal ends every wait. */
-export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows> => {
+export const openControlPlane = async (url: string, signal: AbortSignal): Promise<ControlPlane> => {
   const workers = await startWorkers(url)
   const runtime = ManagedRuntime.make(layer({ url, max: 4 }))
   const execute = async (
@@ -43,7 +43,7 @@ export const openFlows = async (url: string, signal: AbortSignal): Promise<Flows
   return {
     create: (asked) => execute(InstanceCreate.operationIdFor(asked), InstanceCreate.execute(asked)),
     remove: (asked) => execute(InstanceDelete.operationIdFor(asked), InstanceDelete.execute(asked)),
-    underWay: () =>
+    pending: () =>
       runtime.runPromise(
         Effect.gen(function* () {
           const { listOperationsByState: list } = yield* Operations
