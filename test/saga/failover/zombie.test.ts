@@ -38,9 +38,9 @@ const untilEnded = (payload: Create) =>
   world.session.until("select from ipam.operation where operation_id = $1 and not pending", [
     InstanceCreate.operationIdFor(payload),
   ])
-/** Sessions of a worker that wait for a lock of another session. */
+/** Sessions of a worker that wait for a locked table: not for a row, as two renewals of one lease do for a moment. */
 const blocked = `select from pg_stat_activity
-  where datname = current_database() and application_name = 'child' and cardinality(pg_blocking_pids(pid)) > 0`
+  where datname = current_database() and application_name = 'child' and wait_event_type = 'Lock' and wait_event = 'relation'`
 
 /** Everything that anybody can see, to tell that nothing of it changes any more. */
 const picture = async () => ({
