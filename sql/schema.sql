@@ -609,7 +609,7 @@ comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uui
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- abf6cfdeb08cf7c2
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- c0ebb8251a9693e1
 comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- 1876bc8f72bcf0ae
-comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- 3b6818ff25f70ab4
+comment on function ipam.begin_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text,boolean,double precision) is ...; -- ac4a03e372cbbafd
 comment on function ipam.bind_import(pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 1fc12fef2dac08f8
 comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 94efc86b3b7a9063
 comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- d506a00f33bb289b
@@ -620,7 +620,7 @@ comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_cata
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- f61a2a194c70ee5a
 comment on function ipam.check_request(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text,pg_catalog.text,double precision) is ...; -- aeba0a78c319c57d
 comment on function ipam.check_slots(pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[]) is ...; -- a48ff5e5b09c0af2
-comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer,pg_catalog.uuid[]) is ...; -- f6e8cdc7ab8888e4
+comment on function ipam.claim_sagas(pg_catalog.uuid,pg_catalog.text[],integer[],integer,pg_catalog.uuid[]) is ...; -- 6a2f761cd2163ad6
 comment on function ipam.claim_shard(bigint,smallint) is ...; -- 99b0e807952f852c
 comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...; -- 0f8808cd0593b965
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- b5d0a9071b1daad9
@@ -779,7 +779,7 @@ comment on table column ipam.free_extent.available_at is '-infinity: free. A tim
 comment on table column ipam.free_extent.cooling_until is 'Of a reserved extent: when its cooldown ends, should the reservation be lifted before.';
 comment on table column ipam.free_extent.generation is 'Of the last allocation of its addresses; the next one takes it plus 1.';
 comment on table column ipam.operation.cancelled_at is 'A cancel turned it to unwinding, or wrote it as unwound before it was begun.';
-comment on table column ipam.operation.execution_id is 'What the workflow engine calls it: prune deletes the messages and replies of this id with it.';
+comment on table column ipam.operation.execution_id is 'What another engine calls this execution.';
 comment on table column ipam.operation.expires_at is 'Moved on by expires_in with each call under it.';
 comment on table column ipam.operation.expires_in is 'How long after the last call under it reclaim unwinds it and releases what it holds; null: never.';
 comment on table column ipam.operation.pending is 'The targets carry it too, by their foreign key, so that one update of state moves both.';

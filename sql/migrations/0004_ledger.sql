@@ -1,5 +1,5 @@
--- The ledger ends an operation together with its addresses: a time of its own for an operation whose engine may die, and what
--- people asked of it.
+-- The ledger ends an operation together with its addresses: a time of its own for an operation whose engine may die,
+-- and what people asked of it.
 
 alter table ipam.operation
   add column expires_in interval,
@@ -11,7 +11,8 @@ alter table ipam.operation
 comment on column ipam.operation.expires_in is
   'How long after the last call under it reclaim unwinds it and releases what it holds; null: never.';
 comment on column ipam.operation.expires_at is 'Moved on by expires_in with each call under it.';
-comment on column ipam.operation.cancelled_at is 'A cancel turned it to unwinding, or wrote it as unwound before it was begun.';
+comment on column ipam.operation.cancelled_at is
+  'A cancel turned it to unwinding, or wrote it as unwound before it was begun.';
 comment on column ipam.operation.resumed_at is 'When it was last told to go on, having been stuck or not.';
 create index operation_expires on ipam.operation (expires_at) where pending and expires_at is not null;
 comment on index ipam.operation_expires is 'reclaim_expired: the operations past their own time.';

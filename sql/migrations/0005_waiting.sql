@@ -1,4 +1,5 @@
--- How long tombstones stay is hours, as every duration is: a day of the calendar has 23 or 25 where summer time changes.
+-- How long tombstones stay is hours, as every duration is: a day of the calendar has 23 or 25 where summer time
+-- changes.
 alter table ipam.retention
   alter column horizon set default '2160 hours',
   drop constraint retention_horizon,

@@ -33,10 +33,14 @@ create table ipam.saga_run (
   constraint saga_run_pkey primary key (operation_id),
   constraint saga_run_version check (version > 0)
 ) with (fillfactor = 70);
-comment on table ipam.saga_run is 'One row for each saga that has not ended: who executes it. Payload and state are those of its operation.';
-comment on column ipam.saga_run.epoch is 'Raised by each claim. Every write of a worker names the epoch of its claim and is refused after the next one.';
-comment on column ipam.saga_run.fence is 'Raised by each claim and each decision to undo: what steps hand to their targets.';
-comment on column ipam.saga_run.due_at is 'When it may be claimed while no worker has it; infinity: only once it is woken.';
+comment on table ipam.saga_run is
+  'One row for each saga that has not ended: who executes it. Payload and state are those of its operation.';
+comment on column ipam.saga_run.epoch is
+  'Raised by each claim. Every write of a worker names the epoch of its claim and is refused after the next one.';
+comment on column ipam.saga_run.fence is
+  'Raised by each claim and each decision to undo: what steps hand to their targets.';
+comment on column ipam.saga_run.due_at is
+  'When it may be claimed while no worker has it; infinity: only once it is woken.';
 comment on column ipam.saga_run.woken is 'Cancelled or resumed since the last claim, which alone clears it.';
 comment on column ipam.saga_run.takes_turn is 'It waits for earlier operations on its targets.';
 comment on column ipam.saga_run.failure is 'The error that made it unwind; null where it was cancelled.';
@@ -64,15 +68,18 @@ create table ipam.saga_step (
   constraint saga_step_pkey primary key (operation_id, name),
   constraint saga_step_state check (state in ('begun', 'done', 'failed', 'undoing', 'undone'))
 );
-comment on table ipam.saga_step is 'One row for each step that a saga has begun, so that steps may run at once. Pruned with the operation.';
+comment on table ipam.saga_step is
+  'One row for each step that a saga has begun, so that steps may run at once. Pruned with the operation.';
 comment on column ipam.saga_step.undo is 'It has an undo: the saga cannot end as unwound before that has succeeded.';
-comment on column ipam.saga_step.settled_at is 'When its do ended, with result or error; null: nobody knows what came of it.';
+comment on column ipam.saga_step.settled_at is
+  'When its do ended, with result or error; null: nobody knows what came of it.';
 comment on column ipam.saga_step.until is 'Of a sleep, or of a step that waits for an address: how long at most.';
-comment on column ipam.saga_step.attempts is 'How often it has failed so far and was repeated; failing_since: since when.';
+comment on column ipam.saga_step.attempts is
+  'How often it has failed so far and was repeated; failing_since: since when.';
 
--- A run as its worker learns of it: by a claim, or when it turns to unwinding. claimed: false for a run that the worker has already
--- and that was woken. steps: [{"name", "state", "undo", "settled", "result", "error", "secondsLeft"}], in the order in
--- which they began. settled: result or error is that of its `do`.
+-- A run as its worker learns of it: by a claim, or when it turns to unwinding. claimed: false for a run that the
+-- worker has already and that was woken. steps: [{"name", "state", "undo", "settled", "result", "error",
+-- "secondsLeft"}], in the order in which they began. settled: result or error is that of its `do`.
 create type ipam.claimed_saga as (
   outcome text,
   operation_id uuid,
@@ -90,8 +97,8 @@ create type ipam.claimed_saga as (
   must_wait boolean
 );
 
--- What a write of a worker returns: recorded, or lease_lost. The state is that of the operation; step_state, result and error are those
--- of the step that was to begin.
+-- What a write of a worker returns: recorded, or lease_lost. The state is that of the operation; step_state, result
+-- and error are those of the step that was to begin.
 create type ipam.saga_write as (
   outcome text,
   fence bigint,

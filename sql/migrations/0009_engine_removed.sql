@@ -1,5 +1,6 @@
--- Sagas are executed from the saga log. The workflow engine that executed them before kept tables of its own in the schema ipam_engine; these
--- are dropped. Refused while one of its sagas has not ended, since only a worker of the version that began it can end it.
+-- Sagas are executed from the saga log. The workflow engine that executed them before kept tables of its own in the
+-- schema ipam_engine; these are dropped. Refused while one of its sagas has not ended, since only a worker of the
+-- version that began it can end it.
 do $engine$
 declare
   v_pending bigint;
@@ -14,7 +15,8 @@ begin
       raise exception using
         errcode = 'object_in_use',
         message = format(
-          '%s of the sagas that version 0.1 executed %s not ended: let a worker of that version end them, or cancel them with it, then migrate again',
+          '%s of the sagas that version 0.1 executed %s not ended: '
+          'let a worker of that version end them, or cancel them with it, then migrate again',
           v_pending, case v_pending when 1 then 'has' else 'have' end
         );
     end if;
@@ -22,5 +24,7 @@ begin
   drop schema if exists ipam_engine cascade;
 end
 $engine$;
+
+comment on column ipam.operation.execution_id is 'What another engine calls this execution.';
 
 update ipam.schema_version set version = 9, compatible_from = 9;

@@ -3,8 +3,7 @@
 -- operation_id: chosen before the first attempt; it is the request id of every key allocated under the operation. vrf:
 -- the home VRF. kind: the name of the saga. payload: its input.
 -- target_vrfs, target_kinds, target_ids: of equal length, 1 to 256; a target named twice counts once.
--- execution_id: the name of this execution in a workflow engine; prune deletes the engine's messages under it together
--- with the operation.
+-- execution_id: the name of this execution in another engine.
 -- exclusive: begins only if no other operation is pending on any of the targets; later operations that are not
 -- exclusive may still begin.
 -- expires_in_seconds: for engines that may die: how long after the last call under it (allocate, confirm, extend, and

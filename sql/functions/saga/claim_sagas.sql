@@ -2,8 +2,8 @@
 -- were woken.
 --
 -- worker_id: a worker whose lease has expired claims nothing. names, versions: the sagas that it serves; a null version
--- serves any. max_runs: how many it has room for. known: the sagas that the worker has. What else it was given more than
--- 5 seconds ago is due at once: the answer to that start or claim was lost.
+-- serves any. max_runs: how many it has room for. known: the sagas that the worker has. What else it was given
+-- more than 5 seconds ago is due at once: the answer to that start or claim was lost.
 -- Returns `claimed` with everything recorded so far; `woken` for a run that the worker already has and that was
 -- cancelled or resumed.
 -- Safe: the lease is taken in one statement, and what was recorded is read in the next, after the runs are locked: a
