@@ -86,6 +86,7 @@ const openPostgres = async (role?: TestRole): Promise<Client> => {
     async (text, values = []) => [...(await on.unsafe(text, [...values]))]
   return {
     query: queryOn(sql),
+    // As its users write a transaction. Nothing of the library itself does: a lost connection would split one in two.
     transaction: async (work) => (await sql.begin((inside) => work(queryOn(inside)))) as never,
     close: () => sql.end({ timeout: 1 }),
   }

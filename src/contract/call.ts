@@ -34,6 +34,7 @@ export type ParameterType =
   | "double precision"
   | "boolean"
   | "jsonb"
+  | "integer[]"
   | "text[]"
   | "uuid[]"
   | "inet[]"
@@ -57,7 +58,7 @@ interface Given<Asked, A> {
   readonly read: (row: Row, asked: Asked) => A
 }
 /** An outcome that is an error. */
-interface Refused<Asked, E> {
+export interface Refused<Asked, E> {
   readonly kind: "refusal"
   readonly error: ErrorClass
   readonly read: (row: Row, asked: Asked) => E

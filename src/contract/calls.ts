@@ -5,6 +5,7 @@ import { importCalls } from "./importCalls.ts"
 import { operationCalls, targetVrf } from "./operationCalls.ts"
 import { checkVrf, poolCalls } from "./poolCalls.ts"
 import { reconcilerCalls } from "./reconcilerCalls.ts"
+import { sagaCalls } from "./sagaCalls.ts"
 import { doctorCalls, upkeepCalls } from "./upkeepCalls.ts"
 
 /** What callers may send. */
@@ -18,6 +19,7 @@ export const everySent: ReadonlyArray<Sent<never, unknown, unknown>> = [
   ...Object.values(upkeepCalls),
   ...Object.values(reconcilerCalls),
   ...Object.values(importCalls),
+  ...Object.values(sagaCalls),
   checkVrf,
   targetVrf,
 ]

@@ -71,7 +71,7 @@ export const toOperation = (row: Row): Operation =>
         : { since: row["stuck_since"], step: row["stuck_step"], error: row["stuck_error"] },
   })
 
-interface AskedOperation {
+export interface AskedOperation {
   readonly vrf: string
   readonly operationId: string
 }
@@ -96,6 +96,20 @@ const ended = refuses(OperationEnded, (row, asked: AskedOperation) => ({
 const nothing = () => null
 const found = byOutcome({ found: operation })
 
+/** An address of an operation that was to succeed is lost. */
+export const lostAllocations = (row: Row, asked: AskedOperation) =>
+  new AllocationsLost({ ...keyOf(asked), ...lostIn(row["detail"]) })
+
+/** Why no operation begins. */
+export const beginRefusals = {
+  operation_reused: refuses(KeyReused, (row, asked: AskedOperation) => ({
+    ...keyOf(asked),
+    ...differenceIn(row["detail"]),
+  })),
+  key_expired,
+  target_busy: refuses(TargetBusy, (row, asked: AskedOperation) => ({ ...keyOf(asked), ...busyIn(row["detail"]) })),
+}
+
 const ofOperation = { operation_id: "uuid", vrf: "text" } as const
 const ofTarget = { vrf: "text", kind: "text", id: "text" } as const
 const page = {
@@ -115,6 +129,22 @@ const onlyVrf = <A>(column: string, read: (vrf: string, asked: typeof IdentityRe
     }),
   )
 
+interface Beginning {
+  readonly vrf: string
+  readonly payload: unknown
+  readonly targets: ReadonlyArray<{ readonly vrf?: string | undefined; readonly kind: string; readonly id: string }>
+}
+
+/** What an operation begins with. */
+export const beginning = {
+  ...ofOperation,
+  kind: "text",
+  payload: ["jsonb", ({ payload }: Beginning) => JSON.stringify(payload)],
+  target_vrfs: ["text[]", ({ targets, vrf }: Beginning) => arrayLiteral(targets.map((target) => target.vrf ?? vrf))],
+  target_kinds: ["text[]", ({ targets }: Beginning) => arrayLiteral(targets.map((target) => target.kind))],
+  target_ids: ["text[]", ({ targets }: Beginning) => arrayLiteral(targets.map((target) => target.id))],
+} as const
+
 export const operationCalls = {
   /**
    * Begins an operation (`begun`), or finds it begun (`replayed`), in whatever state it is by now: only one that is `pending`
@@ -125,12 +155,7 @@ export const operationCalls = {
     role: "allocator",
     request: BeginRequest,
     parameters: {
-      ...ofOperation,
-      kind: "text",
-      payload: ["jsonb", ({ payload }) => JSON.stringify(payload)],
-      target_vrfs: ["text[]", ({ targets, vrf }) => arrayLiteral(targets.map((target) => target.vrf ?? vrf))],
-      target_kinds: ["text[]", ({ targets }) => arrayLiteral(targets.map((target) => target.kind))],
-      target_ids: ["text[]", ({ targets }) => arrayLiteral(targets.map((target) => target.id))],
+      ...beginning,
       execution_id: "text",
       exclusive: "boolean",
       expires_in_seconds: "double precision",
@@ -140,15 +165,7 @@ export const operationCalls = {
       byOutcome({
         begun: operation,
         replayed: operation,
-        operation_reused: refuses(KeyReused, (row, asked: AskedOperation) => ({
-          ...keyOf(asked),
-          ...differenceIn(row["detail"]),
-        })),
-        key_expired,
-        target_busy: refuses(TargetBusy, (row, asked: AskedOperation) => ({
-          ...keyOf(asked),
-          ...busyIn(row["detail"]),
-        })),
+        ...beginRefusals,
       }),
     ),
   }),

@@ -29,6 +29,7 @@ export type ColumnType =
   | "boolean"
   | "timestamp with time zone"
   | "jsonb"
+  | "void"
 
 /** The columns of an answer, in the order in which the database gives them. */
 export type Columns = Readonly<Record<string, ColumnType>>

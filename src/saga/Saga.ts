@@ -14,11 +14,9 @@ import { decodeInput } from "../contract/input.ts"
 import type { Operation } from "../contract/operation.ts"
 import { BeginRequest } from "../contract/operationRequests.ts"
 import { isRepeatable } from "../errors/errorFacts.ts"
-import { IpamError, KeyExpired, KeyReused, TargetBusy } from "../errors/errors.ts"
+import { IpamError } from "../errors/errors.ts"
 import { defineOperation, type PlainSchema, type TargetOf } from "../services/defineOperation.ts"
 import { Operations } from "../services/Operations.ts"
-import { toOperation } from "../contract/operationCalls.ts"
-import { reader } from "../contract/row.ts"
 import { operationIdOf } from "./operationId.ts"
 import { CurrentRun, pauses } from "./run.ts"
 import { makeSagaLog } from "./SagaLog.ts"
@@ -74,10 +72,6 @@ export interface SagaOptions<
   /** What the saga is started with: at most 1 MiB as JSON. Stored, so it is frozen once released; nothing secret belongs in it. */
   readonly payload: Payload
 }
-
-const busy = reader("busy targets", Schema.Struct({ count: Schema.Int, pending: TargetBusy.fields.pending }))
-const reused = reader("a reused operation", Schema.Struct({ differs: Schema.Array(Schema.String) }))
-const begun = reader("a start", Schema.Struct({ claimed: Schema.Boolean }))
 
 /** What the ledger would refuse is refused before anything is sent. */
 const check = decodeInput(BeginRequest)
@@ -137,20 +131,18 @@ export const define = <
     const log = yield* makeSagaLog
     const worker = Option.getOrUndefined(yield* Effect.serviceOption(SagaWorker))
     const claimant = worker?.claimant(name, version) ?? null
-    const row = yield* log.start(beginning, version, options.access ?? "shared", claimant)
-    switch (row["outcome"]) {
-      case "operation_reused":
-        return yield* new KeyReused({ vrf, requestId: operationId, ...reused(row["detail"]) })
-      case "key_expired":
-        return yield* new KeyExpired({ vrf, requestId: operationId })
-      case "target_busy":
-        return yield* new TargetBusy({ vrf, requestId: operationId, ...busy(row["detail"]) })
-      case "begun":
-        if (worker !== undefined && claimant !== null && begun(row["detail"]).claimed) {
-          yield* worker.run(claimant, { operationId, vrf, name, version, payload: beginning.payload })
-        }
+    const access = options.access ?? "shared"
+    const started = yield* log.start({
+      ...beginning,
+      version,
+      exclusive: access === "exclusive",
+      takesTurn: access === "in turn",
+      workerId: claimant,
+    })
+    if (worker !== undefined && claimant !== null && started.claimed) {
+      yield* worker.run(claimant, { operationId, vrf, name, version, payload: beginning.payload })
     }
-    return toOperation(row)
+    return started.operation
   })
 
   /** The operation once it has ended, in whichever process. */

@@ -24,7 +24,8 @@ import type { InvalidInput } from "../errors/errors.ts"
 import { Operations } from "../services/Operations.ts"
 import { makeExecution, type Execution, type Runnable } from "./execute.ts"
 import { persist } from "./run.ts"
-import { makeSagaLog, type ClaimedSaga, type Served } from "./SagaLog.ts"
+import type { ClaimedSaga, Served } from "../contract/sagaCalls.ts"
+import { makeSagaLog } from "./SagaLog.ts"
 
 export interface SagaWorkerOptions {
   /**
@@ -166,7 +167,7 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
   const renew = Effect.gen(function* () {
     const sent = yield* monotonicMs
     const id = workerId
-    yield* log.renew(id, label, served(), leaseMs / 1000)
+    yield* log.renew({ workerId: id, label, served: served(), leaseSeconds: leaseMs / 1000 })
     if (id === workerId) leaseUntil = sent + leaseMs
   })
 
@@ -179,8 +180,10 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     yield* checkLease
     if (leaseUntil === Number.NEGATIVE_INFINITY) yield* renew
     if (sagas.size === 0) return false
-    const { claimed, woken } = yield* log.claim(workerId, served(), room(), [...running.keys()])
-    for (const one of woken) {
+    const request = { workerId, served: served(), maxRuns: room(), known: [...running.keys()] }
+    const answers = yield* log.claim(request)
+    const claimed = answers.flatMap((one) => ("claimed" in one ? [one.claimed] : []))
+    for (const one of answers.flatMap((each) => ("woken" in each ? [each.woken] : []))) {
       const known = running.get(one.operationId)
       const isNews = known !== undefined && !known.woken && known.epoch === one.epoch
       if (!isNews || known.execution.current() === undefined) continue

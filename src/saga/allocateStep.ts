@@ -13,7 +13,6 @@ import { AllocateManyRequest } from "../contract/requests.ts"
 import { isRepeatable } from "../errors/errorFacts.ts"
 import { AllocationsLost, IpamError } from "../errors/errors.ts"
 import { Allocator } from "../services/Allocator.ts"
-import { releaseDetailOf, toAllocation } from "../contract/allocationRows.ts"
 import { CurrentRun, inWords, pauses, waitsForPeople, type Run } from "./run.ts"
 import { cleanJson } from "./storable.ts"
 
@@ -67,7 +66,7 @@ export const allocateStep = (
 
     const call = allocator.allocateMany(encoded)
     const fence = (error: Schema.Json) =>
-      run.write((settled) => run.log.refuse(run.claim, settled, { name, error, vrf, slots: names }))
+      run.write((settled) => run.log.refuse(run.claim, settled, { name, refusal: error, slotVrf: vrf, slots: names }))
     const refuse = (error: Refusal) =>
       Effect.gen(function* () {
         yield* fence(cleanJson(yield* Effect.orDie(encodeError(error))))
@@ -122,12 +121,14 @@ export const allocateStep = (
 /** What the slots of a step held before this run, all or nothing; halts where that was lost, or is not what is asked for now. */
 const heldBefore = (run: Run, name: string, { vrf, slots, owner }: typeof AllocateManyRequest.Type) =>
   Effect.gen(function* () {
-    const rows = slots.map(({ slot }) => run.keys.find((row) => row["vrf"] === vrf && row["slot"] === slot))
+    const keys = slots.map(({ slot }) =>
+      run.keys.find(({ allocation }) => allocation.vrf === vrf && allocation.slot === slot),
+    )
     const allocations: Array<Allocation> = []
     const lost: Array<(typeof AllocationsLost.Type)["lost"][number]> = []
-    for (const [index, row] of rows.entries()) {
-      if (row === undefined) return undefined
-      const allocation = toAllocation(row)
+    for (const [index, key] of keys.entries()) {
+      if (key === undefined) return undefined
+      const { allocation, released } = key
       const { pool, address } = slots[index] ?? {}
       const same =
         (allocation.pool === pool || isPoolId(pool)) &&
@@ -136,8 +137,7 @@ const heldBefore = (run: Run, name: string, { vrf, slots, owner }: typeof Alloca
         allocation.owner?.id === owner?.id
       if (!same) return yield* run.stuck(name, `slot ${allocation.slot} was allocated with other arguments`)
       allocations.push(allocation)
-      if (row["detail"] === null) continue
-      const released = releaseDetailOf(row["detail"])
+      if (released === undefined) continue
       if (released.reason !== "released" || released.releasedBy !== undefined) {
         lost.push({ vrf, slot: allocation.slot, address: allocation.address, ...released })
       }

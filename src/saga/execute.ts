@@ -12,10 +12,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AllocationsLost } from "../errors/errors.ts"
 import type { Operations } from "../services/Operations.ts"
-import { toOperation } from "../contract/operationCalls.ts"
-import { reader } from "../contract/row.ts"
 import { CurrentRun, inWords, openRun, persist, storable, waitsForPeople, type Run } from "./run.ts"
-import type { ClaimedSaga, LeaseLost, SagaLog } from "./SagaLog.ts"
+import type { ClaimedSaga } from "../contract/sagaCalls.ts"
+import type { LeaseLost, SagaLog } from "./SagaLog.ts"
 import { cleanJson, cleanText } from "./storable.ts"
 import type { Operation } from "../contract/operation.ts"
 
@@ -37,7 +36,6 @@ const AGAIN_SECONDS = 1
 /** How long what was interrupted may take to end before it is shown as stuck. */
 const IGNORED_AFTER = "5 seconds"
 
-const lost = reader("lost allocations", Schema.Struct({ count: Schema.Int, lost: AllocationsLost.fields.lost }))
 const encodeLost = Schema.encodeEffect(Schema.toCodecJson(AllocationsLost))
 
 /** A run that its worker can wake, cancel, or stop. */
@@ -98,12 +96,12 @@ export const makeExecution = (
   const stuck = (run: Run, step: string, error: string) =>
     Effect.andThen(
       Effect.logError(`Operation ${run.operationId} is stuck in ${step}: ${error}`),
-      park(run, { stuck: { step: step.slice(0, 200), error: cleanText(error) } }),
+      park(run, { stuckStep: step.slice(0, 200), stuckError: cleanText(error) }),
     )
 
   /** What was recorded and is not asked for any more: the body changed under a running saga, or does not do the same each time. */
   const notAskedFor = (run: Run): ReadonlyArray<string> => {
-    const slots = run.keys.map((row) => String(row["slot"])).filter((slot) => slot.includes("/"))
+    const slots = run.keys.map(({ allocation }) => allocation.slot).filter((slot) => slot.includes("/"))
     const steps = slots.map((slot) => slot.slice(0, slot.lastIndexOf("/")))
     return [...new Set([...run.recorded.keys(), ...steps])].filter((name) => !run.asked.has(name))
   }
@@ -119,18 +117,9 @@ export const makeExecution = (
         return yield* stuck(run, "the end", `its result cannot be stored: ${inWords(encoded.cause)}`)
       }
       const end = { state: "succeeded", result: encoded.value } as const
-      const row = yield* run.withSettled((settled) => log.finish(run.claim, settled, end))
-      switch (row["outcome"]) {
-        case "operation_unwinding":
-          return yield* unwind(run, null)
-        case "allocations_lost": {
-          const { vrf, operationId: requestId } = run
-          const error = new AllocationsLost({ vrf, requestId, ...lost(row["detail"]) })
-          return yield* unwind(run, yield* Effect.orDie(encodeLost(error)))
-        }
-        default:
-          return toOperation(row)
-      }
+      const ended = yield* run.withSettled((settled) => log.finish(run.claim, settled, end))
+      if (ended === "unwinds") return yield* unwind(run, null)
+      return ended instanceof AllocationsLost ? yield* unwind(run, yield* Effect.orDie(encodeLost(ended))) : ended
     })
 
   const fail = (run: Run, cause: Cause.Cause<unknown>) =>
@@ -147,7 +136,7 @@ export const makeExecution = (
 
   const unwind = (run: Run, failure: Schema.Json | null): Effect.Effect<Operation | undefined, LeaseLost> =>
     Effect.gen(function* () {
-      const decided = yield* run.withSettled((settled) => log.unwind(run.claim, settled, failure))
+      const decided = yield* run.withSettled((settled) => log.unwind(run.claim, settled, { failure }))
       run.learnFence(decided.fence)
       const left = decided.steps.filter(({ state }) => state === "undoing").map(({ name }) => name)
       const known = left.every((name) => run.undos.has(name)) ? run : yield* replay(decided)
@@ -162,9 +151,11 @@ export const makeExecution = (
         known.settle({ name, state: "undone" })
       }
       const error = (decided.failure as Schema.Json | null) ?? saga.cancelled(known.operationId)
-      return toOperation(
-        yield* known.withSettled((settled) => log.finish(known.claim, settled, { state: "unwound", error })),
-      )
+      const ended = yield* known.withSettled((settled) => log.finish(known.claim, settled, { state: "unwound", error }))
+      if (ended === "unwinds" || ended instanceof AllocationsLost) {
+        return yield* Effect.die(new Error("The end of what unwinds was answered as one of what succeeds"))
+      }
+      return ended
     })
 
   /** Runs the body to learn the undo of each step that is not undone: what was recorded answers, and nothing is done. */

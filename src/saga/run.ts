@@ -17,9 +17,9 @@ import type * as Schema from "effect/Schema"
 import type { CallError } from "../database/Database.ts"
 import { factsOf, isRepeatable } from "../errors/errorFacts.ts"
 import type { Operations } from "../services/Operations.ts"
-import type { ClaimedSaga, LeaseLost, RecordedStep, SagaLog, SagaWrite, Settled } from "./SagaLog.ts"
+import type { ClaimedSaga, RecordedStep, SagaWrite, Settled } from "../contract/sagaCalls.ts"
+import type { LeaseLost, SagaKeys, SagaLog } from "./SagaLog.ts"
 import { cleanJson, cleanText, whyNotStorable } from "./storable.ts"
-import type { Row } from "../contract/row.ts"
 
 /** What `do` and `undo` of a step are given. */
 export interface StepContext {
@@ -110,7 +110,7 @@ export const openRun = (
   operations: Operations["Service"],
   claimed: ClaimedSaga,
   /** What `saga_keys` answered: what was allocated before this run. */
-  keys: ReadonlyArray<Row>,
+  keys: SagaKeys,
 ) => {
   const { operationId, vrf } = claimed
   const recorded = new Map(claimed.steps.map((step) => [step.name, step]))
@@ -283,7 +283,7 @@ export const openRun = (
   }
 
   const begin = (name: string, undo: boolean, seconds?: number) =>
-    write((sent) => log.advance(claimed, sent, { name, undo, seconds }))
+    write((sent) => log.advance(claimed, sent, { next: name, nextUndo: undo, nextSeconds: seconds }))
 
   /** Counts what is at work, so that a run is put back only when every branch of it waits. */
   const working = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -1,11 +1,9 @@
 /** The declarations of the calls against the database that serves them, and against the table of errors. */
-import { readdir, readFile } from "node:fs/promises"
-import { basename, dirname } from "node:path"
+import { readFile } from "node:fs/promises"
 import { beforeAll, describe, expect, test } from "vitest"
 import { referencePage } from "../../scripts/referencePage.ts"
 import { calls, everySent } from "../../src/contract/calls.ts"
 import { camelCase } from "../../src/contract/row.ts"
-import { sqlFolder } from "../../src/database/migrate.ts"
 import { errorFacts } from "../../src/errors/errorFacts.ts"
 import { useDatabase, type Session } from "../harness/database.ts"
 
@@ -53,14 +51,12 @@ describe.each([...bySqlName.values()])("ipam.$sqlName", ({ sqlName, text, asText
   })
 })
 
-test("every function that a role may call is declared, but those of the saga log, whose calls are its own", async () => {
-  const files = await readdir(`${sqlFolder}functions`, { recursive: true })
-  const ofSagas = new Set(files.filter((file) => dirname(file) === "saga").map((file) => basename(file, ".sql")))
+test("every function that a role may call is declared", async () => {
   const rows = await owner.rows(
     `select p.proname as name from pg_proc p
     where p.pronamespace = 'ipam'::regnamespace and has_function_privilege('ipam_operator', p.oid, 'execute')`,
   )
-  const granted = rows.map((row) => String(row["name"])).filter((name) => !ofSagas.has(name))
+  const granted = rows.map((row) => String(row["name"]))
   expect(granted.toSorted()).toEqual([...bySqlName.keys()].toSorted())
 })
 
