@@ -24,7 +24,8 @@ export const MAX_SECONDS = 3_155_760_000
 /** The shortest ttl, in seconds: the resolution of a PostgreSQL interval. */
 const MIN_TTL_SECONDS = 0.000001
 
-const nameRule = (text: string): string | undefined => {
+/** What is wrong with a name, `undefined` if nothing is. */
+export const nameRule = (text: string): string | undefined => {
   if (text === "") return "must not be empty"
   // A text has at least half as many code points as UTF-16 units, so the code points of a huge text need not be counted.
   if (text.length > 2 * MAX_NAME_LENGTH || [...text].length > MAX_NAME_LENGTH) {

@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import { nameRule } from "../domain/identity.ts"
 import type { CallError } from "../database/Database.ts"
 import { factsOf, isRepeatable } from "../errors/errorFacts.ts"
 import type { Operations } from "../services/Operations.ts"
@@ -99,9 +100,6 @@ export const persist = <A>(write: Effect.Effect<A, CallError | LeaseLost>): Effe
     Effect.retry({ while: ({ _tag }) => _tag !== "LeaseLost", schedule: pauses }),
     Effect.catch((error) => (error._tag === "LeaseLost" ? Effect.fail(error) : Effect.die(error))),
   )
-
-const isName = (name: string): boolean =>
-  name !== "" && [...name].length <= 200 && !name.includes("\u0000") && name.isWellFormed()
 
 const monotonicSeconds = Clock.clockWith((clock) => Effect.succeed(Number(clock.monotonicTimeNanosUnsafe()) / 1e9))
 
@@ -301,7 +299,8 @@ export const openRun = (
   /** Registers a name, once; the last one that unwinding needs ends the replay. */
   const ask = (name: string, undo?: Undo) =>
     Effect.flatMap(Within, (outer): Effect.Effect<void> => {
-      if (!isName(name)) return stuck("the name of a step", "must have 1 to 200 characters, and no U+0000")
+      const wrong = nameRule(name)
+      if (wrong !== undefined) return stuck("the name of a step", wrong)
       if (outer !== undefined) return stuck(name, withinText(name, outer))
       if (asked.has(name)) return stuck(name, "the name is used twice in one saga")
       asked.add(name)

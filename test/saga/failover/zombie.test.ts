@@ -1,5 +1,6 @@
 /** A worker that stands still while another one takes its saga over, and comes back: it changes nothing, and learns how the saga ended. */
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { until } from "../../harness/until.ts"
 import { disagreements, holdRequests } from "./disagreements.ts"
 import {
   creating,
@@ -134,8 +135,10 @@ test("sagas go on after the log was locked for longer than a lease runs", async 
   world.devices.hook = undefined
   held.open()
   await world.session.until(blocked)
-  // The lease of the worker, of two seconds, has run out by the server's clock.
-  await world.session.rows("select pg_sleep(3)")
+  await until("the lease of the worker has expired", async () => {
+    const [row] = await blocker.rows("select max(lease_until) < clock_timestamp() as expired from ipam.saga_worker")
+    return row?.["expired"] === true
+  })
   await blocker.run("commit")
   for (const [index, { end, told }] of ends.entries()) {
     const payload = payloads[index] ?? creating("none")

@@ -53,10 +53,10 @@ test.each([
 })
 
 test.each([
-  ["no name", ""],
-  ["a name of 201 characters", "x".repeat(201)],
-  ["U+0000 in its name", "a\u0000b"],
-])("a step with %s leaves its saga stuck, and cancelling ends it", async (_, name) => {
+  ["no name", "", "must not be empty"],
+  ["a name of 201 characters", "x".repeat(201), "must have at most 200 characters"],
+  ["U+0000 in its name", "a\u0000b", "must not contain a NUL character"],
+])("a step with %s leaves its saga stuck, and cancelling ends it", async (_, name, stuck_error) => {
   let isDone = false
   body = (context) =>
     context.step(name, {
@@ -67,7 +67,7 @@ test.each([
   await ipam.startSaga(Odd, { id })
   expect(await stuck()).toEqual({
     stuck_step: "the name of a step",
-    stuck_error: "must have 1 to 200 characters, and no U+0000",
+    stuck_error,
   })
   expect(isDone).toBe(false)
   await end()
