@@ -295,3 +295,18 @@ test("beginnings on the same targets in another order do not deadlock", async ()
   }
   await Promise.all(sessions.map((session) => session.end()))
 })
+
+test("a beginning and cancels of one operation, all of which find none, each have an answer: 500 times", async () => {
+  const others = await Promise.all([0, 1].map(() => allocatorSession(database())))
+  for (let round = 0; round < 500; round++) {
+    operationId = randomUUID()
+    const outcomes = await Promise.all([
+      begin(first),
+      cancel(second).then((row) => row?.["outcome"]),
+      ...others.map((session) => cancel(session).then((row) => row?.["outcome"])),
+    ])
+    expect(["begun", "replayed"]).toContain(outcomes[0])
+    expect(outcomes.filter((outcome) => outcome === "cancelled")).toHaveLength(1)
+    await owner.rows("select from ipam.finish_operation($1, 'unwound')", [operationId])
+  }
+})

@@ -71,7 +71,8 @@ begin
         begin_operation.operation_id, begin_operation.vrf, begin_operation.kind, v_fingerprint, begin_operation.payload,
         begin_operation.execution_id, v_now, v_expires_in, v_now + v_expires_in
       where not ipam.key_expired(begin_operation.operation_id, v_now) and v_busy is null
-      on conflict (operation_id) do nothing
+      -- Both unique keys of the id: with only one of them as the arbiter, two inserts at once raise for the other.
+      on conflict do nothing
       returning operation_id, sequence
     ),
 

@@ -35,7 +35,8 @@ begin
       cancel_operation.operation_id, cancel_operation.vrf, coalesce(cancel_operation.kind, 'unknown'), '', 'unwound',
       coalesce(cancel_operation.error, 'null'), v_now, v_now, v_now, v_now
     )
-    on conflict (operation_id) do nothing;
+    -- Without an arbiter, as in ipam.begin_operation.
+    on conflict do nothing;
     get diagnostics v_count = row_count;
     v_known := ipam.lock_operation(cancel_operation.operation_id, cancel_operation.vrf);
     if v_count = 1 then
