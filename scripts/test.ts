@@ -1,5 +1,6 @@
 /**
- * Runs the tests and prints `N passed, N failed` as the last line, and how many were skipped in the line before.
+ * Runs the tests and prints `N passed, N failed` as the last line. Before it stand a line `failed: ...` for each test that failed, and how
+ * many were skipped.
  *
  * Fails if a test fails, or the run itself: an error outside any test, a server that does not start, or no tests at all.
  *
@@ -45,7 +46,7 @@ const main = async (): Promise<number> => {
       if (existsSync(join(postgres15, "postgres"))) console.log("On PostgreSQL 15:")
       else {
         console.log(`left out: the tests on PostgreSQL 15, which is not installed (${postgres15})`)
-        outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0 } })
+        outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0, failures: [] } })
         continue
       }
     }
@@ -104,10 +105,12 @@ const spawnVitest = (rest: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promi
 
 /** Prints the totals, and returns the exit status of all runs. */
 const conclude = (outcomes: ReadonlyArray<Outcome>): number => {
-  const sum = (of: keyof TestCounts) => outcomes.reduce((total, { counts }) => total + (counts?.[of] ?? 0), 0)
+  const sum = (of: "passed" | "failed" | "skipped") =>
+    outcomes.reduce((total, { counts }) => total + (counts?.[of] ?? 0), 0)
   const failed = outcomes.find(({ status }) => status !== 0)
   if (outcomes.some(({ counts }) => counts === undefined)) console.log("The tests did not complete.")
   else if (failed !== undefined && sum("failed") === 0) console.log("The run failed outside the tests: see above.")
+  for (const failure of outcomes.flatMap(({ counts }) => counts?.failures ?? [])) console.log(`failed: ${failure}`)
   if (sum("skipped") > 0) console.log(`${sum("skipped")} skipped`)
   console.log(`${sum("passed")} passed, ${sum("failed")} failed`)
   return failed?.status ?? 0
