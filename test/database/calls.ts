@@ -15,8 +15,6 @@ const running =
   "select from pg_stat_activity where application_name = 'probe' and datname = current_database() and state = 'active'"
 /** Returns a row while no call runs. */
 export const noneRunning = `select 1 where not exists (${running})`
-/** Returns a row while this statement runs. */
-export const runs = ({ text }: Statement) => `${running} and query = '${text}'`
 
 export interface Calls {
   readonly start: (statement: Statement, parameters: ReadonlyArray<string>) => Fiber.Fiber<unknown, unknown>

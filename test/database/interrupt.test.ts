@@ -8,7 +8,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
 import { beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Statement } from "../../src/database/Database.ts"
-import { noneRunning, put, runs, useCalls, waiting } from "./calls.ts"
+import { noneRunning, put, useCalls, waiting } from "./calls.ts"
 
 const { database, owner, effects, withDatabase } = useCalls()
 const sleep = (seconds: number): Statement => ({ text: `select pg_sleep(${String(seconds)})`, repeatable: false })
@@ -65,11 +65,14 @@ describe("a caller that is interrupted", () => {
     try {
       await withDatabase({ host: "127.0.0.1", port: slow.port, ssl: false, max: 1 }, async ({ start, call }) => {
         await call(count(0), [])
-        const asleep = sleep(0.5)
-        const fiber = start(asleep, [])
+        await owner().run("select pg_advisory_lock(7)")
+        const fiber = start(put, ["k"])
         const next = call(count(1), [])
-        await owner().until(runs(asleep))
-        await Effect.runPromise(Fiber.interrupt(fiber))
+        await owner().until(waiting)
+        const interrupted = Effect.runPromise(Fiber.interrupt(fiber))
+        // Ended by itself, with the cancel request still on its way.
+        await owner().run("select pg_advisory_unlock_all()")
+        await interrupted
         expect(await next).toEqual([{ run: "2", slept: false }])
       })
     } finally {
