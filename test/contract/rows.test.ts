@@ -1,19 +1,23 @@
-/** `toAllocation` reads by hand what the schema `Allocation` describes; both must read every row alike. */
-import * as Result from "effect/Result"
+/** Rows of keys are read by hand, and must come out as the schemas of what they are read to say. */
 import * as SchemaParser from "effect/SchemaParser"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { toAllocation, toKeyRecord } from "../../src/contract/allocationRows.ts"
-import { Allocation } from "../../src/contract/allocation.ts"
+import { toAllocation, toKeyRecord, toReleased } from "../../src/contract/allocationRows.ts"
+import { Allocation, Released, Tombstone } from "../../src/contract/allocation.ts"
 
-const bySchema = SchemaParser.decodeUnknownResult(Allocation)
+const asAllocation = SchemaParser.decodeUnknownSync(Allocation)
+const asReleased = SchemaParser.decodeUnknownSync(Released)
+const asTombstone = SchemaParser.decodeUnknownSync(Tombstone)
 
-const time = fc
-  .tuple(
-    fc.date({ min: new Date("1990-01-01"), max: new Date("2200-01-01"), noInvalidDate: true }),
-    fc.constantFrom("", ".1", ".12", ".123", ".123456", ".000001", ".999999"),
-  )
-  .map(([date, fraction]) => `${date.toISOString().slice(0, 19).replace("T", " ")}${fraction}+00`)
+const timeWith = (separator: string, offset: string) =>
+  fc
+    .tuple(
+      fc.date({ min: new Date("1990-01-01"), max: new Date("2200-01-01"), noInvalidDate: true }),
+      fc.constantFrom("", ".1", ".12", ".123", ".123456", ".000001", ".999999"),
+    )
+    .map(([date, fraction]) => `${date.toISOString().slice(0, 19).replace("T", separator)}${fraction}${offset}`)
+const time = timeWith(" ", "+00")
+const timeInJson = timeWith("T", "+00:00")
 const address = fc.constantFrom(
   "10.0.0.5",
   "255.255.255.255",
@@ -41,19 +45,62 @@ const row = fc.record({
   detail: fc.constant(null),
 })
 
+/** The fields of a row as the schemas name them. */
+const fieldsOf = (one: typeof row extends fc.Arbitrary<infer Row> ? Row : never) => ({
+  ...one,
+  requestId: one.request_id,
+  prefixLength: one.prefix_length,
+  allocatedAt: one.allocated_at,
+  expiresAt: one.expires_at,
+  owner: one.owner_kind === null ? null : { kind: one.owner_kind, id: one.owner_id },
+})
+
+/** Equal, with their fields in the same order, in which JSON shows them. */
+const expectAlike = (read: object, bySchema: object) => {
+  expect(read).toStrictEqual(bySchema)
+  expect(Object.keys(read)).toEqual(Object.keys(bySchema))
+}
+
 test("every allocation is read as the schema reads it", () => {
   fc.assert(
     fc.property(row, (one) => {
-      const schema = bySchema({
-        ...one,
-        requestId: one.request_id,
-        prefixLength: one.prefix_length,
-        allocatedAt: one.allocated_at,
-        expiresAt: one.expires_at,
-        owner: one.owner_kind === null ? null : { kind: one.owner_kind, id: one.owner_id },
-      })
-      expect(toAllocation(one)).toEqual(Result.getOrThrow(schema))
-      expect(toKeyRecord({ ...one, outcome: "held" })).toEqual({ ...Result.getOrThrow(schema), outcome: "held" })
+      expectAlike(toAllocation(one), asAllocation(fieldsOf(one)))
+      expectAlike(toKeyRecord({ ...one, outcome: "held" }), asAllocation({ ...fieldsOf(one), outcome: "held" }))
+    }),
+  )
+})
+
+const neverKnown = fc.constant({ pool: null, address: null, prefix_length: null, generation: null, allocated_at: null })
+const detail = fc.record(
+  {
+    reason: fc.constantFrom("released", "expired", "orphaned"),
+    releasedAt: timeInJson,
+    releasedBy: fc.string(),
+    note: fc.string(),
+  },
+  { requiredKeys: ["reason", "releasedAt"] },
+)
+
+test("every tombstone is read as the schema reads it, and so is every release", () => {
+  fc.assert(
+    fc.property(row, fc.option(neverKnown), detail, fc.boolean(), (one, unknown, released, freed) => {
+      const tombstone = { ...one, ...unknown, state: "released", outcome: "released", detail: released, freed }
+      const { reason, releasedAt, releasedBy = null, note = null } = released
+      const fields = {
+        ...fieldsOf(one),
+        ...(unknown === null ? {} : { ...unknown, prefixLength: null, allocatedAt: null }),
+        state: "released",
+        outcome: "released",
+        freed,
+        releasedAt,
+        releaseReason: reason,
+        releasedBy,
+        releaseNote: note,
+      }
+      expectAlike(toKeyRecord(tombstone), asTombstone(fields))
+      for (const outcome of ["released", "already_released"]) {
+        expectAlike(toReleased({ ...tombstone, outcome }), asReleased({ ...fields, outcome }))
+      }
     }),
   )
 })
@@ -99,5 +146,25 @@ describe("a row that does not fit is a bug of ours, never an answer", () => {
   ])("%s: %s", (column, value) => {
     expect(toAllocation(good)).toMatchObject({ address: "10.0.0.5" })
     expect(() => toAllocation({ ...good, [column]: value })).toThrow(/does not fit/)
+  })
+
+  const detailGood = { reason: "released", releasedAt: "2026-01-31T12:00:00+00:00" }
+  const released = { ...good, outcome: "released", state: "released", freed: true, detail: detailGood }
+  test.each([
+    ["outcome", "held"],
+    ["state", "confirmed"],
+    ["freed", null],
+    ["pool", 5],
+    ["generation", 1],
+    ["detail", null],
+    ["detail", "released"],
+    ["detail", {}],
+    ["detail", { ...detailGood, reason: "lost" }],
+    ["detail", { ...detailGood, releasedAt: null }],
+    ["detail", { ...detailGood, releasedBy: null }],
+    ["detail", { ...detailGood, note: 5 }],
+  ])("of a release, %s: %j", (column, value) => {
+    expect(toReleased(released)).toMatchObject({ freed: true })
+    expect(() => toReleased({ ...released, [column]: value })).toThrow(/does not fit/)
   })
 })
