@@ -79,7 +79,7 @@ const make = Effect.gen(function* () {
       "Allocator.allocate",
       (input: typeof allocate.request.Encoded) =>
         Effect.flatMap(Effect.fromResult(allocate.decode(input)), (request) =>
-          inTurn(JSON.stringify([request.vrf, request.pool]), (waitSeconds) => send(allocate, request, waitSeconds)),
+          inTurn([request.vrf, request.pool], (waitSeconds) => send(allocate, request, waitSeconds)),
         ),
       outcomeOfOne,
     ),
@@ -88,9 +88,7 @@ const make = Effect.gen(function* () {
       (input: typeof allocateMany.request.Encoded) =>
         Effect.flatMap(Effect.fromResult(allocateMany.decode(input)), (request) => {
           const pools = [...new Set(request.slots.map((one) => one.pool))].toSorted(byText)
-          return inTurn(JSON.stringify([request.vrf, ...pools]), (waitSeconds) =>
-            send(allocateMany, request, waitSeconds),
-          )
+          return inTurn([request.vrf, ...pools], (waitSeconds) => send(allocateMany, request, waitSeconds))
         }),
       outcomesOfAll,
     ),

@@ -22,9 +22,9 @@ type Attempt<A, E> = (maxWaitSeconds: number) => Effect.Effect<A, E | Contended>
 
 /**
  * Makes the attempt, and makes it again as long as it is contended, 5 seconds in all, in the order in which callers began to wait for
- * `what`. An interrupted caller leaves the queue.
+ * `what`, a list of names. An interrupted caller leaves the queue.
  */
-export type InTurn = <A, E>(what: string, attempt: Attempt<A, E>) => Effect.Effect<A, E | Contended>
+export type InTurn = <A, E>(what: ReadonlyArray<string>, attempt: Attempt<A, E>) => Effect.Effect<A, E | Contended>
 
 /** Makes a single attempt, in which the database waits the whole 5 seconds: for callers whose own transaction a refusal would break. */
 export const atOnce: InTurn = (_, attempt) => attempt(BOUND_MS / 1000)
@@ -46,24 +46,25 @@ export const makeInTurn = (): InTurn => {
       return Effect.ensuring(queue.turns.withPermit(effect), leave)
     })
 
-  return (what, attempt) =>
-    Effect.gen(function* () {
-      const deadline = (yield* monotonicMillis) + BOUND_MS
-      return yield* Effect.catchIf(attempt(0), isContended, (contended) => {
-        let asks = false
-        const ask: ReturnType<typeof attempt> = Effect.suspend(() => {
-          asks = true
-          return Effect.catchIf(attempt(ATTEMPT_SECONDS), isContended, (again) =>
-            Effect.flatMap(monotonicMillis, (now) => (now < deadline ? ask : Effect.fail(again))),
-          )
-        })
-        // A call whose turn has come by then gets the answer to its attempt in flight.
-        const late = Effect.sleep(BOUND_MS).pipe(
-          Effect.andThen(Effect.suspend(() => (asks ? Effect.never : Effect.fail(contended)))),
+  const wait = <A, E>(what: string, attempt: Attempt<A, E>, contended: Contended) =>
+    Effect.flatMap(monotonicMillis, (now) => {
+      const deadline = now + BOUND_MS
+      let asks = false
+      const ask: ReturnType<typeof attempt> = Effect.suspend(() => {
+        asks = true
+        return Effect.catchIf(attempt(ATTEMPT_SECONDS), isContended, (again) =>
+          Effect.flatMap(monotonicMillis, (later) => (later < deadline ? ask : Effect.fail(again))),
         )
-        return Effect.raceFirst(withTurn(what, ask), late)
       })
+      // A call whose turn has come by then gets the answer to its attempt in flight.
+      const late = Effect.sleep(BOUND_MS).pipe(
+        Effect.andThen(Effect.suspend(() => (asks ? Effect.never : Effect.fail(contended)))),
+      )
+      return Effect.raceFirst(withTurn(what, ask), late)
     })
+
+  return (what, attempt) =>
+    Effect.catchIf(attempt(0), isContended, (contended) => wait(JSON.stringify(what), attempt, contended))
 }
 
 const monotonicMillis = Clock.clockWith((clock) =>
