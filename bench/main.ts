@@ -1,14 +1,16 @@
 /**
  * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the named benchmarks, or all, and prints the measurements.
  * `npm run bench -- --against REF [--pairs N]`: compares this working copy with a commit instead.
+ * `npm run bench -- --size N`: runs the benchmark `size` alone, up to N allocations.
  *
- * A full run of all benchmarks writes bench/results/. `--short` only shows that every benchmark works; its figures mean nothing. The
+ * A full run of all benchmarks writes bench/results/, as `--size` does. `--short` only shows that every benchmark works; its figures mean nothing. The
  * exit code is 1 if a result was wrong, 2 for invalid arguments, 130 after Ctrl-C. bench/README.md explains the figures.
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { against } from "./against.ts"
+import { connections } from "./connections.ts"
 import { contention, snapshot } from "./contention.ts"
 import { onDatabase, removeAll, type Bench } from "./database.ts"
 import { exhaustion } from "./exhaustion.ts"
@@ -18,14 +20,17 @@ import { library } from "./library.ts"
 import { machineTable, serverFacts } from "./machine.ts"
 import { goalTable, type Section } from "./report.ts"
 import { sagas } from "./sagas.ts"
+import { size } from "./size.ts"
 import { trace } from "./trace.ts"
 import { versions } from "./versions.ts"
 import { upkeep } from "./upkeep.ts"
 
 const usage =
-  "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short]"
+  "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short], " +
+  "or npm run bench -- --size N"
 
 const MIN_PAIRS = 15
+const MIN_SIZE = 100_000
 
 const readArguments = () => {
   const { values, positionals } = parseArgs({
@@ -35,6 +40,7 @@ const readArguments = () => {
       trace: { type: "string" },
       against: { type: "string" },
       pairs: { type: "string", default: String(MIN_PAIRS) },
+      size: { type: "string" },
     },
   })
   if (values.against !== undefined) {
@@ -45,17 +51,27 @@ const readArguments = () => {
       `against ${values.against}`,
       against(values.against, pairs),
     ]
-    return { chosen: [bench], short: values.short, isFullRun: false }
+    return { chosen: [bench], short: values.short, resultsFile: undefined }
+  }
+  if (values.size !== undefined) {
+    const allocations = Number(values.size)
+    if (!(Number.isSafeInteger(allocations) && allocations >= MIN_SIZE))
+      throw new Error(`--size must be a number of allocations, ${MIN_SIZE} or more`)
+    if (positionals.length > 0) throw new Error("--size cannot be combined with the name of a benchmark")
+    const bench: [string, (bench: Bench) => Promise<Section>] = ["size", size(allocations)]
+    return { chosen: [bench], short: values.short, resultsFile: "size.md" }
   }
   const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
     exhaustion,
     floor,
     library,
+    connections,
     contention,
     snapshot,
     versions,
     sagas,
     upkeep,
+    size: size(undefined),
     imports,
     trace: trace(values.trace ?? (process.env["SAGA_IPAM_TRACE"] || undefined)),
   }
@@ -63,12 +79,12 @@ const readArguments = () => {
   if (unknown !== undefined)
     throw new Error(`unknown benchmark ${unknown}; the benchmarks are: ${Object.keys(benches).join(", ")}`)
   const chosen = Object.entries(benches).filter(([name]) => positionals.length === 0 || positionals.includes(name))
-  return { chosen, short: values.short, isFullRun: positionals.length === 0 }
+  return { chosen, short: values.short, resultsFile: positionals.length === 0 ? "results.md" : undefined }
 }
 
 const results = join(import.meta.dirname, "results")
 
-const run = async ({ chosen, short, isFullRun }: ReturnType<typeof readArguments>): Promise<void> => {
+const run = async ({ chosen, short, resultsFile }: ReturnType<typeof readArguments>): Promise<void> => {
   const texts: Array<string> = []
   const sections: Array<Section> = []
   let server: Readonly<Record<string, string>> = {}
@@ -85,12 +101,12 @@ const run = async ({ chosen, short, isFullRun }: ReturnType<typeof readArguments
   const goals = sections.flatMap((section) => section.goals)
   if (short) console.log("\nEvery result was correct; the figures of a short run mean nothing.")
   else if (goals.length > 0) console.log(`\n${goalTable(goals)}`)
-  if (short || !isFullRun) return
+  if (short || resultsFile === undefined) return
   const head =
     "# Results\n\nWritten by `npm run bench`; [the README](../README.md) explains each figure, and which must not be compared."
   await mkdir(results, { recursive: true })
   await writeFile(
-    join(results, "results.md"),
+    join(results, resultsFile),
     `${[head, machineTable(server), goalTable(goals), ...texts].join("\n\n")}\n`,
   )
   for (const [file, text] of sections.flatMap((section) => Object.entries(section.files ?? {}))) {

@@ -310,7 +310,7 @@ create function bind_import(source text, kinds text[], ids text[], vrfs text[]) 
 create function busy_targets(operation_id uuid, target_vrfs text[], target_kinds text[], target_ids text[]) returns jsonb language sql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8d8c6a69da65c00d
 create function cancel_operation(operation_id uuid, vrf text DEFAULT 'default'::text, kind text DEFAULT NULL::text, error jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 26be5f8f2bce2267
 create function check_horizon(horizon_seconds double precision, at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- d8c2a6c53d5cb075
-create function check_isolation() returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 98fa23f98f924922
+create function check_isolation() returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4c2ce98f9796fea0
 create function check_key(vrf text, request_id uuid) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- a973abe7fb2be609
 create function check_operation(operation_id uuid, vrf text, kind text, target_vrfs text[], target_kinds text[], target_ids text[], expires_in_seconds double precision DEFAULT NULL::double precision) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4812612e8bca335e
 create function check_pool(vrf text, name text, cooldown_seconds double precision, description text) returns void language plpgsql immutable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8290affeab7941fe
@@ -380,7 +380,7 @@ create function lock_pool(vrf text, pool text) returns bigint language plpgsql v
 create function lock_run(operation_id uuid, epoch integer) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9762eb0b1ce486f4
 create function mark_orphans(vrf text, request_ids uuid[], slots text[], generations bigint[], marked_by text) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 88c2c6818ae52826
 create function mark_stuck(operation_id uuid, step text, error text, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c90c28fc4c8e029f
-create function may_decide() returns boolean language sql stable parallel unsafe cost 100; -- 2c684bf112ec9faa
+create function may_decide() returns boolean language sql stable parallel unsafe cost 100; -- 928ffef630cd35c8
 create function merge_extents(vrf text, pool_id bigint, after inet, max_rows integer, OUT fewer integer, OUT last inet) returns record language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- c769c30b172ea053
 create function open_extents(vrf text, pool_id bigint, range_ids bigint[]) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 11a0559022bc0278
 create function operation_answer_for(outcome text, known ipam.operation, detail jsonb DEFAULT NULL::jsonb) returns ipam.operation_answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 5bec5d9556a723d8
@@ -614,7 +614,7 @@ comment on function ipam.bind_import(pg_catalog.text,pg_catalog.text[],pg_catalo
 comment on function ipam.busy_targets(pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[]) is ...; -- 94efc86b3b7a9063
 comment on function ipam.cancel_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.jsonb) is ...; -- d506a00f33bb289b
 comment on function ipam.check_horizon(double precision,timestamp with time zone) is ...; -- 3146186015c58c88
-comment on function ipam.check_isolation() is ...; -- 037d65da45285290
+comment on function ipam.check_isolation() is ...; -- 65bc4df3390a9ee4
 comment on function ipam.check_key(pg_catalog.text,pg_catalog.uuid) is ...; -- 3624041c3a15f8bb
 comment on function ipam.check_operation(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],double precision) is ...; -- 56e8b3cf48f35796
 comment on function ipam.check_pool(pg_catalog.text,pg_catalog.text,double precision,pg_catalog.text) is ...; -- f61a2a194c70ee5a
@@ -684,7 +684,7 @@ comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 9
 comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 9bdb094e89c01b6f
 comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 29d72cf2c357ce38
 comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bc183afbcef0faa2
-comment on function ipam.may_decide() is ...; -- 3f2e926045a950f3
+comment on function ipam.may_decide() is ...; -- 8d072127233e25b9
 comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- 07daf40fcf339e60
 comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- b515cf9ee37c2aa7
 comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- e056c727f47657be

@@ -137,6 +137,11 @@ export const raisedStates: Readonly<Record<string, RaisedState>> = {
       "an argument that the call does not accept; its message begins with the argument's name, nothing was written",
     becomes: "invalid",
   },
+  "25006": {
+    condition: "read_only_sql_transaction",
+    means: "the server is a standby, or has become one; nothing was written",
+    becomes: "not_executed",
+  },
   "55P03": {
     condition: "lock_not_available",
     means: "a bounded wait for other transactions ran out; nothing was written",
@@ -181,8 +186,6 @@ const serverStates: Readonly<Record<string, FailureKind>> = {
   // Starting up, shutting down, or too many connections: the statement never began.
   "57P03": "not_executed",
   "53300": "not_executed",
-  // Read-only: the server has become a standby.
-  "25006": "not_executed",
   "53100": "disk_full",
   "42501": "not_permitted",
   "3D000": "misconfigured",
