@@ -9,7 +9,19 @@ import { pgbench, runPgbench, withoutPgbench } from "./pgbench.ts"
 import { grouped, leftOut, table, type Goal, type Section } from "./report.ts"
 
 const tables = `
-  create table public.floor_allocation (like ipam.allocation including all);
+  create table public.floor_allocation (like ipam.allocation including all excluding constraints);
+  do $$
+  begin
+    execute (
+      select
+        'create domain public.floor_valid as public.floor_allocation '
+          || string_agg(format('constraint %I %s', c.conname, pg_get_constraintdef(c.oid)), ' ')
+      from pg_constraint c
+      where c.contypid = 'ipam.valid_allocation'::regtype
+    );
+  end
+  $$;
+  alter table public.floor_allocation add check (floor_allocation::public.floor_valid is distinct from null);
   create table public.floor_counter (like ipam.pool_counter including all) with (fillfactor = 50);
   create sequence public.floor_next cache 100;
   insert into public.floor_counter (vrf, pool_id, shard) select 'default', 1, n from generate_series(0, 63) n;

@@ -13,8 +13,17 @@ create role ipam_reader nologin;
 -- Types
 alter domain ipam.address add constraint address_is_bare CHECK (masklen(VALUE) = CASE family(VALUE) WHEN 4 THEN 32 ELSE 128 END);
 alter domain ipam.name add constraint name_length CHECK (char_length(VALUE) >= 1 AND char_length(VALUE) <= 200);
+alter domain ipam.valid_allocation add constraint allocation_owner CHECK (num_nulls((VALUE).owner_kind, (VALUE).owner_id) = ANY (ARRAY[0, 2]));
+alter domain ipam.valid_allocation add constraint allocation_release_note CHECK ((VALUE).release_note IS NULL OR (VALUE).released_by IS NOT NULL);
+alter domain ipam.valid_allocation add constraint allocation_released CHECK ((num_nulls((VALUE).released_at, (VALUE).release_reason) = ANY (ARRAY[0, 2])) AND ((VALUE).release_reason = ANY (ARRAY['released'::text, 'expired'::text, 'orphaned'::text])));
+alter domain ipam.valid_allocation add constraint allocation_released_by CHECK ((VALUE).released_by IS NULL OR (VALUE).released_at IS NOT NULL);
+alter domain ipam.valid_allocation add constraint allocation_request CHECK ((VALUE).request_id <> '00000000-0000-0000-0000-000000000000'::uuid);
+alter domain ipam.valid_allocation add constraint allocation_seen CHECK (num_nulls((VALUE).pool_id, (VALUE).range_id, (VALUE).unit, (VALUE).generation, (VALUE).fingerprint, (VALUE).allocated_at) = ANY (ARRAY[0, 6]));
+alter domain ipam.valid_allocation add constraint allocation_state CHECK ((VALUE).allocated_at IS NULL OR num_nonnulls((VALUE).expires_at, (VALUE).confirmed_at) > 0);
+alter domain ipam.valid_allocation add constraint allocation_unseen CHECK ((VALUE).allocated_at IS NOT NULL OR (VALUE).released_at IS NOT NULL AND num_nonnulls((VALUE).owner_kind, (VALUE).expires_at, (VALUE).confirmed_at) = 0);
 create domain ipam.address as inet;
 create domain ipam.name as text collate "C";
+create domain ipam.valid_allocation as ipam.allocation;
 create type ipam.answer as (outcome text, vrf text, pool text, request_id uuid, slot text, address inet, prefix_length integer, gateway inet, generation bigint, state text, expires_at timestamp with time zone, owner_kind text, owner_id text, freed boolean, detail jsonb, allocated_at timestamp with time zone);
 create type ipam.claimed_saga as (outcome text, operation_id uuid, vrf text, name text, version integer, epoch integer, fence bigint, state text, payload jsonb, failure jsonb, stuck_step text, steps jsonb, has_keys boolean, must_wait boolean);
 create type ipam.inet_range as range (subtype = inet, subtype_opclass = inet_ops, collation = -, canonical = -, subtype_diff = -);
@@ -205,15 +214,8 @@ create table ipam.schema_version;
 create table ipam.vrf;
 
 -- Constraints
-alter table ipam.allocation add constraint allocation_owner CHECK (num_nulls(owner_kind, owner_id) = ANY (ARRAY[0, 2]));
 alter table ipam.allocation add constraint allocation_pkey PRIMARY KEY (request_id, vrf, slot);
-alter table ipam.allocation add constraint allocation_release_note CHECK (release_note IS NULL OR released_by IS NOT NULL);
-alter table ipam.allocation add constraint allocation_released CHECK ((num_nulls(released_at, release_reason) = ANY (ARRAY[0, 2])) AND (release_reason = ANY (ARRAY['released'::text, 'expired'::text, 'orphaned'::text])));
-alter table ipam.allocation add constraint allocation_released_by CHECK (released_by IS NULL OR released_at IS NOT NULL);
-alter table ipam.allocation add constraint allocation_request CHECK (request_id <> '00000000-0000-0000-0000-000000000000'::uuid);
-alter table ipam.allocation add constraint allocation_seen CHECK (num_nulls(pool_id, range_id, unit, generation, fingerprint, allocated_at) = ANY (ARRAY[0, 6]));
-alter table ipam.allocation add constraint allocation_state CHECK (allocated_at IS NULL OR num_nonnulls(expires_at, confirmed_at) > 0);
-alter table ipam.allocation add constraint allocation_unseen CHECK (allocated_at IS NOT NULL OR released_at IS NOT NULL AND num_nonnulls(owner_kind, expires_at, confirmed_at) = 0);
+alter table ipam.allocation add constraint allocation_valid CHECK (allocation.*::ipam.valid_allocation IS DISTINCT FROM NULL);
 alter table ipam.free_extent add constraint free_extent_pkey PRIMARY KEY (extent_id, vrf);
 alter table ipam.import_binding add constraint import_binding_pkey PRIMARY KEY (source, kind, id);
 alter table ipam.migration add constraint migration_pkey PRIMARY KEY (file);
@@ -824,3 +826,4 @@ comment on table ipam.saga_run is 'One row for each saga that has not ended: who
 comment on table ipam.saga_step is 'One row for each step that a saga has begun, so that steps may run at once. Pruned with the operation.';
 comment on table ipam.saga_worker is 'One row a worker, so that one update in place renews its lease on every run that it has claimed.';
 comment on table ipam.schema_version is 'One row: this schema, and the oldest library that may write to it.';
+comment on type ipam.valid_allocation is 'The rules of a row of ipam.allocation, whose CHECK casts each row to it. A rule added here later is not tried on the rows there are.';

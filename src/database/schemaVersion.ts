@@ -8,7 +8,7 @@ import type { Row } from "../contract/row.ts"
 import type { DatabaseError, Failure } from "../contract/sqlState.ts"
 
 /** The schema version that this library needs: `ipam.schema_version.version` after its migrations. */
-export const SCHEMA_VERSION = 9
+export const SCHEMA_VERSION = 10
 
 /** The row of `ipam.schema_version`. `compatibleFrom` is the oldest library, by the version it needs, that may use this schema. */
 export interface SchemaVersion {
