@@ -7,7 +7,7 @@ import { preload, type Preload, type PreloadedPool } from "./preload.ts"
 import { grouped, ms, table, type Goal, type Section } from "./report.ts"
 
 /** A pool filled to `percent`. Of the free addresses, up to 1 % of the pool are single ones between held addresses. */
-const filledTo = (range: string, bits: number, percent: number): Preload => {
+export const filledTo = (range: string, bits: number, percent: number): Preload => {
   const size = 2 ** bits
   const free = Math.round(size * (1 - percent / 100))
   const name = `/${32 - bits} at ${percent} %`

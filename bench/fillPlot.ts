@@ -1,33 +1,26 @@
 /**
  * Draws the times of a pool that fills up, as SVG: p50 and p99 of an allocation against the fill, and of the refusal when it is full.
- *
- * Has its own background, light or dark by the reader's preference, so that it is readable on any page. Pure.
+ * Pure.
  */
 import type { Slice } from "./fillPool.ts"
+import { middle, point, svg, text } from "./svg.ts"
 
 const [width, height] = [760, 400]
 const frame = { left: 64, right: 628, top: 56, bottom: 332 }
 /** Where the calls to the full pool are drawn, beside the axis of the fill. */
 const past = { left: 656, right: 736 }
 
-const style = `
-  .card { fill: #ffffff; stroke: #d0d7de }
-  text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #57606a }
-  .title { font-size: 15px; font-weight: 600; fill: #1f2328 }
-  .grid { stroke: #d8dee4; stroke-width: 1 }
-  .axis { stroke: #6e7781; stroke-width: 1 }
+const style = {
+  light: `
   .p50, .p99 { fill: none; stroke-width: 2; stroke-linejoin: round }
   .p50 { stroke: #0969da } .p99 { stroke: #bc4c00; stroke-dasharray: 6 3 }
   .dot.p50, .dot.p99 { stroke: none } .p50.dot { fill: #0969da } .p99.dot { fill: #bc4c00 }
-  .past { fill: #f6f8fa }
-  @media (prefers-color-scheme: dark) {
-    .card { fill: #0d1117; stroke: #30363d }
-    text { fill: #9da7b3 } .title { fill: #e6edf3 }
-    .grid { stroke: #262c36 } .axis { stroke: #8b949e }
+  .past { fill: #f6f8fa }`,
+  dark: `
     .p50 { stroke: #58a6ff } .p99 { stroke: #f0883e }
     .p50.dot { fill: #58a6ff } .p99.dot { fill: #f0883e }
-    .past { fill: #161b22 }
-  }`
+    .past { fill: #161b22 }`,
+}
 
 /** A round step for an axis: four to eight of them make the whole. */
 const stepFor = (whole: number): number => {
@@ -35,8 +28,6 @@ const stepFor = (whole: number): number => {
   const power = 10 ** Math.floor(Math.log10(rough))
   return ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10) * power
 }
-
-const point = (number: number): string => number.toFixed(1)
 
 /** The plot of the slices, in the order of their fill. The axis of times begins at 0 and is in milliseconds. */
 export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: Slice): string => {
@@ -47,9 +38,6 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
   const y = (time: number) => frame.bottom - ((frame.bottom - frame.top) * time) / top
   const line = (figure: "p50" | "p99") =>
     `<polyline class="${figure}" points="${slices.map((slice) => `${point(x((slice.from + slice.to) / 2))},${point(y(slice[figure]))}`).join(" ")}"/>`
-  const text = (at: { x: number; y: number }, words: string, more = "") =>
-    `<text x="${point(at.x)}" y="${point(at.y)}" ${more}>${words}</text>`
-  const middle = `text-anchor="middle"`
   const pastMiddle = (past.left + past.right) / 2
 
   const levels = Array.from({ length: Math.round(top / step) + 1 }, (_, index) => index * step).flatMap((time) => [
@@ -68,11 +56,7 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
     `<line class="${figure}" x1="${left}" x2="${left + 28}" y1="38" y2="38"/>`,
     text({ x: left + 34, y: 42 }, words),
   ]
-  return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${title}">`,
-    `<title>${title}</title>`,
-    `<style>${style}\n</style>`,
-    `<rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="6"/>`,
+  const parts = [
     `<rect class="past" x="${past.left}" y="${frame.top}" width="${past.right - past.left}" height="${frame.bottom - frame.top}"/>`,
     text({ x: frame.left, y: 22 }, title, `class="title"`),
     ...key("p50", frame.left, "p50: half of the calls are faster"),
@@ -92,6 +76,6 @@ export const fillPlot = (title: string, slices: ReadonlyArray<Slice>, refusal: S
       "one call, ms",
       `transform="translate(20 ${(frame.top + frame.bottom) / 2}) rotate(-90)" ${middle}`,
     ),
-    "</svg>",
-  ].join("\n")}\n`
+  ]
+  return svg({ title, width, height, style, parts })
 }

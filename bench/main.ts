@@ -2,8 +2,9 @@
  * `npm run bench [-- NAME ...] [--short] [--trace FILE]`: runs the named benchmarks, or all, and prints the measurements.
  * `npm run bench -- --against REF [--pairs N]`: compares this working copy with a commit instead.
  * `npm run bench -- --size N`: runs the benchmark `size` alone, up to N allocations.
+ * `npm run bench -- --peers`: compares this working copy with the ways of others to allocate an address instead.
  *
- * A full run of all benchmarks writes bench/results/, as `--size` does. `--short` only shows that every benchmark works; its figures mean nothing. The
+ * A full run of all benchmarks writes bench/results/, as `--size` and `--peers` do. `--short` only shows that every benchmark works; its figures mean nothing. The
  * exit code is 1 if a result was wrong, 2 for invalid arguments, 130 after Ctrl-C. bench/README.md explains the figures.
  */
 import { mkdir, writeFile } from "node:fs/promises"
@@ -18,6 +19,7 @@ import { floor } from "./floor.ts"
 import { imports } from "./imports.ts"
 import { library } from "./library.ts"
 import { machineTable, serverFacts } from "./machine.ts"
+import { peers } from "./peers/peers.ts"
 import { goalTable, type Section } from "./report.ts"
 import { sagas } from "./sagas.ts"
 import { size } from "./size.ts"
@@ -26,8 +28,8 @@ import { versions } from "./versions.ts"
 import { upkeep } from "./upkeep.ts"
 
 const usage =
-  "npm run bench [-- NAME ...] [--short] [--trace FILE], or npm run bench -- --against REF [--pairs N] [--short], " +
-  "or npm run bench -- --size N"
+  "npm run bench [-- NAME ...] [--short] [--trace FILE], npm run bench -- --against REF [--pairs N] [--short], " +
+  "npm run bench -- --size N, or npm run bench -- --peers [--short]"
 
 const MIN_PAIRS = 15
 const MIN_SIZE = 100_000
@@ -41,6 +43,7 @@ const readArguments = () => {
       against: { type: "string" },
       pairs: { type: "string", default: String(MIN_PAIRS) },
       size: { type: "string" },
+      peers: { type: "boolean", default: false },
     },
   })
   if (values.against !== undefined) {
@@ -60,6 +63,11 @@ const readArguments = () => {
     if (positionals.length > 0) throw new Error("--size cannot be combined with the name of a benchmark")
     const bench: [string, (bench: Bench) => Promise<Section>] = ["size", size(allocations)]
     return { chosen: [bench], short: values.short, resultsFile: "size.md" }
+  }
+  if (values.peers) {
+    if (positionals.length > 0) throw new Error("--peers cannot be combined with the name of a benchmark")
+    const bench: [string, (bench: Bench) => Promise<Section>] = ["peers", peers]
+    return { chosen: [bench], short: values.short, resultsFile: "peers.md" }
   }
   const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
     exhaustion,
