@@ -13,7 +13,7 @@ export const connections = async (bench: Bench): Promise<Section> => {
   const usual = 10
   const counts = [2, 5, usual, 20, 64]
   const rate = (count: number) => async () => {
-    const ipam = await bench.connected(count)
+    const ipam = await bench.connected(count, false)
     const call = () => ipam.allocate({ pool: "wide", requestId: randomUUID() })
     // Connects, and prepares the statement on every connection.
     await Promise.all(Array.from({ length: CALLERS }, call))

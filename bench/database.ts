@@ -11,8 +11,8 @@ import type { Section } from "./report.ts"
 
 export interface Bench {
   readonly ipam: Ipam
-  /** Opens another client of the promise API, with so many connections. */
-  readonly connected: (connections: number) => Promise<Ipam>
+  /** Opens another client of the promise API, with so many connections; its calls travel together unless `batch` is false. */
+  readonly connected: (connections: number, batch?: boolean) => Promise<Ipam>
   /** One connection of the driver, as the owner. */
   readonly sql: postgres.Sql
   /** Opens a client of the driver with so many connections. */
@@ -38,9 +38,9 @@ export const onDatabase = async (short: boolean, run: (bench: Bench) => Promise<
   })
   databases.add(database)
   const ends: Array<() => Promise<unknown>> = []
-  const connected = async (max: number) => {
+  const connected = async (max: number, batch = true) => {
     // The doctor may have millions of rows to read.
-    const ipam = await connect({ url: database.url, max, timeoutSeconds: 600 })
+    const ipam = await connect({ url: database.url, max, batch, timeoutSeconds: 600 })
     ends.push(ipam.close)
     return ipam
   }

@@ -24,7 +24,7 @@ interface Client {
 }
 
 const openLibrary = async (bench: Bench, callers: number): Promise<Client> => {
-  const ipam = await bench.connected(callers)
+  const ipam = await bench.connected(callers, false)
   return { call: () => ipam.allocate({ pool: "wide", requestId: randomUUID() }), close: ipam.close }
 }
 

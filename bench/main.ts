@@ -11,6 +11,7 @@ import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { against } from "./against.ts"
+import { batches } from "./batches.ts"
 import { connections } from "./connections.ts"
 import { contention, snapshot } from "./contention.ts"
 import { onDatabase, removeAll, type Bench } from "./database.ts"
@@ -73,6 +74,7 @@ const readArguments = () => {
     exhaustion,
     floor,
     library,
+    batches,
     connections,
     contention,
     snapshot,

@@ -93,6 +93,9 @@ const outcomeRows = (functions: Declared["functions"]): ReadonlyArray<string> =>
   )
 }
 
+const signatureOf = (sqlName: string, parameters: Sent<never, unknown, unknown>["parameters"]): string =>
+  code(`ipam.${sqlName}(${parameters.map(([parameter, type]) => `${parameter} ${type}`).join(", ")})`)
+
 const callSection = (name: string, comment: string, { request, functions }: Declared): ReadonlyArray<string> => {
   const fields = fieldsOf(Schema.toEncoded(request).ast).map(code)
   const several = functions.some(({ answer }) =>
@@ -105,12 +108,12 @@ const callSection = (name: string, comment: string, { request, functions }: Decl
     comment,
     "",
     `- Request: ${fields.length === 0 ? "none" : fields.join(", ")}`,
-    ...functions.map(({ sqlName, parameters, answer, role, repeatable }) => {
-      const signature = code(
-        `ipam.${sqlName}(${parameters.map(([parameter, type]) => `${parameter} ${type}`).join(", ")})`,
-      )
+    ...functions.flatMap(({ sqlName, parameters, answer, role, repeatable, batch }) => {
       const again = repeatable ? "" : "; not sent again by itself while its outcome is unknown"
-      return `- SQL: ${signature}, for ${code(`ipam_${role}`)}; rows: ${answer.rows}${again}`
+      return [
+        `- SQL: ${signatureOf(sqlName, parameters)}, for ${code(`ipam_${role}`)}; rows: ${answer.rows}${again}`,
+        ...(batch === undefined ? [] : [`- Several at once: ${signatureOf(batch.sqlName, batch.parameters)}`]),
+      ]
     }),
     ...(several ? [`- Several rows: ${code("AmbiguousIdentity")}`] : []),
     ...(rows.length === 0 ? [] : ["", "| outcome | becomes |", "|---|---|", ...rows]),

@@ -8,8 +8,8 @@ declare
   v_role text;
   v_function regprocedure;
   v_allocator text[] := array[
-    'allocate', 'allocate_many', 'confirm', 'confirm_many', 'extend', 'extend_many',
-    'release', 'release_many', 'release_all',
+    'allocate', 'allocate_many', 'allocate_batch', 'confirm', 'confirm_many', 'confirm_batch', 'extend', 'extend_many',
+    'release', 'release_many', 'release_batch', 'release_all',
     'begin_operation', 'unwind_operation', 'finish_operation', 'cancel_operation', 'resume_operation',
     'mark_stuck', 'clear_stuck', 'has_pending_operation',
     'start_saga', 'claim_sagas', 'saga_keys', 'advance_saga', 'refuse_step', 'report_attempt', 'unwind_saga',

@@ -304,6 +304,7 @@ CREATE UNIQUE INDEX vrf_pkey ON ipam.vrf USING btree (vrf);
 create function add_range(vrf text, pool text, range text, include_network_addresses boolean DEFAULT NULL::boolean, gateway text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- 93bbb0a6c811f746
 create function advance_saga(operation_id uuid, epoch integer, settled jsonb, next text DEFAULT NULL::text, next_undo boolean DEFAULT false, next_seconds double precision DEFAULT NULL::double precision) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d49cf27401fa8f39
 create function allocate(vrf text, pool text, request_id uuid, slot text DEFAULT 'default'::text, address inet DEFAULT NULL::inet, owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7b1b91aa69c230c6
+create function allocate_batch(vrf text, pool text, request_ids uuid[], slots text[], owner_kinds text[], owner_ids text[], ttls double precision[]) returns TABLE(n integer, answer ipam.answer) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=50ms set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 821364951d4a8782
 create function allocate_many(vrf text, request_id uuid, slots text[], pools text[], addresses inet[] DEFAULT NULL::inet[], owner_kind text DEFAULT NULL::text, owner_id text DEFAULT NULL::text, ttl_seconds double precision DEFAULT NULL::double precision, allow_reserved boolean DEFAULT false, allow_cooling boolean DEFAULT false, allow_draining boolean DEFAULT false, max_wait_seconds double precision DEFAULT 5) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d36ba812822905e1
 create function answer_for(outcome text, vrf text, pool text, request_id uuid, slot text, known ipam.allocation, detail jsonb DEFAULT NULL::jsonb, freed boolean DEFAULT NULL::boolean) returns ipam.answer language plpgsql stable parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- faf5e006b0b81a19
 create function available_after(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql stable parallel unsafe cost 100; -- 7fd559828734a7a7
@@ -324,6 +325,7 @@ create function claimed_saga_for(outcome text, run ipam.saga_run) returns ipam.c
 create function clear_orphan_marks(vrf text, request_ids uuid[], slots text[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- f57c82c2b81a1416
 create function clear_stuck(operation_id uuid, vrf text DEFAULT 'default'::text) returns ipam.operation_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- d82ce95b55f148fe
 create function confirm(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- b8a3e0bb1feed85a
+create function confirm_batch(vrf text, request_ids uuid[], slots text[]) returns TABLE(n integer, answer ipam.answer) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=50ms set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2f51b86edda0288a
 create function confirm_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- c4f3bad56d650a72
 create function cooldown_end(available_at timestamp with time zone, cooling_until timestamp with time zone) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 92950fe390b543ee
 create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql stable parallel unsafe cost 100; -- 139ced7231f2c9a6
@@ -377,6 +379,7 @@ create function list_operations_by_state(state text DEFAULT NULL::text, before_s
 create function list_pools(vrf text DEFAULT NULL::text, after_vrf text DEFAULT NULL::text, after_name text DEFAULT NULL::text, page_size integer DEFAULT 100) returns SETOF ipam.pool_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 0269d28bf77c4aa6
 create function list_reservations(vrf text, pool text, after_first inet DEFAULT NULL::inet, after_last inet DEFAULT NULL::inet, after_kind text DEFAULT NULL::text, page_size integer DEFAULT 100) returns TABLE(outcome text, first inet, last inet, kind text, reason text, detail jsonb) language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- aa45c7d0499beba4
 create function listed(known ipam.allocation) returns ipam.answer language sql stable parallel unsafe cost 100; -- c622a879b82fbc24
+create function lock_keys(vrf text, request_ids uuid[], slots text[]) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0b647af916298988
 create function lock_operation(operation_id uuid, vrf text) returns ipam.operation language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 95219b07570885a0
 create function lock_pool(vrf text, pool text) returns bigint language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 8948910d1c260ed4
 create function lock_run(operation_id uuid, epoch integer) returns ipam.saga_run language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9762eb0b1ce486f4
@@ -403,6 +406,7 @@ create function reclaim_operations(max_operations integer, vrf text, at timestam
 create function refuse_step(operation_id uuid, epoch integer, settled jsonb, name text, error jsonb, slot_vrf text, slots text[]) returns ipam.saga_write language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7c2971f3db437c4b
 create function release(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- eacab080f77f0d6b
 create function release_all(vrf text, request_id uuid) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 50a22352ba89eede
+create function release_batch(vrf text, request_ids uuid[], slots text[]) returns TABLE(n integer, answer ipam.answer) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=50ms set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 5d3cdccf243dec33
 create function release_many(vrf text, request_id uuid, slots text[]) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2cffe0e412ed61ba
 create function release_orphan(vrf text, request_id uuid, slot text, generation bigint, released_by text, note text, marked_before_seconds double precision DEFAULT 0) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 879bc032d940c63b
 create function release_requests(request_ids uuid[], reason text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 4a1003bd080a2520
@@ -460,6 +464,8 @@ grant execute on function ipam.advance_saga(uuid,integer,jsonb,text,boolean,doub
 grant execute on function ipam.advance_saga(uuid,integer,jsonb,text,boolean,double precision) to ipam_operator;
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
 grant execute on function ipam.allocate(text,text,uuid,text,inet,text,text,double precision,boolean,boolean,boolean,double precision) to ipam_operator;
+grant execute on function ipam.allocate_batch(text,text,uuid[],text[],text[],text[],double precision[]) to ipam_allocator;
+grant execute on function ipam.allocate_batch(text,text,uuid[],text[],text[],text[],double precision[]) to ipam_operator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean,boolean,double precision) to ipam_allocator;
 grant execute on function ipam.allocate_many(text,uuid,text[],text[],inet[],text,text,double precision,boolean,boolean,boolean,double precision) to ipam_operator;
 grant execute on function ipam.begin_operation(uuid,text,text,jsonb,text[],text[],text[],text,boolean,double precision) to ipam_allocator;
@@ -474,6 +480,8 @@ grant execute on function ipam.clear_stuck(uuid,text) to ipam_allocator;
 grant execute on function ipam.clear_stuck(uuid,text) to ipam_operator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.confirm(text,uuid,text) to ipam_operator;
+grant execute on function ipam.confirm_batch(text,uuid[],text[]) to ipam_allocator;
+grant execute on function ipam.confirm_batch(text,uuid[],text[]) to ipam_operator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.confirm_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.count_expired(text) to ipam_operator;
@@ -561,6 +569,8 @@ grant execute on function ipam.release(text,uuid,text) to ipam_allocator;
 grant execute on function ipam.release(text,uuid,text) to ipam_operator;
 grant execute on function ipam.release_all(text,uuid) to ipam_allocator;
 grant execute on function ipam.release_all(text,uuid) to ipam_operator;
+grant execute on function ipam.release_batch(text,uuid[],text[]) to ipam_allocator;
+grant execute on function ipam.release_batch(text,uuid[],text[]) to ipam_operator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_allocator;
 grant execute on function ipam.release_many(text,uuid,text[]) to ipam_operator;
 grant execute on function ipam.release_orphan(text,uuid,text,bigint,text,text,double precision) to ipam_operator;
@@ -608,6 +618,7 @@ grant usage on schema ipam to ipam_reader;
 comment on function ipam.add_range(pg_catalog.text,pg_catalog.text,pg_catalog.text,boolean,pg_catalog.text) is ...; -- 3eabbfc6ef8c4d05
 comment on function ipam.advance_saga(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,boolean,double precision) is ...; -- 764d5a1798ff078b
 comment on function ipam.allocate(pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,pg_catalog.inet,pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- 9162859a16802065
+comment on function ipam.allocate_batch(pg_catalog.text,pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],pg_catalog.text[],pg_catalog.text[],double precision[]) is ...; -- 11b7f6b1a4f19257
 comment on function ipam.allocate_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[],pg_catalog.text[],pg_catalog.inet[],pg_catalog.text,pg_catalog.text,double precision,boolean,boolean,boolean,double precision) is ...; -- abf6cfdeb08cf7c2
 comment on function ipam.answer_for(pg_catalog.text,pg_catalog.text,pg_catalog.text,pg_catalog.uuid,pg_catalog.text,ipam.allocation,pg_catalog.jsonb,boolean) is ...; -- c0ebb8251a9693e1
 comment on function ipam.available_after(boolean,interval,timestamp with time zone) is ...; -- 1876bc8f72bcf0ae
@@ -628,6 +639,7 @@ comment on function ipam.claimed_saga_for(pg_catalog.text,ipam.saga_run) is ...;
 comment on function ipam.clear_orphan_marks(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- b5d0a9071b1daad9
 comment on function ipam.clear_stuck(pg_catalog.uuid,pg_catalog.text) is ...; -- ee984e26f569af64
 comment on function ipam.confirm(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 936103cc400b74c7
+comment on function ipam.confirm_batch(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 8b6720672441618b
 comment on function ipam.confirm_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 2b6490fc0808323a
 comment on function ipam.cooldown_end(timestamp with time zone,timestamp with time zone) is ...; -- 1920916ee7689764
 comment on function ipam.cooling_until(boolean,interval,timestamp with time zone) is ...; -- d7330b226821ef39
@@ -681,6 +693,7 @@ comment on function ipam.list_operations_by_state(pg_catalog.text,bigint,integer
 comment on function ipam.list_pools(pg_catalog.text,pg_catalog.text,pg_catalog.text,integer) is ...; -- 227721ca97000688
 comment on function ipam.list_reservations(pg_catalog.text,pg_catalog.text,pg_catalog.inet,pg_catalog.inet,pg_catalog.text,integer) is ...; -- 67b1bcf99b67f5be
 comment on function ipam.listed(ipam.allocation) is ...; -- 8a7e7542b20ce862
+comment on function ipam.lock_keys(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 9c36696094619da9
 comment on function ipam.lock_operation(pg_catalog.uuid,pg_catalog.text) is ...; -- bed806ee48d40b47
 comment on function ipam.lock_pool(pg_catalog.text,pg_catalog.text) is ...; -- 9b8872283c24fc29
 comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 9bdb094e89c01b6f
@@ -707,6 +720,7 @@ comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp wi
 comment on function ipam.refuse_step(pg_catalog.uuid,integer,pg_catalog.jsonb,pg_catalog.text,pg_catalog.jsonb,pg_catalog.text,pg_catalog.text[]) is ...; -- aaf15eb75a5a8c6a
 comment on function ipam.release(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 01b855852edc8a4e
 comment on function ipam.release_all(pg_catalog.text,pg_catalog.uuid) is ...; -- 1adccd593bdb0826
+comment on function ipam.release_batch(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[]) is ...; -- 3a92fc7eaf692513
 comment on function ipam.release_many(pg_catalog.text,pg_catalog.uuid,pg_catalog.text[]) is ...; -- 591301bc11e3c14d
 comment on function ipam.release_orphan(pg_catalog.text,pg_catalog.uuid,pg_catalog.text,bigint,pg_catalog.text,pg_catalog.text,double precision) is ...; -- 05abd435d93166c9
 comment on function ipam.release_requests(pg_catalog.uuid[],pg_catalog.text,timestamp with time zone) is ...; -- a7af027b223fe8ef

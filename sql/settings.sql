@@ -34,6 +34,9 @@ begin
       values
         ('allocate', 'hot', '2s'),
         ('allocate_many', 'hot', '2s'),
+        ('allocate_batch', 'hot', '50ms'),
+        ('confirm_batch', 'hot', '50ms'),
+        ('release_batch', 'hot', '50ms'),
         ('confirm_many', 'hot', '2s'),
         ('extend_many', 'hot', '2s'),
         ('release', 'hot', '2s'),

@@ -45,7 +45,10 @@ export {
 export { SagaCancelled } from "./saga/Saga.ts"
 export { operationIdOf } from "./saga/operationId.ts"
 
-/** An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. */
+/**
+ * An aborted `signal` cancels the call on the server; it rejects with the signal's reason once nothing of it runs any more. One that was
+ * sent together with others cannot be cancelled: it rejects at once, and may still take effect.
+ */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }

@@ -185,6 +185,7 @@ const known = { held: gives(toKeyRecord), released: gives(toKeyRecord) }
 const slotsOf = ({ vrf, requestId, slots }: typeof KeysRequest.Type) =>
   slots.map((slot): AskedKey => ({ vrf, requestId, slot }))
 
+const keysTogether = { shared: ["vrf"], lists: { request_ids: "request_id", slots: "slot" } } as const
 const keyParameters = { vrf: "text", request_id: "uuid", slot: "text" } as const
 const slotsParameters = {
   vrf: "text",
@@ -275,6 +276,19 @@ export const allocationCalls = {
     request: AllocateRequest,
     parameters: { vrf: "text", pool: "text", request_id: "uuid", slot: "text", address: "inet", ...holdParameters },
     answer: oneRow(answerColumns, allocated),
+    batch: {
+      sqlName: "allocate_batch",
+      shared: ["vrf", "pool"],
+      lists: {
+        request_ids: "request_id",
+        slots: "slot",
+        owner_kinds: "owner_kind",
+        owner_ids: "owner_id",
+        ttls: "ttl_seconds",
+      },
+      // One that waits for addresses waits in its own call.
+      only: { address: null, max_wait_seconds: 0 },
+    },
   }),
   /** Several, all or none, in the order asked. Fails with the first refusal, which names its slot. */
   allocateMany: call("allocate_many", {
@@ -298,6 +312,7 @@ export const allocationCalls = {
     request: KeyRequest,
     parameters: keyParameters,
     answer: oneRow(answerColumns, confirmed),
+    batch: { sqlName: "confirm_batch", ...keysTogether },
   }),
   /** Several slots of one request, all or none. */
   confirmMany: call("confirm_many", {
@@ -326,6 +341,7 @@ export const allocationCalls = {
     request: KeyRequest,
     parameters: keyParameters,
     answer: oneRow(answerColumns, released),
+    batch: { sqlName: "release_batch", ...keysTogether },
   }),
   /** Several slots of one request; a tombstone for each, in the order asked. */
   releaseMany: call("release_many", {

@@ -19,7 +19,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { AmbiguousIdentity, type InvalidInput, type IpamError } from "../errors/errors.ts"
 import { parseInput } from "./input.ts"
-import { camelCase, onlyRow, textColumns, type Columns, type Parameter, type Row } from "./row.ts"
+import { arrayLiteral, camelCase, onlyRow, textColumns, type Columns, type Parameter, type Row } from "./row.ts"
 
 /** The least role that may make a call: an allocator may all that a reader may, and an operator all that an allocator may. */
 export type Role = "reader" | "allocator" | "operator"
@@ -39,6 +39,7 @@ export type ParameterType =
   | "uuid[]"
   | "inet[]"
   | "bigint[]"
+  | "double precision[]"
 
 /** What a call was about, for its errors. `call` is the SQL function's name, e.g. `allocate`. */
 export interface CallContext {
@@ -271,6 +272,17 @@ type UnknownIn<P, Request> = {
 /** An argument that nobody can give where a parameter stands for a field which the request does not have. */
 type Unknown<P, Request> = [UnknownIn<P, Request>] extends [never] ? [] : [never]
 
+/** How several calls of one SQL function travel together in one statement of another function, which takes lists. */
+interface BatchDeclaration<Name extends string> {
+  readonly sqlName: string
+  /** The parameters in which all calls of a batch agree. */
+  readonly shared: ReadonlyArray<Name>
+  /** Each list that the function takes, and the parameter of the single call that it has of every call. */
+  readonly lists: Readonly<Record<string, Name>>
+  /** What a call must send for parameters that the function does not take; one that sends something else goes alone. */
+  readonly only?: { readonly [Of in Name]?: Parameter }
+}
+
 interface Declaration<Request, A, E, P> {
   readonly role: Role
   /** The parameters of the SQL function, by name, in the order in which they are sent: the field of that name, `null` when left out. */
@@ -283,6 +295,8 @@ interface Declaration<Request, A, E, P> {
   readonly repeatable?: boolean
   /** How long it may take, where that is longer than other calls may: what reads everything. */
   readonly atLeastMs?: number
+  /** How it travels together with others of its kind, where it can. */
+  readonly batch?: BatchDeclaration<Extract<keyof P, string>>
 }
 
 /** How long the database waits for other transactions, in seconds, where the caller leaves it to the database. */
@@ -303,6 +317,18 @@ export interface Sent<Request, A, E> {
   readonly asText: string
   readonly values: (request: Request, waitSeconds?: number) => ReadonlyArray<Parameter>
   readonly context: (request: Request) => CallContext
+  readonly batch?: Batch<Request>
+}
+
+/**
+ * Several calls in one statement, which have nothing to do with each other. It answers those that it has settled, each by its row of
+ * the single call with its position before it, `n`; the others are made one by one.
+ */
+export interface Batch<Request> extends Sent<ReadonlyArray<Request>, ReadonlyArray<Row>, never> {
+  /** Which calls travel together, told by what the single call sends: those with the same text. `undefined`: it goes alone. */
+  readonly queueOf: (values: ReadonlyArray<Parameter>) => string | undefined
+  /** The parameters of the batch, of those of its single calls. */
+  readonly join: (calls: ReadonlyArray<ReadonlyArray<Parameter>>) => ReadonlyArray<Parameter>
 }
 
 /** A schema that needs no services. */
@@ -326,19 +352,15 @@ interface About {
 
 const declare = <Request, A, E, P extends Parameters<Request>>(
   sqlName: string,
-  { role, parameters, answer, repeatable = true, atLeastMs }: Declaration<Request, A, E, P>,
+  { role, parameters, answer, repeatable = true, atLeastMs, batch }: Declaration<Request, A, E, P>,
 ): Sent<Request, A, E> => {
   const all = Object.entries<ParameterType | Taken<Request>>(parameters).map(([name, given]) => {
     const [type, from] = typeof given === "string" ? [given, fieldOf(camelCase(name))] : given
     return { name, type, from }
   })
-  const placeholders = all.map(({ name, type }, index) =>
-    // Without the first cast a driver that knows the type would encode the text once more.
-    type === "jsonb" ? `${name} => $${index + 1}::text::jsonb` : `${name} => $${index + 1}`,
-  )
-  const invocation = `ipam.${sqlName}(${placeholders.join(", ")})`
+  const invocation = invocationOf(sqlName, all)
   const sources = all.map(({ from }) => from)
-  return {
+  const single: Sent<Request, A, E> = {
     sqlName,
     role,
     parameters: all.map(({ name, type }) => [name, type]),
@@ -352,6 +374,62 @@ const declare = <Request, A, E, P extends Parameters<Request>>(
       const { vrf, pool, requestId, operationId, slot } = request as About
       return { call: sqlName, vrf: vrf ?? undefined, pool, requestId: requestId ?? operationId, slot }
     },
+  }
+  return batch === undefined ? single : { ...single, batch: batchOf(single, batch) }
+}
+
+/** The call of a function by the names of its parameters. */
+const invocationOf = (
+  sqlName: string,
+  parameters: ReadonlyArray<{ readonly name: string; readonly type: ParameterType }>,
+): string => {
+  const placeholders = parameters.map(({ name, type }, index) =>
+    // Without the first cast a driver that knows the type would encode the text once more.
+    type === "jsonb" ? `${name} => $${index + 1}::text::jsonb` : `${name} => $${index + 1}`,
+  )
+  return `ipam.${sqlName}(${placeholders.join(", ")})`
+}
+
+const batchOf = <Request, A, E>(
+  single: Sent<Request, A, E>,
+  { sqlName, shared, lists, only = {} }: BatchDeclaration<string>,
+): Batch<Request> => {
+  const placeOf = (name: string) => single.parameters.findIndex(([known]) => known === name)
+  const typeOf = (name: string) => single.parameters[placeOf(name)]?.[1] ?? "text"
+  const listed = Object.entries(lists)
+  const parameters = [
+    ...shared.map((name) => ({ name, type: typeOf(name) })),
+    ...listed.map(([name, of]) => ({ name, type: `${typeOf(of)}[]` as ParameterType })),
+  ]
+  const sharedPlaces = shared.map(placeOf)
+  const listPlaces = listed.map(([, of]) => placeOf(of))
+  const fixed = Object.entries(only).map(([name, value]) => [placeOf(name), value] as const)
+  const join: Batch<Request>["join"] = (calls) => [
+    ...sharedPlaces.map((place) => calls[0]?.[place] ?? null),
+    ...listPlaces.map((place) =>
+      arrayLiteral(calls.map((values) => (values[place] === null ? null : String(values[place])))),
+    ),
+  ]
+  const text = `select n, (answer).* from ${invocationOf(sqlName, parameters)}`
+  const columns: Columns = { n: "integer", ...single.answer.columns }
+  return {
+    sqlName,
+    role: single.role,
+    parameters: parameters.map(({ name, type }) => [name, type]),
+    answer: anyRows(
+      columns,
+      always((row: Row) => row),
+    ),
+    repeatable: single.repeatable,
+    text,
+    asText: `select ${textColumns(columns)} from (${text}) settled`,
+    values: (requests) => join(requests.map((request) => single.values(request))),
+    context: () => ({ call: sqlName }),
+    queueOf: (values) =>
+      fixed.every(([place, value]) => values[place] === value)
+        ? JSON.stringify([sqlName, ...sharedPlaces.map((place) => values[place])])
+        : undefined,
+    join,
   }
 }
 

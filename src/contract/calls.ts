@@ -11,8 +11,7 @@ import { doctorCalls, upkeepCalls } from "./upkeepCalls.ts"
 /** What callers may send. */
 export const calls = { ...allocationCalls, ...poolCalls, ...operationCalls, ...doctorCalls }
 
-/** Each SQL function that the library calls, itself or as a part of something. */
-export const everySent: ReadonlyArray<Sent<never, unknown, unknown>> = [
+const singles: ReadonlyArray<Sent<never, unknown, unknown>> = [
   ...Object.values(calls).flatMap((one): ReadonlyArray<Sent<never, unknown, unknown>> =>
     "among" in one ? one.among : [one],
   ),
@@ -23,3 +22,8 @@ export const everySent: ReadonlyArray<Sent<never, unknown, unknown>> = [
   checkVrf,
   targetVrf,
 ]
+
+/** Each SQL function that the library calls, itself, as a part of something, or for several calls at once. */
+export const everySent: ReadonlyArray<Sent<never, unknown, unknown>> = singles.flatMap((one) =>
+  one.batch === undefined ? [one] : [one, one.batch],
+)

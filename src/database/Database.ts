@@ -15,12 +15,12 @@ import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../errors/errors.ts"
 import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
-import type { CallContext } from "../contract/call.ts"
+import type { Batch, CallContext } from "../contract/call.ts"
 import type { Parameter, Row } from "../contract/row.ts"
 import { inline } from "./connection.ts"
 import type { DatabaseError, Failure } from "../contract/sqlState.ts"
 import { failWith, mayHaveExecuted, mayRepeat, toFailure } from "./failure.ts"
-import { makePool } from "./connectionPool.ts"
+import { makePool, type Together } from "./connectionPool.ts"
 import { resolveSettings, type DatabaseOptions } from "./settings.ts"
 import { checkVersion, readVersion, versionIn, type SchemaVersion } from "./schemaVersion.ts"
 
@@ -33,6 +33,8 @@ export interface Statement {
   readonly text: string
   /** Whether it is idempotent, by its request key or because it only reads: then it is sent again if its outcome is unknown. */
   readonly repeatable: boolean
+  /** How it travels together with others. */
+  readonly batch?: Pick<Batch<never>, "text" | "queueOf" | "join">
   /** The least time limit, in milliseconds, of a statement that reads much; the limit of other calls applies if it is longer. */
   readonly atLeastMs?: number
 }
@@ -51,7 +53,7 @@ export class Database extends Context.Service<
     /**
      * The rows of one statement. Retries with exponential, jittered pauses as long as that is safe and the deadline allows. The
      * first call checks the schema version before it sends anything else. If the caller is interrupted, the statement is
-     * cancelled, and it has ended on the server when this returns.
+     * cancelled, and it has ended on the server when this returns; one that was sent together with others runs on.
      */
     readonly query: (
       statement: Statement,
@@ -111,19 +113,31 @@ const make = Effect.fnUntraced(function* (
     (opened) => Effect.promise(opened.close),
   )
 
-  const send = (text: string, parameters: ReadonlyArray<Parameter> | undefined, timeoutMs: number) =>
+  const send = (
+    text: string,
+    parameters: ReadonlyArray<Parameter> | undefined,
+    timeoutMs: number,
+    together?: Together,
+  ) =>
     Effect.callback<Rows, Failure>((resume) => {
-      const stop = pool.submit(text, parameters, timeoutMs, (cause, rows) => {
+      const done = (cause: unknown, rows: Rows) => {
         resume(cause === undefined ? Effect.succeed(rows) : Effect.fail(toFailure(cause)))
-      })
-      return Effect.promise(stop)
+      }
+      return Effect.promise(pool.submit(text, parameters, timeoutMs, done, together))
     })
+
+  const togetherOf = (statement: Statement, parameters: ReadonlyArray<Parameter>): Together | undefined => {
+    if (statement.batch === undefined || !settings.batch) return undefined
+    const { text, join, queueOf } = statement.batch
+    const queue = queueOf(parameters)
+    return queue === undefined ? undefined : { queue, text, join }
+  }
 
   /** A limit longer than that of the connection is sent along, which takes a simple query. */
   const sendOnce = (statement: Statement, parameters: ReadonlyArray<Parameter>, limitMs: number) =>
     limitMs > settings.timeoutMs
       ? send(`set local statement_timeout = ${limitMs}; ${inline(statement.text, parameters)}`, undefined, limitMs)
-      : send(statement.text, parameters, limitMs)
+      : send(statement.text, parameters, limitMs, togetherOf(statement, parameters))
 
   const sendRepeatedly = (
     first: Failure,

@@ -39,6 +39,7 @@ const Options = Schema.Struct({
   ssl: Schema.optional(Schema.Unknown),
   max: Schema.optional(Schema.Number),
   prepare: Schema.optional(Schema.Boolean),
+  batch: Schema.optional(Schema.Boolean),
   timeoutSeconds: Schema.optional(Schema.Number),
   applicationName: Schema.optional(Schema.String),
 })

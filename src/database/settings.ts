@@ -31,6 +31,8 @@ export interface DatabaseOptions {
   readonly max?: number | undefined
   /** `false` for a pooler in transaction mode, such as pgbouncer: no prepared statements, no startup parameters. Default `true`. */
   readonly prepare?: boolean | undefined
+  /** Whether concurrent allocates, releases and confirms travel together in one statement. Default `true`. */
+  readonly batch?: boolean | undefined
   /** How long one call may take in all, with its retries: more than 0, at most 86400 seconds. Default 30. */
   readonly timeoutSeconds?: number | undefined
   /** The name shown in `pg_stat_activity`. Default `saga-ipam`. */
@@ -51,6 +53,7 @@ export interface DatabaseSettings {
   readonly serverOptions: string | undefined
   readonly max: number
   readonly prepare: boolean
+  readonly batch: boolean
   readonly timeoutMs: number
   readonly applicationName: string
 }
@@ -131,6 +134,7 @@ export const resolveSettings = (
     serverOptions: query.get("options") ?? env["PGOPTIONS"],
     max,
     prepare: options.prepare ?? query.get("pgbouncer") !== "true",
+    batch: options.batch ?? true,
     timeoutMs: Math.ceil(timeoutSeconds * 1000),
     applicationName: options.applicationName ?? query.get("application_name") ?? env["PGAPPNAME"] ?? "saga-ipam",
   })

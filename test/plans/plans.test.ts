@@ -121,6 +121,14 @@ const look = async (state: "empty" | "full" | "never analysed") => {
       await seen("allocate_many", "select ipam.allocate_many('default', $1, array['a', 'b'], array['pool', 'pool'])", [
         c,
       ])
+      const lists = [`{${randomUUID()},${randomUUID()}}`, "{a,b}"]
+      await seen(
+        "allocate_batch",
+        "select ipam.allocate_batch('default', 'pool', $1::uuid[], $2::text[], '{null,null}', '{null,null}', '{600,null}')",
+        lists,
+      )
+      await seen("confirm_batch", "select ipam.confirm_batch('default', $1::uuid[], $2::text[])", lists)
+      await seen("release_batch", "select ipam.release_batch('default', $1::uuid[], $2::text[])", lists)
       await seen("confirm", "select ipam.confirm('default', $1)", [a])
       await seen("extend", "select ipam.extend('default', $1, 'default', 60)", [a])
       await seen("get", "select ipam.get('default', $1)", [a])
