@@ -1,5 +1,5 @@
--- Allocates one address of a pool to a key: the lowest free one if no other caller contends for the pool, or the
--- address asked for.
+-- Allocates one address of a pool to a key: the address asked for, or the lowest free one if no other caller contends
+-- for the pool and no transaction keeps an old snapshot.
 --
 -- vrf, request_id, slot: the key. pool: a name, or an id (digits only). address: null for any. owner_kind, owner_id:
 -- both or neither. ttl_seconds: null confirms at once, else the allocation is provisional for that long.
@@ -27,6 +27,15 @@ as $function$
 declare
   v_now timestamptz;
   v_offset smallint := ipam.session_offset();
+  -- How many entries of the index this session has read so far to pick extents; null if this transaction has written
+  -- before, since its own dead entries say nothing about those of others. And how many calls from here on start at
+  -- another offset than the lowest; -1 if the last call read too many.
+  v_read bigint := case
+    when pg_current_xact_id_if_assigned() is null
+      then pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass)
+  end;
+  v_detours int := coalesce(nullif(current_setting('ipam.detours', true), ''), '0');
+  v_next_detours int;
   v_pool_id bigint;
   v_fingerprint bytea;
   v_from inet;
@@ -46,12 +55,14 @@ begin
     -- The pool, and whether the key is known. Only the usual call finds a pool here; every other one goes on to
     -- ipam.allocate_many, which checks it and says what is wrong.
     -- A caller that contends with others for the pool starts at its own contention offset: waiting for each other at
-    -- the lowest extent costs more than the lowest address is worth. A caller that is alone always gets the lock.
+    -- the lowest extent costs more than the lowest address is worth. A caller that is alone always gets the lock; it
+    -- starts elsewhere only while an old snapshot makes the lowest extent costly to find (see below), and then at
+    -- another offset each time.
     select
       p.pool_id, ipam.fingerprint(p.pool_id, null, allocate.owner_kind, allocate.owner_id),
       case
-        when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
-        else coalesce(p.spread[1 + v_offset], '0.0.0.0')
+        when v_detours <= 0 and pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
+        else coalesce(p.spread[1 + (v_offset + greatest(v_detours, 0)) % 64], '0.0.0.0')
       end,
       exists (
         select
@@ -99,8 +110,9 @@ begin
       ),
 
       -- Its head, unless a live allocation holds that unit although it must not. The guard reads the first live unit
-      -- from there on, in order: only the index on units can serve that, whatever the statistics say. With an equality,
-      -- a plan made on empty tables used the index of the key and read every row.
+      -- from there to there, in order: only the index on units can serve that, whatever the statistics say. With an
+      -- equality, a plan made on empty tables used the index of the key and read every row; without the upper bound it
+      -- would read all the dead entries between this unit and the next live one.
       inserted as (
         insert into ipam.allocation (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
@@ -114,10 +126,10 @@ begin
           left join lateral (
             select a.unit
             from ipam.allocation a
-            where a.vrf = allocate.vrf and a.unit >= picked.next and a.released_at is null
+            where a.vrf = allocate.vrf and a.unit >= picked.next and a.unit <= picked.next and a.released_at is null
             order by a.unit
             limit 1
-          ) holder on holder.unit = picked.next
+          ) holder on true
         where holder.unit is null
         on conflict (vrf, request_id, slot) do nothing
         returning vrf
@@ -158,6 +170,23 @@ begin
         end if;
         if v_spent then
           delete from ipam.free_extent e where e.extent_id = v_extent_id;
+        end if;
+
+        -- While a transaction keeps an old snapshot, the index keeps an entry for each extent used up since then, and
+        -- whoever starts at the lowest reads them all. Two calls in a row that read many show that the entries stay: one
+        -- alone also removes those that nobody can see any more. Then so many calls start elsewhere that what the two
+        -- read costs each of them little, and the next one tries the lowest again. This setting of the session is a
+        -- hint: it may be rolled back, reset, or left by another caller, since any extent is as right as the lowest.
+        v_read := pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass) - v_read;
+        v_next_detours := case
+          when v_detours > 0 then v_detours - 1
+          when v_read is null then v_detours
+          when v_read <= 128 or v_from <> '0.0.0.0' then 0
+          when v_detours = 0 then -1
+          else least(v_read / 16, 1000)
+        end;
+        if v_next_detours <> v_detours then
+          perform set_config('ipam.detours', v_next_detours::text, false);
         end if;
         return row(
           'allocated', allocate.vrf, allocate.pool, allocate.request_id, allocate.slot, v_unit, v_prefix_length,

@@ -1,0 +1,93 @@
+/** A caller alone beside a transaction that keeps an old snapshot, so that no dead row version can be removed. */
+import { randomUUID } from "node:crypto"
+import { afterEach, expect, test } from "vitest"
+import { allocate, createPool, release } from "../harness/calls.ts"
+import { address, database, first, number, owner, pool, requestId } from "../harness/fixture.ts"
+import type { Session } from "../harness/database.ts"
+
+/** Sessions see only what they themselves have read, so the reads are counted in the one that calls. */
+const entriesRead = `(
+  select sum(pg_stat_get_xact_tuples_returned(index::regclass))
+  from unnest(array['ipam.free_extent_pick', 'ipam.free_extent_last', 'ipam.allocation_unit']) index
+)`
+
+/** Allocates and releases so many times, each in a transaction of its own, and returns the index entries read by a cycle on average. */
+const cycle = async (session: Session, cycles: number): Promise<number> => {
+  await session.run(`
+    do $$
+    declare
+      v_key uuid;
+      v_before bigint;
+      v_read bigint := 0;
+    begin
+      for n in 1..${cycles} loop
+        v_key := gen_random_uuid();
+        v_before := ${entriesRead};
+        perform ipam.allocate('default', '${pool}', v_key);
+        v_read := v_read + ${entriesRead} - v_before;
+        commit;
+        v_before := ${entriesRead};
+        perform ipam.release('default', v_key);
+        v_read := v_read + ${entriesRead} - v_before;
+        commit;
+      end loop;
+      perform set_config('test.read', v_read::text, false);
+    end
+    $$`)
+  const [row] = await session.rows("select current_setting('test.read') as read")
+  return Number(row?.["read"]) / cycles
+}
+
+/** As the owner, who may look at the statistics; the function itself runs with the same rights for every caller. */
+const caller = () => database().session()
+const openSnapshot = async () => {
+  const session = database().session()
+  await session.run("begin isolation level repeatable read; select from ipam.pool")
+  return session
+}
+
+const sessions: Array<Session> = []
+const use = (session: Session) => (sessions.push(session), session)
+afterEach(async () => {
+  await Promise.all(sessions.splice(0).map((session) => session.end()))
+})
+
+test("allocating and releasing reads few dead index entries, however many there are", async () => {
+  await createPool(owner, pool, `10.${number}.0.0/16`)
+  use(await openSnapshot())
+  const session = use(caller())
+  await cycle(session, 1000)
+  // From the lowest extent each of these cycles would read a thousand and more.
+  expect(await cycle(session, 300)).toBeLessThan(400)
+})
+
+test("the lowest address is allocated again soon after the snapshot has gone", async () => {
+  await createPool(owner, pool, `10.${number}.0.0/16`)
+  const snapshot = use(await openSnapshot())
+  const session = use(caller())
+  await cycle(session, 300)
+  await snapshot.run("rollback")
+  // A call of the sixteenth part of the entries tries the lowest again; the first one to do so removes them.
+  await cycle(session, 60)
+  expect(await allocate(session, { pool, requestId })).toMatchObject({ address: address(1) })
+})
+
+test("many dead entries that nobody can see any more do not keep a caller from the lowest address", async () => {
+  await createPool(owner, pool, `10.${number}.0.0/16`)
+  // Four hundred extents of one address, used up in one transaction: the next caller reads what is left of them.
+  const keys = await owner.rows(
+    `select k.id from (select gen_random_uuid() as id from generate_series(1, 400)) k
+    cross join lateral ipam.allocate('default', $1, k.id) a`,
+    [pool],
+  )
+  await owner.rows("select ipam.release('default', id::uuid) from unnest(string_to_array($1, ',')) id", [
+    keys.map((key) => String(key["id"])).join(","),
+  ])
+  await owner.rows("select ipam.allocate('default', $1, gen_random_uuid()) from generate_series(1, 399)", [pool])
+  const expected = `10.${number}.1.${400 - 256}`
+  for (let call = 0; call < 4; call += 1) {
+    const key = randomUUID()
+    expect(await allocate(first, { pool, requestId: key })).toMatchObject({ address: expected })
+    await release(first, key)
+  }
+})
