@@ -159,20 +159,30 @@ export const connect = async (options: ConnectOptions = {}): Promise<Ipam> => {
 type Services = Allocator | Pools | Doctor | Operations | Reconciler | Database
 
 const toPromises = (services: Context.Context<Services>, close: () => Promise<void>): Ipam => {
-  const start = Effect.runPromiseExitWith(services)
+  const fork = Effect.runForkWith(services)
 
-  const run = async <A>(effect: Effect.Effect<A, unknown, Services>, signal: AbortSignal | undefined): Promise<A> => {
-    const exit = await start(effect, { signal })
-    if (Exit.isSuccess(exit)) return exit.value
-    throw rejection(exit.cause, signal)
+  const settle = <A>(
+    effect: Effect.Effect<A, unknown, Services>,
+    signal: AbortSignal | undefined,
+    resolve: (answer: A) => void,
+    reject: (error: unknown) => void,
+  ): void => {
+    fork(effect, { signal }).addObserver((exit) => {
+      if (Exit.isSuccess(exit)) resolve(exit.value)
+      else reject(rejection(exit.cause, signal))
+    })
   }
+  const run = <A>(effect: Effect.Effect<A, unknown, Services>, signal: AbortSignal | undefined): Promise<A> =>
+    new Promise((resolve, reject) => settle(effect, signal, resolve, reject))
 
+  // The only promise of a call; what is thrown in it rejects it.
   const promised =
     (call: (request: object) => Effect.Effect<unknown, unknown>) =>
-    async (request?: CallOptions): Promise<unknown> => {
-      const { signal, ...fields } = checkRequest(request ?? {})
-      return run(call(fields), checkSignal(signal))
-    }
+    (request?: CallOptions): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const { signal, ...fields } = checkRequest(request ?? {})
+        settle(call(fields), checkSignal(signal), resolve, reject)
+      })
   // What each takes and answers is what `Promised` says, which a list of them has lost.
   const all = <Service extends object>(service: Service): Promised<Service> =>
     Object.fromEntries(Object.entries(service).map(([name, call]) => [name, promised(call)])) as Promised<Service>

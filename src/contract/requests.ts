@@ -8,12 +8,19 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Address, Prefix, Unit } from "../domain/addressSchema.ts"
 import { Name, Owner, PoolRef, RequestId, Slot, TtlSeconds, Vrf } from "../domain/identity.ts"
+import { quickReaderOf, readQuickly } from "../domain/quickReader.ts"
 
 /** The most slots of one call. */
 export const MAX_SLOTS = 256
 
 /** A flag, `false` when left out. */
-export const Flag = Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false)))
+export const Flag = readQuickly(Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false))), (value) =>
+  typeof value === "boolean" ? value : undefined,
+)
+
+/** What may be left out, and is otherwise read as quickly as what may not. */
+const optional = <S extends Schema.Constraint>(schema: S): Schema.optional<S> =>
+  readQuickly(Schema.optional(schema), quickReaderOf(schema))
 
 // What an editor shows at a call are the comments of these fields. Declarations keep them for fields of the same file, and where
 // fields are spread only if these are readonly.
@@ -36,17 +43,17 @@ const wanted = {
   /** The name of the pool to draw from, or its id: digits alone. */
   pool: PoolRef,
   /** This address and no other, e.g. `10.0.0.5` or `2001:db8::5`; the pool chooses when it is left out. */
-  address: Schema.optional(Address),
+  address: optional(Address),
 } as const
 
 const takes = {
   /** Who holds it, in the caller's words: each part 1 to 200 characters, and no slash in the kind. */
-  owner: Schema.optional(Owner),
+  owner: optional(Owner),
   /**
    * For how many seconds it is held unless it is confirmed: more than 0, fractions count, at most 3155760000 (a hundred years).
    * Left out, it is confirmed at once.
    */
-  ttlSeconds: Schema.optional(TtlSeconds),
+  ttlSeconds: optional(TtlSeconds),
   /** Takes `address` even where it is reserved; `false` when left out. */
   allowReserved: Flag,
   /** Takes `address` even where its cooldown has not passed; `false` when left out. */

@@ -11,6 +11,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Result from "effect/Result"
 import { shown } from "./address.ts"
+import { asFields, readQuickly } from "./quickReader.ts"
 
 /** The VRF, and the slot, of a request that names none. */
 export const DEFAULT = "default"
@@ -27,8 +28,8 @@ const MIN_TTL_SECONDS = 0.000001
 /** What is wrong with a name, `undefined` if nothing is. */
 export const nameRule = (text: string): string | undefined => {
   if (text === "") return "must not be empty"
-  // A text has at least half as many code points as UTF-16 units, so the code points of a huge text need not be counted.
-  if (text.length > 2 * MAX_NAME_LENGTH || [...text].length > MAX_NAME_LENGTH) {
+  // A text has at most as many code points as UTF-16 units, and at least half as many: they are counted only in between.
+  if (text.length > MAX_NAME_LENGTH && (text.length > 2 * MAX_NAME_LENGTH || [...text].length > MAX_NAME_LENGTH)) {
     return `must have at most ${MAX_NAME_LENGTH} characters`
   }
   if (text.includes("\0")) return "must not contain a NUL character"
@@ -38,11 +39,13 @@ export const nameRule = (text: string): string | undefined => {
 /** Text of 1 to 200 characters. */
 export const Name = Schema.String.check(Schema.makeFilter(nameRule))
 
+const quickName = (value: unknown) => (typeof value === "string" && nameRule(value) === undefined ? value : undefined)
+
 /** A VRF; `default` if left out. */
-export const Vrf = Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT)))
+export const Vrf = readQuickly(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
 
 /** Names one of several addresses of a request, e.g. `eth0/v4`; `default` if left out. */
-export const Slot = Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT)))
+export const Slot = readQuickly(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
 
 /** The name of a new pool: a `Name` that is not digits alone, which would read as a pool's id. */
 export const PoolName = Name.check(
@@ -52,12 +55,15 @@ export const PoolName = Name.check(
 )
 
 /** A pool by name, or by id: digits alone, at most 9223372036854775807. */
-export const PoolRef = Name.check(
-  Schema.makeFilter((ref: string) =>
-    /^[0-9]+$/.test(ref) && BigInt(ref) > 9_223_372_036_854_775_807n
-      ? "must be a pool's name, or an id of at most 9223372036854775807"
-      : undefined,
+export const PoolRef = readQuickly(
+  Name.check(
+    Schema.makeFilter((ref: string) =>
+      /^[0-9]+$/.test(ref) && BigInt(ref) > 9_223_372_036_854_775_807n
+        ? "must be a pool's name, or an id of at most 9223372036854775807"
+        : undefined,
+    ),
   ),
+  (value) => (typeof value === "string" && /^[0-9]/.test(value) ? undefined : quickName(value)),
 )
 
 /**
@@ -80,22 +86,38 @@ export const textParsedBy = <T extends string>(parse: (text: string) => Result.R
     ),
   )
 
+const canonicalUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const NIL = "00000000-0000-0000-0000-000000000000"
+
 const parseUuid = (text: string): Result.Result<string, string> => {
   const uuid = text.toLowerCase()
-  if (text.length !== 36 || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid)) {
+  if (text.length !== 36 || !canonicalUuid.test(uuid)) {
     return Result.fail(`must be a UUID of 36 characters, not ${shown(text)}`)
   }
-  return /^[0-]+$/.test(uuid) ? Result.fail("must not be the nil UUID") : Result.succeed(uuid)
+  return uuid === NIL ? Result.fail("must not be the nil UUID") : Result.succeed(uuid)
 }
 
 /** A UUID, e.g. `0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b`, of any version but not nil; decoded to lower case. */
-export const RequestId = textParsedBy(parseUuid)
+export const RequestId = readQuickly(textParsedBy(parseUuid), (value) =>
+  typeof value === "string" && canonicalUuid.test(value) && value !== NIL ? value : undefined,
+)
 
 /** Who holds an allocation, in terms of the caller. `kind` contains no `/`, so that `KIND/ID` is unambiguous. */
-export const Owner = Schema.Struct({
-  kind: Name.check(Schema.makeFilter((kind: string) => (kind.includes("/") ? "must not contain a slash" : undefined))),
-  id: Name,
-})
+export const Owner = readQuickly(
+  Schema.Struct({
+    kind: Name.check(
+      Schema.makeFilter((kind: string) => (kind.includes("/") ? "must not contain a slash" : undefined)),
+    ),
+    id: Name,
+  }),
+  (value) => {
+    const fields = asFields(value)
+    if (fields === undefined || Reflect.ownKeys(fields).length !== 2) return undefined
+    const kind = quickName(fields["kind"])
+    const id = quickName(fields["id"])
+    return kind === undefined || id === undefined || kind.includes("/") ? undefined : { kind, id }
+  },
+)
 export type Owner = typeof Owner.Type
 
 /** Splits `KIND/ID` at the first slash: `instance/i-1/eth0` is kind `instance`, id `i-1/eth0`. Does not check the lengths. */
@@ -106,14 +128,17 @@ export const parseOwner = (text: string): Result.Result<Owner, string> => {
     : Result.succeed({ kind: text.slice(0, slash), id: text.slice(slash + 1) })
 }
 
-const seconds = (lowest: number, rule: string) =>
-  Schema.Number.check(
-    Schema.makeFilter((value: number) =>
-      Number.isFinite(value) && value >= lowest && value <= MAX_SECONDS
-        ? undefined
-        : `must be a number of seconds, ${rule}, at most ${MAX_SECONDS}`,
+const seconds = (lowest: number, rule: string) => {
+  const isWithin = (value: number) => Number.isFinite(value) && value >= lowest && value <= MAX_SECONDS
+  return readQuickly(
+    Schema.Number.check(
+      Schema.makeFilter((value: number) =>
+        isWithin(value) ? undefined : `must be a number of seconds, ${rule}, at most ${MAX_SECONDS}`,
+      ),
     ),
+    (value) => (typeof value === "number" && isWithin(value) ? value : undefined),
   )
+}
 
 /** How long a provisional allocation lives, in seconds: above 0, at most `MAX_SECONDS`; fractions count. */
 export const TtlSeconds = seconds(MIN_TTL_SECONDS, "more than 0")
