@@ -165,11 +165,12 @@ const sections: ReadonlyArray<readonly [title: string, query: string]> = [
         `select attrelid::regclass || '.' || attname as name, relowner as owner, attacl as acl
         from pg_attribute join pg_class c on c.oid = attrelid where ${inSchema("relnamespace")}`,
       ),
-      // Without an ACL, everybody may execute a function.
+      // Without an ACL, everybody may execute a function. The constructors of a range type belong to the server's first superuser: only a
+      // superuser who migrates can close them, and they read nothing.
       grantsOf(
         "function",
-        `select oid::regprocedure::text as name, proowner as owner, coalesce(proacl, acldefault('f', proowner)) as acl
-        from pg_proc where ${inSchema("pronamespace")}`,
+        `select pg_proc.oid::regprocedure::text as name, proowner as owner, coalesce(proacl, acldefault('f', proowner)) as acl
+        from pg_proc join pg_language l on l.oid = prolang where ${inSchema("pronamespace")} and lanname <> 'internal'`,
       ),
       grantsOf(
         "type",

@@ -1,6 +1,6 @@
 /**
- * Runs the tests and prints `N passed, N failed` as the last line. Before it stand a line `failed: ...` for each test that failed, and how
- * many were skipped.
+ * Runs the tests and prints `N passed, N failed` as the last line. Before it stand a line `failed: ...` for each test that failed, a
+ * line `skipped: ...` for each that says why it cannot run here, and how many were skipped.
  *
  * Fails if a test fails, or the run itself: an error outside any test, a server that does not start, or no tests at all.
  *
@@ -46,7 +46,7 @@ const main = async (): Promise<number> => {
       if (existsSync(join(postgres15, "postgres"))) console.log("On PostgreSQL 15:")
       else {
         console.log(`left out: the tests on PostgreSQL 15, which is not installed (${postgres15})`)
-        outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0, failures: [] } })
+        outcomes.push({ status: 0, counts: { passed: 0, failed: 0, skipped: 0, failures: [], reasons: [] } })
         continue
       }
     }
@@ -111,6 +111,7 @@ const conclude = (outcomes: ReadonlyArray<Outcome>): number => {
   if (outcomes.some(({ counts }) => counts === undefined)) console.log("The tests did not complete.")
   else if (failed !== undefined && sum("failed") === 0) console.log("The run failed outside the tests: see above.")
   for (const failure of outcomes.flatMap(({ counts }) => counts?.failures ?? [])) console.log(`failed: ${failure}`)
+  for (const reason of outcomes.flatMap(({ counts }) => counts?.reasons ?? [])) console.log(`skipped: ${reason}`)
   if (sum("skipped") > 0) console.log(`${sum("skipped")} skipped`)
   console.log(`${sum("passed")} passed, ${sum("failed")} failed`)
   return failed?.status ?? 0

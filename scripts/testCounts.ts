@@ -1,6 +1,6 @@
 /**
- * The vitest reporter of `npm test`: writes how many tests passed, failed and were skipped, and which failed, to the file that
- * SAGA_IPAM_TEST_COUNTS names.
+ * The vitest reporter of `npm test`: writes how many tests passed, failed and were skipped, which failed, and why which were skipped, to
+ * the file that SAGA_IPAM_TEST_COUNTS names.
  *
  * A file or a group that fails outside its tests, e.g. in a hook or an import, counts as one failed test.
  */
@@ -14,6 +14,8 @@ export interface TestCounts {
   readonly skipped: number
   /** A line for each that failed: its file, its names, and how its first error begins. */
   readonly failures: ReadonlyArray<string>
+  /** A line for each that was skipped with a reason: its file, its names, and the reason. */
+  readonly reasons: ReadonlyArray<string>
 }
 
 export default class implements Reporter {
@@ -22,12 +24,14 @@ export default class implements Reporter {
     if (file === undefined) return
     const count = { passed: 0, failed: 0, skipped: 0, pending: 0 }
     const failures: Array<string> = []
+    const reasons: Array<string> = []
     for (const module of modules) {
       for (const test of module.children.allTests()) {
         const result = test.result()
         count[result.state]++
-        if (result.state === "failed")
-          failures.push(describe(`${module.relativeModuleId} > ${test.fullName}`, result.errors))
+        const name = `${module.relativeModuleId} > ${test.fullName}`
+        if (result.state === "failed") failures.push(describe(name, result.errors))
+        if (result.state === "skipped" && result.note !== undefined) reasons.push(`${name}: ${result.note}`)
       }
       for (const group of [module, ...module.children.allSuites()]) {
         if (group.errors().length === 0) continue
@@ -40,6 +44,7 @@ export default class implements Reporter {
       failed: count.failed,
       skipped: count.skipped + count.pending,
       failures,
+      reasons,
     }
     writeFileSync(file, JSON.stringify(counts))
   }

@@ -157,7 +157,11 @@ const renameRoles = (page: Page): ((text: string) => string) => {
       if (made !== undefined) await owner.run(`drop owned by ${role}; drop role ${role}`)
     }
   })
-  return (text) => text.replaceAll(/\w+/g, (word) => renamed.get(word) ?? word)
+  // Whoever is no superuser can act as a role, and drop what it owns, only as its member.
+  return (text) =>
+    text
+      .replaceAll(/^create role \w+/gm, "$& role current_user")
+      .replaceAll(/\w+/g, (word) => renamed.get(word) ?? word)
 }
 
 const runProgram = async (folder: string, block: Block): Promise<void> => {

@@ -97,7 +97,7 @@ describe("a role without the privilege to", () => {
   const refused = async (grants: string, call: string, text: string) => {
     const session = migrated().session()
     const role = `${migrated().name}_stranger`
-    await session.run(`create role ${role}; ${grants.replaceAll("ROLE", role)}`)
+    await session.run(`create role ${role} role current_user; ${grants.replaceAll("ROLE", role)}`)
     const exit = await Effect.runPromiseExit(
       Effect.flatMap(Database, ({ query }) => query({ text, repeatable: true }, [], { call })).pipe(
         Effect.provide(Database.layer({ url: `${migrated().url()}&options=-c%20role%3D${role}` })),

@@ -195,7 +195,7 @@ test("the file of an applied migration must not change", async () => {
 
 test("a role that may not migrate is refused, with the role that may", async () => {
   const role = `${database.name}_stranger`
-  await owner.run(`create role ${role}`)
+  await owner.run(`create role ${role} role current_user`)
   const url = `${database.url()}&options=-c%20role%3D${role}`
   const refused = Effect.runPromise(migrate({ folder }).pipe(Effect.provide(Database.layer({ url }))))
   await expect(refused).rejects.toMatchObject({ _tag: "NotPermitted", code: "42501" })

@@ -105,6 +105,15 @@ export const openSession = (options: DatabaseOptions): Session => {
   }
 }
 
+/**
+ * Drops a database, whoever is connected to it. FORCE is refused to whoever is no superuser while autovacuum works there, which a plain
+ * DROP ends by itself.
+ */
+export const dropDatabase = async (admin: Session, name: string): Promise<void> => {
+  const drop = `drop database if exists ${name}`
+  await admin.run(`${drop} with (force)`).catch(() => admin.run(drop))
+}
+
 /** Creates a migrated database, or with `empty` one without a schema. */
 export const createDatabase = async (kind: "migrated" | "empty" = "migrated"): Promise<TestDatabase> => {
   const server = inject("server")
@@ -124,7 +133,7 @@ export const createDatabase = async (kind: "migrated" | "empty" = "migrated"): P
     },
     drop: async () => {
       await Promise.all([...sessions].map((session) => session.end()))
-      await admin.run(`drop database if exists ${name} with (force)`)
+      await dropDatabase(admin, name)
       await admin.end()
     },
   }

@@ -60,52 +60,52 @@ const Create = Saga.make("Create", {
   success: Schema.String,
 })
 
-test.skipIf(pgbouncer === undefined)(
-  "two workers that share two sessions of pgbouncer in transaction mode run twenty sagas to their ends and cancel one that sleeps",
-  async () => {
-    const owner = database().session()
-    await owner.rows("select from ipam.create_pool('default', 'web', array['10.0.0.0/24'], '{}', 'none', 0)")
-    const host = await startPooler()
-    const query = new URLSearchParams({ host, port: "6543", pgbouncer: "true" })
-    const pooled = layer({ url: `postgres://${inject("server").user}@/${database().name}?${query}` })
-    const live = Create.toLayer(
-      Effect.fnUntraced(function* ({ id }) {
-        yield* step("record", { do: Effect.void, undo: Effect.void })
-        const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "web" }] })
-        yield* sleep("a while", id.startsWith("sleeper") ? 31_536_000 : 0.2)
-        yield* step("boot", { do: Effect.void, undo: Effect.void })
-        return nic?.address ?? "none"
-      }),
-    )
-    const makeWorker = () =>
-      ManagedRuntime.make(live.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(Layer.fresh(pooled))))
-    const first = makeWorker()
-    const second = makeWorker()
-    onTestFinished(async () => {
-      await first.dispose()
-      await second.dispose()
-    })
+test("two workers that share two sessions of pgbouncer in transaction mode run twenty sagas to their ends and cancel one that sleeps", async ({
+  skip,
+}) => {
+  skip(pgbouncer === undefined, "pgbouncer is not installed")
+  const owner = database().session()
+  await owner.rows("select from ipam.create_pool('default', 'web', array['10.0.0.0/24'], '{}', 'none', 0)")
+  const host = await startPooler()
+  const query = new URLSearchParams({ host, port: "6543", pgbouncer: "true" })
+  const pooled = layer({ url: `postgres://${inject("server").user}@/${database().name}?${query}` })
+  const live = Create.toLayer(
+    Effect.fnUntraced(function* ({ id }) {
+      yield* step("record", { do: Effect.void, undo: Effect.void })
+      const [nic] = yield* allocateStep("nic", { slots: [{ slot: "v4", pool: "web" }] })
+      yield* sleep("a while", id.startsWith("sleeper") ? 31_536_000 : 0.2)
+      yield* step("boot", { do: Effect.void, undo: Effect.void })
+      return nic?.address ?? "none"
+    }),
+  )
+  const makeWorker = () =>
+    ManagedRuntime.make(live.pipe(Layer.provideMerge(SagaWorker.layer()), Layer.provideMerge(Layer.fresh(pooled))))
+  const first = makeWorker()
+  const second = makeWorker()
+  onTestFinished(async () => {
+    await first.dispose()
+    await second.dispose()
+  })
 
-    const created = await Promise.all(
-      Array.from({ length: 20 }, (_, index) =>
-        (index % 2 === 0 ? first : second).runPromise(Create.execute({ id: `instance ${index}` })),
-      ),
-    )
-    expect(new Set(created).size).toBe(20)
+  const created = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      (index % 2 === 0 ? first : second).runPromise(Create.execute({ id: `instance ${index}` })),
+    ),
+  )
+  expect(new Set(created).size).toBe(20)
 
-    const sleeping = first.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
-    await owner.until("select from ipam.saga_run where worker_id is null and due_at > now()")
-    await second.runPromise(Create.cancel({ id: "sleeper" }))
-    expect(await sleeping).toMatchObject({ _tag: "SagaCancelled" })
+  const sleeping = first.runPromise(Effect.flip(Create.execute({ id: "sleeper" })))
+  await owner.until("select from ipam.saga_run where worker_id is null and due_at > now()")
+  await second.runPromise(Create.cancel({ id: "sleeper" }))
+  expect(await sleeping).toMatchObject({ _tag: "SagaCancelled" })
 
-    const states = await owner.rows("select state, count(*)::int from ipam.operation group by state order by state")
-    expect(states).toEqual([
-      { state: "succeeded", count: 20 },
-      { state: "unwound", count: 1 },
-    ])
-    expect(await owner.rows("select count(*)::int from ipam.allocation where released_at is null")).toEqual([
-      { count: 20 },
-    ])
-    expect(await owner.rows("select from ipam.doctor()")).toEqual([])
-  },
-)
+  const states = await owner.rows("select state, count(*)::int from ipam.operation group by state order by state")
+  expect(states).toEqual([
+    { state: "succeeded", count: 20 },
+    { state: "unwound", count: 1 },
+  ])
+  expect(await owner.rows("select count(*)::int from ipam.allocation where released_at is null")).toEqual([
+    { count: 20 },
+  ])
+  expect(await owner.rows("select from ipam.doctor()")).toEqual([])
+})
