@@ -3,17 +3,18 @@
  * answers besides the times. docs/comparison.md says who uses which, and what must not be compared.
  */
 import { randomUUID } from "node:crypto"
+import type postgres from "postgres"
 import { assert, type Bench } from "../database.ts"
 import { filledTo } from "../exhaustion.ts"
 import { inTurn } from "../measure.ts"
 import { preload, type Preload } from "../preload.ts"
 import type { Section } from "../report.ts"
 import type { Ipam } from "../../src/promise.ts"
-import { allocate, type Algorithm } from "./algorithm.ts"
+import { allocate, type Algorithm, type Given } from "./algorithm.ts"
 import { measure, type Fill, type Wrong } from "./cell.ts"
 import { fetchAndDiff, jsonDocument } from "./inClient.ts"
 import { databaseAlgorithms } from "./inDatabase.ts"
-import { cases, type Sessions } from "./races.ts"
+import { cases } from "./races.ts"
 import { isOurs, reportOn, type Cell, type Contender } from "./reportOn.ts"
 import { byLibrary, bySql } from "./sagaIpam.ts"
 
@@ -45,7 +46,7 @@ const fullPlan: Plan = {
   seconds: 1,
 }
 const shortPlan: Plan = {
-  fills: [inOrder(9, 50), scattered(9, 99)],
+  fills: [inOrder(9, 50), scattered(9, 90)],
   clients: [1, 8],
   rounds: 1,
   seconds: 0.02,
@@ -59,27 +60,13 @@ export const peers = async (bench: Bench): Promise<Section> => {
   const sessions = Array.from({ length: Math.max(...plan.clients) }, () => bench.driver(1))
   const library = await bench.connected(LIBRARY_CONNECTIONS)
   await createTables(bench)
-  await Promise.all(sessions.map((session) => session.unsafe("select")))
 
-  const contenders: Array<Contender> = []
-  const { algorithms } = await fillAll(bench, library, { name: "warm", range: "10.0.0.0/24", held: 0, released: 0 })
-  for (const algorithm of algorithms) {
-    // Every session has prepared its statements before anything is timed.
-    await Promise.all(sessions.map((session) => allocate(algorithm, session, randomUUID())))
-    contenders.push({
-      name: algorithm.name,
-      hasKey: algorithm.hasKey,
-      wrong: { double: 0, exhausted: 0, lost: 0 },
-      raced: [],
-    })
-  }
-  const [first, second] = sessions
-  if (first === undefined || second === undefined) throw new Error("a race needs two sessions")
-  await race(bench, library, { first, second, watch: bench.sql }, contenders)
+  const contenders = await race(bench, library, sessions)
 
   const cells: Array<Cell> = []
   for (const wanted of plan.fills) {
     const filled = await fillAll(bench, library, wanted)
+    for (const algorithm of filled.algorithms) await warmUp(algorithm, sessions)
     for (const clients of plan.clients) {
       const times = filled.algorithms.map((): Array<number> => [])
       const measured = filled.algorithms.map((algorithm, index) => async () => {
@@ -160,18 +147,38 @@ const assertHeld = async ({ sql }: Bench, algorithm: Algorithm, { held }: Fill):
   assert(count === held.size, `${algorithm.name} holds ${count} addresses instead of ${held.size}`)
 }
 
+/** Makes every session connect, prepare its statements and plan them for the tables as they are now, before anything is timed. */
+const warmUp = async (algorithm: Algorithm, sessions: ReadonlyArray<postgres.Sql>): Promise<void> => {
+  const given = await Promise.all(
+    sessions.map(async (session): Promise<Given> => {
+      const key = randomUUID()
+      const ip = await allocate(algorithm, session, key)
+      assert(ip !== undefined, `${algorithm.name} refused an address although some were free`)
+      return { key, ip }
+    }),
+  )
+  const [session] = sessions
+  if (session !== undefined) await algorithm.release(session, given)
+}
+
 /** Puts every algorithm into every case. The library calls the functions of saga-ipam in SQL, and needs no trial of its own. */
 const race = async (
   bench: Bench,
   library: Ipam,
-  sessions: Sessions,
-  contenders: ReadonlyArray<Contender>,
-): Promise<void> => {
+  [first, second]: ReadonlyArray<postgres.Sql>,
+): Promise<ReadonlyArray<Contender>> => {
+  if (first === undefined || second === undefined) throw new Error("a race needs two sessions")
+  const contenders = new Map<string, Contender>()
   for (const [number, { free, isRight }] of cases.entries()) {
     const pool = { name: `race ${number}`, range: "10.0.0.0/29", held: 8 - free, released: 0 }
     const { algorithms } = await fillAll(bench, library, pool)
-    for (const [index, algorithm] of algorithms.slice(0, -1).entries()) {
-      contenders[index]?.raced.push(await isRight(algorithm, sessions))
+    for (const algorithm of algorithms) {
+      const { name, hasKey } = algorithm
+      const contender = contenders.get(name) ?? { name, hasKey, wrong: { double: 0, exhausted: 0, lost: 0 }, raced: [] }
+      contenders.set(name, contender)
+      if (algorithm !== algorithms.at(-1))
+        contender.raced.push(await isRight(algorithm, { first, second, watch: bench.sql }))
     }
   }
+  return [...contenders.values()]
 }

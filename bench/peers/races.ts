@@ -8,7 +8,7 @@ import type postgres from "postgres"
 import { allocate, type Algorithm, type Given } from "./algorithm.ts"
 
 /** Two connections, and one that watches them. */
-export interface Sessions {
+interface Sessions {
   readonly first: postgres.Sql
   readonly second: postgres.Sql
   readonly watch: postgres.Sql
