@@ -40,14 +40,19 @@ const openBare = async (bench: Bench, callers: number): Promise<Client> => {
   }
 }
 
+/** The load of one measurement, with the processor time of this process a call, in microseconds. */
+interface Load extends Busy {
+  readonly perCall: number
+}
+
 const compare = async (bench: Bench, pool: Contender, callers: number) => {
   const { url, short } = bench
   const seconds = short ? 0.4 : 1
-  const busy: Array<Busy> = []
+  const loads = { bare: [] as Array<Load>, library: [] as Array<Load> }
   // Only one client at a time: a server allows fewer connections by default than two clients of 64 need.
   const rate = async (
     open: (bench: Bench, callers: number) => Promise<Client>,
-    measured: Array<Busy>,
+    measured: Array<Load>,
   ): Promise<number> => {
     const client = await open(bench, callers)
     // Connects, and prepares the statement on every connection, before the measurement.
@@ -59,23 +64,29 @@ const compare = async (bench: Bench, pool: Contender, callers: number) => {
       made += 1
     }
     const [calls, load] = await busyWhile(() => callsPerSecond(callers, seconds, call))
-    measured.push(load)
+    measured.push({ ...load, perCall: (load.node * 1e6) / calls })
     const held = (await pool.held()) - before
     assert(held === made, `${made} calls allocated ${held} addresses`)
     await client.close()
     return calls
   }
   const rates = await inTurn(short ? 1 : 7, {
-    bare: () => rate(openBare, []),
-    library: () => rate(openLibrary, busy),
+    bare: () => rate(openBare, loads.bare),
+    library: () => rate(openLibrary, loads.library),
     pgbench:
       pgbench === undefined
         ? async () => Number.NaN
         : () => rateOf(pool, { url, clients: callers, seconds: Math.ceil(seconds) }),
   })
+  const perCall = (measured: ReadonlyArray<Load>) => measured.map((load) => load.perCall)
   return {
     rates,
-    busy: { node: median(busy.map(({ node }) => node)), machine: median(busy.map(({ machine }) => machine)) },
+    busy: {
+      node: median(loads.library.map(({ node }) => node)),
+      machine: median(loads.library.map(({ machine }) => machine)),
+    },
+    perCall: median(perCall(loads.library)),
+    beyondBare: median(perCall(loads.library).map((one, round) => one - (perCall(loads.bare)[round] ?? Number.NaN))),
   }
 }
 
@@ -84,7 +95,7 @@ export const library = async (bench: Bench): Promise<Section> => {
   const rows: Array<Array<string | number>> = []
   const goals: Array<Goal> = []
   for (const callers of [1, 16, 64]) {
-    const { rates, busy } = await compare(bench, pool, callers)
+    const { rates, busy, perCall, beyondBare } = await compare(bench, pool, callers)
     const toBare = ratioOf(rates.library, rates.bare)
     const toPgbench = ratioOf(rates.library, rates.pgbench)
     const shown = [rates.library, rates.bare, rates.pgbench].map((one) =>
@@ -95,6 +106,8 @@ export const library = async (bench: Bench): Promise<Section> => {
       ...shown,
       toBare.toFixed(2),
       pgbench === undefined ? "-" : toPgbench.toFixed(2),
+      perCall.toFixed(0),
+      beyondBare.toFixed(0),
       percent(busy.node),
       percent(busy.machine),
       boundBy(callers, busy),
@@ -103,6 +116,11 @@ export const library = async (bench: Bench): Promise<Section> => {
       name: `promise API to the bare driver, ${callers === 1 ? "1 caller" : `${callers} callers`}`,
       figure: toBare,
       atLeast: 0.8,
+    })
+    goals.push({
+      name: `promise API beyond the bare driver, microseconds of Node a call, ${callers === 1 ? "1 caller" : `${callers} callers`}`,
+      figure: beyondBare,
+      atMost: 20,
     })
   }
   const blocks = [
@@ -114,6 +132,8 @@ export const library = async (bench: Bench): Promise<Section> => {
         "pgbench /s",
         "to postgres.js",
         "to pgbench",
+        "Node, us a call",
+        "beyond postgres.js",
         "Node, of a core",
         "all cores",
         "bound by",
