@@ -71,13 +71,13 @@ const compare = async (bench: Bench, pool: Contender, workload: Workload, caller
     assert(changed === calls * workload.change, `${calls} calls of ${workload.name} changed ${changed} addresses`)
     return calls / seconds
   }
-  const calls = callers === 1 ? 400 : callers * 150
+  const calls = callers === 1 ? 150 : callers * 40
   const short = bench.short ? callers * 2 : calls
   // Connects, and prepares the statements on every connection.
   for (const name of ["alone", "together"] as const) await rate(name, callers * 20)
   times.together.length = 0
   times.alone.length = 0
-  const rates = await inTurn(bench.short ? 1 : 9, {
+  const rates = await inTurn(bench.short ? 1 : 7, {
     alone: () => rate("alone", short),
     together: () => rate("together", short),
   })
