@@ -153,10 +153,10 @@ begin
           left join lateral (
             select l.unit
             from ipam.allocation l
-            where l.vrf = allocate_batch.vrf and l.unit >= u.unit and l.released_at is null
+            where l.vrf = allocate_batch.vrf and l.unit >= u.unit and l.unit <= u.unit and l.released_at is null
             order by l.unit
             limit 1
-          ) holder on holder.unit = u.unit
+          ) holder on true
         where holder.unit is null
         order by w.ordinal
         on conflict (vrf, request_id, slot) do nothing
