@@ -131,15 +131,14 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
                 Effect.as(undefined),
               ),
         ),
-        Effect.onExit((exit) =>
-          Effect.suspend(() => {
-            if (running.get(claimed.operationId)?.ended === ended) running.delete(claimed.operationId)
-            return Deferred.succeed(ended, exit._tag === "Success" ? exit.value : undefined)
-          }),
-        ),
       )
       const fiber = yield* Effect.forkDetach(work, { startImmediately: false })
       running.set(claimed.operationId, { execution, epoch: claimed.epoch, ended, fiber, woken: false })
+      // A finalizer would not run where it is interrupted before it has started.
+      fiber.addObserver((exit) => {
+        if (running.get(claimed.operationId)?.ended === ended) running.delete(claimed.operationId)
+        Deferred.doneUnsafe(ended, Effect.succeed(exit._tag === "Success" ? exit.value : undefined))
+      })
     })
 
   const wake = (operationId: string, cancelled: boolean) =>

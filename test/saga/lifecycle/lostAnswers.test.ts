@@ -1,4 +1,6 @@
 /** The answer to a statement of a worker is lost after it was committed, or comes while the worker ends: no saga is left to nobody. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -43,10 +45,14 @@ const losing = (lose: Lose): Layer.Layer<Database, never, Database> =>
     ),
   )
 
-const makeWorker = (lose: Lose = () => Effect.void, options: SagaWorkerOptions = {}) =>
+const makeWorker = (
+  lose: Lose = () => Effect.void,
+  options: SagaWorkerOptions = {},
+  clock: Effect.Effect<Clock.Clock> = Clock.clockWith(Effect.succeed),
+) =>
   ManagedRuntime.make(
     CreateLive.pipe(
-      Layer.provideMerge(SagaWorker.layer(options)),
+      Layer.provideMerge(Layer.provide(SagaWorker.layer(options), Layer.effect(Clock.Clock, clock))),
       Layer.provideMerge(Layer.mergeAll(Allocator.layer, Operations.layer)),
       Layer.provideMerge(Layer.provide(losing(lose), layer({ url: database().url("ipam_allocator") }))),
     ),
@@ -142,4 +148,43 @@ test("a worker that ends keeps its lease on what it still executes", async () =>
   expect(await succeeded("last")).toEqual([{ state: "succeeded" }])
   expect(runs).toBe(1)
   await next.dispose()
+})
+
+test("a saga whose claim is answered when the lease has just been lost is waited for by nobody in vain", async () => {
+  await starter.runPromise(Create.start({ id: "late" }))
+  const operationId = Create.operationIdFor({ id: "late" })
+  const passed = Promise.withResolvers<void>()
+  const waited = Promise.withResolvers<unknown>()
+  let jumpNanos = 0n
+  // The check of the lease comes in the turn in which the claim is answered, and finds that the lease has passed.
+  const clock = Clock.clockWith((inner) =>
+    Effect.succeed<Clock.Clock>({
+      ...inner,
+      currentTimeMillisUnsafe: () => inner.currentTimeMillisUnsafe(),
+      currentTimeNanosUnsafe: () => inner.currentTimeNanosUnsafe(),
+      currentTimeMillis: inner.currentTimeMillis,
+      currentTimeNanos: inner.currentTimeNanos,
+      monotonicTimeNanosUnsafe: () => inner.monotonicTimeNanosUnsafe() + jumpNanos,
+      monotonicTimeNanos: Effect.map(inner.monotonicTimeNanos, (now) => now + jumpNanos),
+      sleep: (duration) =>
+        jumpNanos === 0n && Duration.toMillis(duration) === 250
+          ? Effect.promise(() => passed.promise)
+          : inner.sleep(duration),
+    }),
+  )
+  const worker = makeWorker(
+    (call) =>
+      Effect.sync(() => {
+        if (call !== "claim_sagas" || jumpNanos !== 0n) return
+        jumpNanos = 3_600_000_000_000n
+        passed.resolve()
+        setImmediate(() => waited.resolve(worker.runPromise(SagaWorker.use(({ ending }) => ending(operationId)))))
+      }),
+    {},
+    clock,
+  )
+  await worker.runPromise(Effect.void)
+  expect(await waited.promise).toBeUndefined()
+  expect(await succeeded("late")).toEqual([{ state: "succeeded" }])
+  await worker.dispose()
 })
