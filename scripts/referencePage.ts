@@ -32,7 +32,9 @@ const groups: ReadonlyArray<Group> = [
 
 const declared = (one: object): Declared => {
   const { request, among = [one] } = one as { request: RequestSchema; among?: Declared["functions"] }
-  return { request, functions: among as Declared["functions"] }
+  // A function may be called in two ways.
+  const bySqlName = new Map((among as Declared["functions"]).map((sent) => [sent.sqlName, sent]))
+  return { request, functions: [...bySqlName.values()] }
 }
 
 /** The comment before each entry of the object that a file declares its calls in. */

@@ -15,9 +15,9 @@ const migrate = Command.make(
   {},
   Effect.fnUntraced(function* () {
     const options = yield* connectOptions
-    const [{ Database }, { locate }, migrations] = yield* Effect.promise(() =>
+    const [{ databaseLayer }, { locate }, migrations] = yield* Effect.promise(() =>
       Promise.all([
-        import("../database/Database.ts"),
+        import("../database/servers.ts"),
         import("../database/locate.ts"),
         import("../database/migrate.ts"),
       ]),
@@ -25,9 +25,7 @@ const migrate = Command.make(
     const report = yield* during(
       "Migrating",
       Effect.scoped(
-        Effect.flatMap(locate(options), ({ database }) =>
-          Effect.provide(migrations.migrate(), Database.layer(database)),
-        ),
+        Effect.flatMap(locate(options), (location) => Effect.provide(migrations.migrate(), databaseLayer(location))),
       ),
     )
     yield* print(report, ({ applied, version, missingRoles }) =>

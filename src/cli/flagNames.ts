@@ -13,6 +13,7 @@ const flagOfField: Readonly<Record<string, string>> = {
   maxShare: "max-share",
   maxRows: "limit",
   pageSize: "limit",
+  servers: "server",
   ranges: "range",
   includeNetworkAddresses: "include-network-addresses",
   allVrfs: "all-vrfs",

@@ -16,7 +16,7 @@ const text = (name: string, metavar: string, description: string) =>
 export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/** Prints answers and errors as JSON. This flag and the next two may stand before or after the command. */
+/** Prints answers and errors as JSON. This flag and the next three may stand before or after the command. */
 export const Json = GlobalFlag.Setting("json")({
   flag: toggle("json", "Print one JSON object, or one array for a list; errors as well"),
 })
@@ -31,6 +31,15 @@ export const Data = GlobalFlag.Setting("data")({
 /** The server to use instead of the embedded one. */
 export const Url = GlobalFlag.Setting("url")({
   flag: maybe(text("url", "URL", "PostgreSQL to use instead of the embedded one; default DATABASE_URL")),
+})
+
+/** The servers of some VRFs. */
+export const Servers = GlobalFlag.Setting("servers")({
+  flag: text(
+    "server",
+    "VRF=URL",
+    "PostgreSQL that this VRF is on, if not on that of --url; may be repeated; default SAGA_IPAM_SERVERS, a JSON object",
+  ).pipe(Flag.atLeast(0)),
 })
 
 export const vrf = maybe(text("vrf", "NAME", "VRF, the address space; default: default"))

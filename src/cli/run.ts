@@ -15,7 +15,7 @@ import { allocationCommands } from "./allocationCommands.ts"
 import { databaseCommands } from "./databaseCommands.ts"
 import { demoCommand } from "./demoCommand.ts"
 import { reportFailure } from "./exitCode.ts"
-import { Data, Json, Url } from "./flags.ts"
+import { Data, Json, Servers, Url } from "./flags.ts"
 import { importCommand } from "./importCommands.ts"
 import { logLayer } from "./log.ts"
 import { poolCommand } from "./poolCommands.ts"
@@ -37,7 +37,7 @@ const root = Command.make("saga-ipam").pipe(
     ...databaseCommands,
     demoCommand,
   ]),
-  Command.withGlobalFlags([Json, Data, Url]),
+  Command.withGlobalFlags([Json, Data, Url, Servers]),
 )
 
 /** Prints help on stdout. Usage errors are left to `reportFailure`, which prints them on stderr like all other errors. */

@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Database } from "../database/Database.ts"
 import type { ConnectOptions } from "../database/locate.ts"
+import { serversOf } from "../database/servers.ts"
 import { InvalidInput } from "../errors/errors.ts"
 import { layer } from "../layer.ts"
 import { SagaWorker, type SagaWorkerOptions } from "../saga/SagaWorker.ts"
@@ -57,7 +58,9 @@ const reportHealth = Effect.fnUntraced(function* (file: string) {
     }),
   )
   yield* Effect.acquireRelease(write, () => Effect.promise(() => rm(file, { force: true })))
-  yield* Effect.andThen(database.ping, write).pipe(
+  // Where VRFs have servers of their own, one that is down is no fault of the worker, which serves the others.
+  const ping = Effect.raceAll(serversOf(database).map((server) => server.ping))
+  yield* Effect.andThen(ping, write).pipe(
     Effect.tapError((error) => Effect.logWarning("The worker is not healthy", error)),
     Effect.ignore,
     Effect.repeat(Schedule.spaced("5 seconds")),

@@ -54,7 +54,7 @@ const started = Command.make(
           const begun = yield* saga.start(given)
           if (detach) return begun
           const exit = yield* Effect.exit(saga.execute(given))
-          const found = yield* operations.getOperation({ operationId: begun.operationId })
+          const found = yield* operations.getOperation({ operationId: begun.operationId, vrf: begun.vrf })
           // What it ended with is in the ledger; anything else is why nobody knows of an end.
           return found?.finishedAt ? found : yield* Effect.as(exit, begun)
         }),
@@ -95,7 +95,11 @@ const status = Command.make(
 /** Operations with where their sagas are; `saga` is `null` for one of another engine, and for what was pruned. */
 const withSagas = Effect.fnUntraced(function* (all: ReadonlyArray<Operation>) {
   const { sagaStatus } = yield* Effect.promise(() => import("../saga/status.ts"))
-  const found = yield* sagaStatus(all.map(({ operationId }) => operationId))
+  const [first, ...others] = new Set(all.map(({ vrf }) => vrf))
+  const found = yield* sagaStatus(
+    all.map(({ operationId }) => operationId),
+    others.length === 0 ? first : undefined,
+  )
   return all.map((one): OperationOfSaga => ({ ...one, saga: found.get(one.operationId) ?? null }))
 })
 
@@ -163,8 +167,9 @@ const listUpTo = Effect.fnUntraced(function* <E, R>(
   for (;;) {
     const pageSize = Math.min(PAGE, (limit ?? Number.POSITIVE_INFINITY) - found.length)
     const page = yield* read({ before: found.at(-1)?.sequence, pageSize })
+    // With servers by VRF, a page may be longer than it should be.
     found.push(...page)
-    if (page.length < pageSize || found.length === limit) return found
+    if (page.length < pageSize || found.length >= (limit ?? Number.POSITIVE_INFINITY)) return found.slice(0, limit)
   }
 })
 

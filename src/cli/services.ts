@@ -8,22 +8,50 @@ import type { Pools } from "../services/Pools.ts"
 import type { Operations } from "../services/Operations.ts"
 import type { Reconciler } from "../services/Reconciler.ts"
 import type { ConnectOptions } from "../database/locate.ts"
-import { Data, Url } from "./flags.ts"
+import { Data, Servers, Url } from "./flags.ts"
 import { during } from "./output.ts"
 
 /** How long the embedded server stays running for the next command, by default and at most. */
 const IDLE_SECONDS = 600
 const MAX_IDLE_SECONDS = 86_400
 
-/** The connection options that `--url`, `--data` and `SAGA_IPAM_IDLE_SECONDS` give; without any, the embedded server. */
+/**
+ * The servers that `--server` names. Else those of `SAGA_IPAM_SERVERS`, which belong to `DATABASE_URL`: a command that is told to use
+ * another database uses them as little.
+ */
+const namedServers = Effect.fnUntraced(function* (typed: ReadonlyArray<string>, isTold: boolean) {
+  const fromEnvironment = isTold ? "" : (process.env["SAGA_IPAM_SERVERS"] ?? "")
+  if (typed.length === 0 && fromEnvironment === "") return undefined
+  if (typed.length === 0) {
+    const read = Effect.try({
+      try: () => JSON.parse(fromEnvironment) as Readonly<Record<string, string>>,
+      catch: () => undefined,
+    })
+    return yield* Effect.catch(read, () => invalid("SAGA_IPAM_SERVERS", "must be a JSON object of VRFs and URLs"))
+  }
+  const named = new Map<string, string>()
+  for (const one of typed) {
+    const [vrf = "", ...url] = one.split("=")
+    if (vrf === "" || url.length === 0 || named.has(vrf)) {
+      return yield* invalid("server", "must be VRF=URL, each VRF once")
+    }
+    named.set(vrf, url.join("="))
+  }
+  return Object.fromEntries(named)
+})
+
+/** The connection options that `--url`, `--server`, `--data` and the environment give; without any, the embedded server. */
 export const connectOptions = Effect.gen(function* () {
   const idleSeconds = Number(process.env["SAGA_IPAM_IDLE_SECONDS"] || IDLE_SECONDS)
   if (!(idleSeconds >= 0 && idleSeconds <= MAX_IDLE_SECONDS)) {
     return yield* invalid("SAGA_IPAM_IDLE_SECONDS", `must be a number of seconds, at most ${MAX_IDLE_SECONDS}`)
   }
+  const url = yield* Url
+  const data = yield* Data
   const options: ConnectOptions = {
-    url: yield* Url,
-    data: yield* Data,
+    url,
+    servers: yield* namedServers(yield* Servers, url !== undefined || data !== undefined),
+    data,
     embedded: true,
     idleSeconds,
     applicationName: "saga-ipam",

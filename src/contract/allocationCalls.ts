@@ -212,6 +212,7 @@ const afterVrf = ["text", ({ after }: Listing) => after?.vrf] as const
 const afterAddress = ["inet", ({ after }: Listing) => after?.address] as const
 const list = partOf<Listing>()
 const listed = anyRows(answerColumns, byOutcome(known))
+const byVrf = { kind: "all", by: "vrf" } as const
 
 /** Pages go by key, never by offset, so that what is allocated or released meanwhile neither hides nor repeats what stays. */
 const lists = {
@@ -246,26 +247,29 @@ const lists = {
       ...pageSize,
     },
     answer: listed,
+    everywhere: byVrf,
   }),
   byAddress: list("list_by_address", {
     role: "reader",
     parameters: { vrf: "text", address: "inet", after_vrf: afterVrf, ...pageSize },
     answer: listed,
+    everywhere: byVrf,
   }),
   byPrefix: list("list_by_prefix", {
     role: "reader",
     parameters: { vrf: inOneVrf, prefix: "inet", after_address: afterAddress, ...pageSize },
     answer: listed,
   }),
-  all: list("list_all", {
+  ofVrf: list("list_all", {
     role: "reader",
-    parameters: {
-      vrf: ["text", ({ vrf = DEFAULT, allVrfs }) => (allVrfs ? null : vrf)],
-      after_vrf: afterVrf,
-      after_address: afterAddress,
-      ...pageSize,
-    },
+    parameters: { vrf: inOneVrf, after_vrf: afterVrf, after_address: afterAddress, ...pageSize },
     answer: listed,
+  }),
+  ofAllVrfs: list("list_all", {
+    role: "reader",
+    parameters: { vrf: ["text", () => null], after_vrf: afterVrf, after_address: afterAddress, ...pageSize },
+    answer: listed,
+    everywhere: byVrf,
   }),
 }
 
@@ -359,7 +363,7 @@ export const allocationCalls = {
   }),
   /**
    * Releases provisional allocations past their ttl, in all VRFs or in one, the oldest of each first. What was released is the
-   * answer; fewer than `maxRows`: none are left.
+   * answer; fewer than `maxRows`: none are left. Where VRFs have servers of their own, `maxRows` is for each server.
    */
   reclaimExpired: call("reclaim_expired", {
     role: "operator",
@@ -367,6 +371,7 @@ export const allocationCalls = {
     parameters: { max_rows: "integer", vrf: "text" },
     answer: anyRows(answerColumns, released),
     repeatable: false,
+    everywhere: { kind: "apart" },
   }),
   /** What the key is now. `null`: never seen, which is not final, since an allocate may be in flight. */
   get: call("get", {
@@ -379,12 +384,13 @@ export const allocationCalls = {
    * What is held, by one of pool, request, owner, address or prefix, else in a VRF or in all of them; a request's tombstones too.
    * Everything, read in pages of a thousand that are no common snapshot; with `pageSize` one page, and `after` for the next.
    */
-  list: choice(ListRequest, lists, ({ pool, requestId, owner, address, prefix }) => {
+  list: choice(ListRequest, lists, ({ pool, requestId, owner, address, prefix, allVrfs }) => {
     if (pool !== undefined) return lists.byPool
     if (requestId !== undefined) return lists.byRequest
     if (owner !== undefined) return lists.byOwner
     if (address !== undefined) return lists.byAddress
-    return prefix === undefined ? lists.all : lists.byPrefix
+    if (prefix !== undefined) return lists.byPrefix
+    return allVrfs ? lists.ofAllVrfs : lists.ofVrf
   }),
   /** What an address is, held or not. Without a vrf it must be held, or lie in a range, in at most one. */
   describeAddress: call("describe_address", {
@@ -407,6 +413,7 @@ export const allocationCalls = {
         candidates: rows.map((row) => ({ vrf: String(row["vrf"]), id: String(row["request_id"] ?? row["pool"]) })),
       }),
     ),
+    everywhere: byVrf,
   }),
 }
 

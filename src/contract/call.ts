@@ -48,7 +48,23 @@ export interface CallContext {
   readonly pool?: string | undefined
   readonly requestId?: string | undefined
   readonly slot?: string | undefined
+  /** What else it touches than its `vrf`. */
+  readonly otherVrfs?: ReadonlyArray<string> | undefined
 }
+
+/**
+ * Who answers a call that names no VRF, where VRFs are on several servers. A call that does not declare it is then about the VRF
+ * `default`.
+ */
+export type Everywhere =
+  /** Every server: the rows of all, in the order of the column `by`, and no more of them than a page where there are pages. */
+  | { readonly kind: "all"; readonly by?: string }
+  /** The same, of operations, by their sequence downwards. Each server has its own: a page ends behind all rows of one number. */
+  | { readonly kind: "newest" }
+  /** Whichever server has what is asked for, also while others do not answer. */
+  | { readonly kind: "one"; readonly has: (rows: ReadonlyArray<Row>) => boolean }
+  /** Each server by itself: a service makes the call on one after the other. */
+  | { readonly kind: "apart" }
 
 /** A class of errors. */
 type ErrorClass = (new (fields: never) => IpamError) & { readonly identifier: string }
@@ -297,6 +313,10 @@ interface Declaration<Request, A, E, P> {
   readonly atLeastMs?: number
   /** How it travels together with others of its kind, where it can. */
   readonly batch?: BatchDeclaration<Extract<keyof P, string>>
+  /** Who answers it where it names no VRF. */
+  readonly everywhere?: Everywhere
+  /** The VRFs that it touches besides its own: all of them must be on one server. */
+  readonly otherVrfs?: (request: Request) => ReadonlyArray<string>
 }
 
 /** How long the database waits for other transactions, in seconds, where the caller leaves it to the database. */
@@ -311,6 +331,7 @@ export interface Sent<Request, A, E> {
   readonly answer: Answer<Request, A, E>
   readonly repeatable: boolean
   readonly atLeastMs?: number
+  readonly everywhere?: Everywhere
   /** The statement, whose rows `answer.read` reads as the library's own driver gives them. */
   readonly text: string
   /** The same, with every column as text, which reads the same through any client. */
@@ -352,7 +373,16 @@ interface About {
 
 const declare = <Request, A, E, P extends Parameters<Request>>(
   sqlName: string,
-  { role, parameters, answer, repeatable = true, atLeastMs, batch }: Declaration<Request, A, E, P>,
+  {
+    role,
+    parameters,
+    answer,
+    repeatable = true,
+    atLeastMs,
+    batch,
+    everywhere,
+    otherVrfs,
+  }: Declaration<Request, A, E, P>,
 ): Sent<Request, A, E> => {
   const all = Object.entries<ParameterType | Taken<Request>>(parameters).map(([name, given]) => {
     const [type, from] = typeof given === "string" ? [given, fieldOf(camelCase(name))] : given
@@ -360,6 +390,10 @@ const declare = <Request, A, E, P extends Parameters<Request>>(
   })
   const invocation = invocationOf(sqlName, all)
   const sources = all.map(({ from }) => from)
+  const context = (request: Request): CallContext => {
+    const { vrf, pool, requestId, operationId, slot } = request as About
+    return { call: sqlName, vrf: vrf ?? undefined, pool, requestId: requestId ?? operationId, slot }
+  }
   const single: Sent<Request, A, E> = {
     sqlName,
     role,
@@ -367,13 +401,11 @@ const declare = <Request, A, E, P extends Parameters<Request>>(
     answer,
     repeatable,
     ...(atLeastMs === undefined ? {} : { atLeastMs }),
+    ...(everywhere === undefined ? {} : { everywhere }),
     text: `select * from ${invocation}`,
     asText: `select ${textColumns(answer.columns)} from ${invocation}`,
     values: (request, waitSeconds = WAIT_SECONDS) => sources.map((from) => from(request, waitSeconds) ?? null),
-    context: (request) => {
-      const { vrf, pool, requestId, operationId, slot } = request as About
-      return { call: sqlName, vrf: vrf ?? undefined, pool, requestId: requestId ?? operationId, slot }
-    },
+    context: otherVrfs === undefined ? context : (request) => ({ ...context(request), otherVrfs: otherVrfs(request) }),
   }
   return batch === undefined ? single : { ...single, batch: batchOf(single, batch) }
 }

@@ -6,7 +6,7 @@ import { always, anyRows, byOutcome, gives, oneRow, oneRowASlot, partOf } from "
 import { poolColumns } from "./poolCalls.ts"
 import { arrayLiteral, textOf, type Row } from "./row.ts"
 
-/** Which VRF a VRF of the source is here. */
+/** Which VRF a VRF of the source is here. Bindings name no VRF that they belong to: they are where the VRF `default` is. */
 export interface Binding {
   readonly kind: string
   readonly id: string

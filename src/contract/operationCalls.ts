@@ -135,12 +135,16 @@ interface Beginning {
   readonly targets: ReadonlyArray<{ readonly vrf?: string | undefined; readonly kind: string; readonly id: string }>
 }
 
+/** The VRFs of the targets, in their order. */
+export const targetVrfs = ({ vrf, targets }: Beginning): ReadonlyArray<string> =>
+  targets.map((target) => target.vrf ?? vrf)
+
 /** What an operation begins with. */
 export const beginning = {
   ...ofOperation,
   kind: "text",
   payload: ["jsonb", ({ payload }: Beginning) => JSON.stringify(payload)],
-  target_vrfs: ["text[]", ({ targets, vrf }: Beginning) => arrayLiteral(targets.map((target) => target.vrf ?? vrf))],
+  target_vrfs: ["text[]", (request: Beginning) => arrayLiteral(targetVrfs(request))],
   target_kinds: ["text[]", ({ targets }: Beginning) => arrayLiteral(targets.map((target) => target.kind))],
   target_ids: ["text[]", ({ targets }: Beginning) => arrayLiteral(targets.map((target) => target.id))],
 } as const
@@ -168,6 +172,7 @@ export const operationCalls = {
         ...beginRefusals,
       }),
     ),
+    otherVrfs: targetVrfs,
   }),
   /**
    * Decides that it unwinds: from now on nothing is allocated under it, and it can only end as `unwound`. It stays pending until
@@ -251,12 +256,21 @@ export const operationCalls = {
     parameters: ofOperation,
     answer: oneRow(operationColumns, byOutcome({ cleared: operation, operation_ended: ended, not_found })),
   }),
-  /** One operation, wherever it is at home; `null`: none was begun, which is not final. */
+  /** One operation, wherever it is at home, or in that VRF; `null`: none was begun there, which is not final. */
   getOperation: call("get_operation", {
     role: "reader",
     request: OperationIdRequest,
     parameters: { operation_id: "uuid" },
-    answer: atMostOneRow(operationColumns, found, nothing),
+    answer: atMostOneRow(
+      operationColumns,
+      byOutcome({
+        found: gives((row, { vrf }: typeof OperationIdRequest.Type) =>
+          vrf === undefined || vrf === row["vrf"] ? toOperation(row) : null,
+        ),
+      }),
+      nothing,
+    ),
+    everywhere: { kind: "one", has: (rows) => rows.length > 0 },
   }),
   /** The gate: whether any operation on the target has not ended. Without a vrf: on one of that kind and id in any. */
   hasPendingOperation: call("has_pending_operation", {
@@ -267,6 +281,7 @@ export const operationCalls = {
       { has_pending_operation: "boolean" },
       byOutcome({ true: gives(() => true), false: gives(() => false) }, "has_pending_operation"),
     ),
+    everywhere: { kind: "one", has: ([row]) => row?.["has_pending_operation"] === true },
   }),
   /** The operations on the target that have not ended, the oldest first. Fails rather than being empty where it cannot read. */
   pendingOperations: call("pending_operations", {
@@ -274,6 +289,7 @@ export const operationCalls = {
     request: PendingRequest,
     parameters: { ...ofTarget, except_operation_id: "uuid" },
     answer: anyRows(operationColumns, found),
+    everywhere: { kind: "all", by: "begun_at" },
   }),
   /** The one that began last, for display only: an older one may still be pending. */
   latestOperation: call("latest_operation", {
@@ -295,6 +311,7 @@ export const operationCalls = {
     request: ListOperationsByStateRequest,
     parameters: { state: "text", ...page },
     answer: anyRows(operationColumns, found),
+    everywhere: { kind: "newest" },
   }),
   /** The VRF of an object, known as a target or as the owner of something held; `null` for one nobody knows. */
   identify: call("identity_vrfs", {
@@ -302,6 +319,7 @@ export const operationCalls = {
     request: IdentityRequest,
     parameters: { kind: "text", id: "text" },
     answer: onlyVrf("identity_vrfs", (vrf, { kind, id }): Target => ({ vrf, kind, id })),
+    everywhere: { kind: "all", by: "identity_vrfs" },
   }),
 }
 
@@ -314,4 +332,5 @@ export const targetVrf = partOf<typeof IdentityRequest.Type>()("target_vrfs", {
   role: "reader",
   parameters: { kind: "text", id: "text" },
   answer: onlyVrf("target_vrfs", (vrf) => vrf),
+  everywhere: { kind: "all", by: "target_vrfs" },
 })

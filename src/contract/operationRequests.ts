@@ -93,8 +93,14 @@ export class FinishRequest extends Schema.Opaque<FinishRequest>()(
 /** One operation, in its home. */
 export class OperationRequest extends Schema.Opaque<OperationRequest>()(Schema.Struct(ofOperation)) {}
 
-/** One operation, wherever it is at home. */
-export class OperationIdRequest extends Schema.Opaque<OperationIdRequest>()(Schema.Struct(byId)) {}
+/** One operation, wherever it is at home, or in one VRF. */
+export class OperationIdRequest extends Schema.Opaque<OperationIdRequest>()(
+  Schema.Struct({
+    ...byId,
+    /** Its home. Left out: any. */
+    vrf: Schema.optional(Name),
+  }),
+) {}
 
 /** One operation that shall unwind, begun or not. */
 export class CancelRequest extends Schema.Opaque<CancelRequest>()(

@@ -161,6 +161,7 @@ export const poolCalls = {
       page_size: "integer",
     },
     answer: anyRows(poolColumns, byOutcome({ found: pool })),
+    everywhere: { kind: "all", by: "vrf" },
   }),
   /** Changes name, cooldown, gateway or description. */
   updatePool: call("update_pool", {

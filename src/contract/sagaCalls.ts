@@ -12,6 +12,7 @@ import {
   beginRefusals,
   lostAllocations,
   operationColumns,
+  targetVrfs,
   toOperation,
   type AskedOperation,
 } from "./operationCalls.ts"
@@ -182,6 +183,8 @@ const ofServed = {
       arrayLiteral(served.map(({ version }) => (version === null ? null : String(version)))),
   ],
 } as const
+/** A worker is one on each server. */
+const apart = { kind: "apart" } as const
 /** `null` is no value, where JSON has one of its own. */
 const json = (value: Schema.Json | undefined) => (value === undefined ? null : JSON.stringify(value))
 
@@ -214,6 +217,7 @@ export const sagaCalls = {
         ...beginRefusals,
       }),
     ),
+    otherVrfs: targetVrfs,
   }),
   /** Claims what is due, and names what was woken of that which the worker has. `known`: the operations that it knows to be its own. */
   claimSagas: partOf<{
@@ -236,6 +240,7 @@ export const sagaCalls = {
         woken: gives((row) => ({ woken: readWoken(claimedFields(row)) })),
       }),
     ),
+    everywhere: apart,
   }),
   /** What a saga has allocated so far, as it was allocated, and how that was released, if it was. */
   sagaKeys: partOf<{ readonly operationId: string }>()("saga_keys", {
@@ -250,6 +255,7 @@ export const sagaCalls = {
         })),
       }),
     ),
+    everywhere: apart,
   }),
   /** The write at the boundary of two steps. */
   advanceSaga: partOf<
@@ -362,20 +368,26 @@ export const sagaCalls = {
     role: "allocator",
     parameters: { worker_id: "uuid", label: "text", ...ofServed, lease_seconds: "double precision" },
     answer: nothing("renew_lease"),
+    everywhere: apart,
   }),
   /** Hands back everything that a worker has. */
   retireWorker: partOf<{ readonly workerId: string }>()("retire_worker", {
     role: "allocator",
     parameters: { worker_id: "uuid" },
     answer: nothing("retire_worker"),
+    everywhere: apart,
   }),
   /** Where the sagas of operations are; what is not of the saga log is left out. */
-  sagaStatus: partOf<{ readonly operationIds: ReadonlyArray<string> }>()("saga_status", {
-    role: "reader",
-    parameters: { operation_ids: ["uuid[]", ({ operationIds }) => arrayLiteral(operationIds)] },
-    answer: anyRows(
-      statusColumns,
-      always((row) => readStatus({ ...statusFields(row), steps: row["steps"] ?? [] })),
-    ),
-  }),
+  sagaStatus: partOf<{ readonly operationIds: ReadonlyArray<string>; readonly vrf?: string | undefined }>()(
+    "saga_status",
+    {
+      role: "reader",
+      parameters: { operation_ids: ["uuid[]", ({ operationIds }) => arrayLiteral(operationIds)] },
+      answer: anyRows(
+        statusColumns,
+        always((row) => readStatus({ ...statusFields(row), steps: row["steps"] ?? [] })),
+      ),
+      everywhere: { kind: "all" },
+    },
+  ),
 }

@@ -24,6 +24,7 @@ export const doctorCalls = {
       always((row) => readFinding({ ...row, check: row["check_name"] })),
     ),
     atLeastMs,
+    everywhere: { kind: "all" },
   }),
   /**
    * Repairs one pool, beside any traffic; answers what it did. `Contended`: calls in flight were in its way, and it did nothing.
@@ -54,6 +55,8 @@ const numberIn = (column: string, type: "integer" | "bigint" = "integer") =>
     always((row) => Number(row[column])),
   )
 
+const apart = { kind: "apart" } as const
+
 /** Where a round of upkeep stands; nothing before the first step and after the last. */
 interface UpkeepPlace {
   readonly afterVrf: string | null
@@ -76,16 +79,19 @@ export const upkeepCalls = {
         return { afterVrf: afterVrf ?? null, afterPoolId: afterPoolId ?? null, after: after ?? null }
       }),
     ),
+    everywhere: apart,
   }),
   countExpired: partOf<{ readonly vrf?: string | undefined }>()("count_expired", {
     role: "operator",
     parameters: { vrf: "text" },
     answer: numberIn("count_expired", "bigint"),
+    everywhere: apart,
   }),
   pruneKeys: partOf<{ readonly horizonSeconds: number; readonly maxRows: number }>()("prune_keys", {
     role: "operator",
     parameters: { horizon_seconds: "double precision", max_rows: "integer" },
     answer: numberIn("prune_keys"),
+    everywhere: apart,
   }),
   /** Operations that ended before the horizon, in the order of their sequence. */
   prunableOperations: partOf<{
@@ -102,6 +108,7 @@ export const upkeepCalls = {
         held: gives((row) => prunable(row, true)),
       }),
     ),
+    everywhere: apart,
   }),
   pruneOperations: partOf<{ readonly horizonSeconds: number; readonly operationIds: ReadonlyArray<string> }>()(
     "prune_operations",
@@ -112,6 +119,7 @@ export const upkeepCalls = {
         operation_ids: ["uuid[]", ({ operationIds }) => arrayLiteral(operationIds)],
       },
       answer: numberIn("prune_operations"),
+      everywhere: apart,
     },
   ),
 }

@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type { Scope } from "effect/Scope"
 import { InvalidInput } from "../errors/errors.ts"
 import type { SchemaTooNew, SchemaTooOld } from "../errors/errors.ts"
-import type { Batch, CallContext } from "../contract/call.ts"
+import type { Batch, CallContext, Everywhere } from "../contract/call.ts"
 import type { Parameter, Row } from "../contract/row.ts"
 import { inline } from "./connection.ts"
 import type { DatabaseError, Failure } from "../contract/sqlState.ts"
@@ -37,6 +37,10 @@ export interface Statement {
   readonly batch?: Pick<Batch<never>, "text" | "queueOf" | "join">
   /** The least time limit, in milliseconds, of a statement that reads much; the limit of other calls applies if it is longer. */
   readonly atLeastMs?: number
+  /** Who answers it where it names no VRF; left out, the server of the VRF `default`. */
+  readonly everywhere?: Everywhere
+  /** The names of its parameters, where they are known. */
+  readonly parameters?: ReadonlyArray<readonly [name: string, type: string]>
 }
 
 /** The database schema and this library do not fit each other; nothing was written. */
@@ -46,6 +50,15 @@ export type SchemaError = SchemaTooOld | SchemaTooNew
 export type CallError = DatabaseError | SchemaError
 
 type Rows = ReadonlyArray<Row>
+
+/** One server, as calls use it. */
+export type Server = Database["Service"]
+
+/** Servers, each a `Database` by itself. */
+interface Servers {
+  readonly all: ReadonlyArray<Server>
+  readonly of: (vrf: string) => Server
+}
 
 export class Database extends Context.Service<
   Database,
@@ -76,6 +89,8 @@ export class Database extends Context.Service<
     readonly ping: Effect.Effect<void, DatabaseError | SchemaError>
     /** Whether calls may be part of a caller's transaction: there, a failed statement aborts the transaction, and a retry is useless. */
     readonly inTransactions: boolean
+    /** The servers behind it, where VRFs have servers of their own. */
+    readonly servers?: Servers | undefined
   }
 >()("saga-ipam/database/Database") {
   /** A connection pool for the scope of the layer. Connects at the first call; fails if the settings cannot be used. */

@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import { DatabaseMisconfigured } from "../errors/errors.ts"
-import type { DatabaseUnreachable, DiskFull, InvalidInput } from "../errors/errors.ts"
+import { Name } from "../domain/identity.ts"
+import { DatabaseMisconfigured, InvalidInput } from "../errors/errors.ts"
+import type { DatabaseUnreachable, DiskFull } from "../errors/errors.ts"
 import { decodeInput } from "../contract/input.ts"
 import type { EmbeddedServerFailed } from "../embedded/failure.ts"
 import { embeddedServerError } from "./failure.ts"
@@ -13,6 +14,8 @@ import type { DatabaseOptions } from "./settings.ts"
 
 /** How a program names its database. All of it may be left out if `DATABASE_URL` is set. */
 export interface ConnectOptions extends Omit<DatabaseOptions, "host" | "port" | "user" | "password" | "database"> {
+  /** VRFs that are on servers of their own, each with its URL; all other VRFs are on that of `url` or `DATABASE_URL`. The other options are for each server. */
+  readonly servers?: Readonly<Record<string, string>> | undefined
   /** Use the embedded server, with its data in this folder. `url` and `DATABASE_URL` take precedence. */
   readonly data?: string | undefined
   /** Use the embedded server, with its data in the folder `SAGA_IPAM_DATA`, else in a default folder of the user. Otherwise as `data`. */
@@ -24,11 +27,14 @@ export interface ConnectOptions extends Omit<DatabaseOptions, "host" | "port" | 
 /** Where the database is. An embedded database has no other kind of user than this library, and is migrated without being asked. */
 export interface Location {
   readonly database: DatabaseOptions
+  /** The URLs of VRFs that are on servers of their own. */
+  readonly servers?: Readonly<Record<string, string>> | undefined
   readonly embedded: boolean
 }
 
 const Options = Schema.Struct({
   url: Schema.optional(Schema.NonEmptyString),
+  servers: Schema.optional(Schema.Record(Name, Schema.NonEmptyString)),
   data: Schema.optional(Schema.NonEmptyString),
   embedded: Schema.optional(Schema.Boolean),
   idleSeconds: Schema.optional(
@@ -55,9 +61,10 @@ export const locate = Effect.fn("locate")(function* (
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Effect.fn.Return<Location, InvalidInput | DatabaseUnreachable | DatabaseMisconfigured | DiskFull, Scope> {
   yield* checkOptions(options)
-  const { data, embedded = false, idleSeconds = 0, ...database } = options
+  const { data, embedded = false, idleSeconds = 0, servers, ...database } = options
   const url = options.url ?? (env["DATABASE_URL"] || undefined)
-  if (url !== undefined) return { database: { ...database, url }, embedded: false }
+  if (url !== undefined) return { database: { ...database, url }, servers, embedded: false }
+  if (servers !== undefined) return yield* new InvalidInput({ field: "servers", message: `servers: ${noRest}` })
   if (data === undefined && !embedded)
     return yield* new DatabaseMisconfigured({ call: "connect", reason: nothingNamed })
   const server = yield* Effect.acquireRelease(
@@ -69,6 +76,8 @@ export const locate = Effect.fn("locate")(function* (
   const address = { host: server.host, port: server.port, user: server.user, password: "", database: server.database }
   return { database: { ...database, ...address, ssl: false }, embedded: true }
 })
+
+const noRest = "the server of all other VRFs is missing; name it by url or DATABASE_URL"
 
 const nothingNamed =
   "none is named; name one by connect({ url }) or DATABASE_URL, " +

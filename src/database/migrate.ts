@@ -11,7 +11,8 @@ import { createHash } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { Contended, SchemaTooNew } from "../errors/errors.ts"
-import { Database, type DatabaseError, type Statement } from "./Database.ts"
+import { Database, type DatabaseError, type Server, type Statement } from "./Database.ts"
+import { onEach, serversOf } from "./servers.ts"
 import { toDomainError, type Failure } from "../contract/sqlState.ts"
 import { SCHEMA_VERSION } from "./schemaVersion.ts"
 
@@ -28,7 +29,7 @@ export interface MigrateOptions {
 }
 
 /**
- * What a migration did. `applied`: the migrations it applied, in order. `version`: the schema version now. `missingRoles`: the
+ * What a migration did, on all servers together. `applied`: the migrations it applied, in order. `version`: the schema version now. `missingRoles`: the
  * saga-ipam roles that do not exist, because the migrating role may not create any; the next migration grants to those that then do.
  */
 export interface MigrateReport {
@@ -52,16 +53,24 @@ export const migrate = Effect.fn("migrate")(function* (
 ): Effect.fn.Return<MigrateReport, DatabaseError | SchemaTooNew, Database> {
   const files = yield* Effect.promise(() => readFiles(options.folder ?? sqlFolder))
   const timeoutMs = (options.timeoutSeconds ?? 600) * 1000
-  return yield* Effect.retry(migrateOnce(files, options.onlyIfNeeded ?? false, timeoutMs), {
-    // Another migrator was first: find out again what is still due.
-    while: (problem) => problem instanceof OvertakenByAnother,
-    schedule: Schedule.recurs(20),
-  }).pipe(
-    Effect.catchIf(
-      (problem) => problem instanceof OvertakenByAnother,
-      () => Effect.fail(new Contended(context)),
+  const reports = yield* onEach(serversOf(yield* Database), (server) =>
+    Effect.retry(migrateOnce(server, files, options.onlyIfNeeded ?? false, timeoutMs), {
+      // Another migrator was first: find out again what is still due.
+      while: (problem) => problem instanceof OvertakenByAnother,
+      schedule: Schedule.recurs(20),
+    }).pipe(
+      Effect.catchIf(
+        (problem) => problem instanceof OvertakenByAnother,
+        () => Effect.fail(new Contended(context)),
+      ),
     ),
   )
+  const inAny = (list: "applied" | "missingRoles") => [...new Set(reports.flatMap((report) => report[list]))]
+  return {
+    applied: inAny("applied").toSorted(),
+    version: Math.min(...reports.map(({ version }) => version)),
+    missingRoles: inAny("missingRoles").toSorted(),
+  }
 })
 
 class OvertakenByAnother {}
@@ -75,8 +84,12 @@ where not exists (select from pg_catalog.pg_roles known where known.rolname = r.
 }
 const context = { call: "migrate" }
 
-const migrateOnce = Effect.fnUntraced(function* (files: SqlFiles, onlyIfNeeded: boolean, timeoutMs: number) {
-  const database = yield* Database
+const migrateOnce = Effect.fnUntraced(function* (
+  database: Server,
+  files: SqlFiles,
+  onlyIfNeeded: boolean,
+  timeoutMs: number,
+) {
   const before = yield* database.schemaVersion
   if (before !== undefined && before.version > SCHEMA_VERSION) {
     return yield* new SchemaTooNew({ ...before, library: SCHEMA_VERSION })

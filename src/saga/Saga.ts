@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { decodeInput } from "../contract/input.ts"
 import type { Operation } from "../contract/operation.ts"
 import { BeginRequest } from "../contract/operationRequests.ts"
+import { Database } from "../database/Database.ts"
 import { isRepeatable } from "../errors/errorFacts.ts"
 import { IpamError } from "../errors/errors.ts"
 import { defineOperation, type PlainSchema, type TargetOf } from "../services/defineOperation.ts"
@@ -128,9 +129,9 @@ export const define = <
     const beginning = yield* operation.beginning(operationIdFor(given), given)
     yield* check(beginning)
     const { operationId, vrf } = beginning
-    const log = yield* makeSagaLog
+    const log = makeSagaLog(yield* Database)
     const worker = Option.getOrUndefined(yield* Effect.serviceOption(SagaWorker))
-    const claimant = worker?.claimant(name, version) ?? null
+    const claimant = worker?.claimant(name, version, vrf) ?? null
     const access = options.access ?? "shared"
     const started = yield* log.start({
       ...beginning,
@@ -155,7 +156,7 @@ export const define = <
       if (ended !== undefined) return ended
       yield* Effect.sleep(pauseMs)
       // An outage is no end: whoever waits for one waits through it.
-      const read = operations.getOperation({ operationId: known.operationId })
+      const read = operations.getOperation({ operationId: known.operationId, vrf: known.vrf })
       known = (yield* Effect.retry(read, { while: isRepeatable, schedule: pauses })) ?? known
     }
     return known

@@ -6,13 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Sent } from "../contract/call.ts"
 import { sagaCalls, type Claim, type Settled, type Writing } from "../contract/sagaCalls.ts"
-import { Database, type CallError } from "../database/Database.ts"
+import type { CallError, Server } from "../database/Database.ts"
 import { sender } from "../services/methods.ts"
 
 /** The lease was lost: another worker has the saga, or it has ended. Whoever learns of it stops, and touches nothing. */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {}) {}
 
-export const makeSagaLog = Effect.map(Database, ({ query }) => {
+/** The log on a server. `serves`: whether a VRF is there, where an operation of this log may work on it. */
+export const makeSagaLog = ({ query }: Server, serves: (vrf: string) => boolean = () => true) => {
   const send = sender(query)
 
   const underLease = <A>(call: Effect.Effect<A | null, CallError>): Effect.Effect<A, CallError | LeaseLost> =>
@@ -44,10 +45,11 @@ export const makeSagaLog = Effect.map(Database, ({ query }) => {
     unwind: writing(sagaCalls.unwindSaga),
     park: writing(sagaCalls.parkSaga),
     finish: writing(sagaCalls.finishSaga),
+    serves,
   }
-})
+}
 
-export type SagaLog = Effect.Success<typeof makeSagaLog>
+export type SagaLog = ReturnType<typeof makeSagaLog>
 
 /** What a saga has allocated, as its replay reads it. */
 export type SagaKeys = Effect.Success<ReturnType<SagaLog["keys"]>>

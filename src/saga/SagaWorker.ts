@@ -19,13 +19,14 @@ import * as Schema from "effect/Schema"
 import { decodeInput } from "../contract/input.ts"
 import { between } from "../contract/requests.ts"
 import type { Operation } from "../contract/operation.ts"
-import type { Database } from "../database/Database.ts"
+import { Database } from "../database/Database.ts"
+import { serversOf } from "../database/servers.ts"
 import type { InvalidInput } from "../errors/errors.ts"
 import { Operations } from "../services/Operations.ts"
 import { makeExecution, type Execution, type Runnable } from "./execute.ts"
 import { persist } from "./run.ts"
 import type { ClaimedSaga, Served } from "../contract/sagaCalls.ts"
-import { makeSagaLog } from "./SagaLog.ts"
+import { makeSagaLog, type SagaLog } from "./SagaLog.ts"
 
 export interface SagaWorkerOptions {
   /**
@@ -33,7 +34,7 @@ export interface SagaWorkerOptions {
    * 10 when left out. A worker that ends hands its sagas back at once.
    */
   readonly takeoverSeconds?: number | undefined
-  /** How many sagas it runs at a time; 64 when left out. What waits counts for none. */
+  /** How many sagas it runs at a time, of each server; 64 when left out. What waits counts for none. */
   readonly concurrency?: number | undefined
   /** How long a worker that is told to end lets its sagas go on before it hands them back, in seconds; 10 when left out. */
   readonly graceSeconds?: number | undefined
@@ -61,7 +62,7 @@ export class SagaWorker extends Context.Service<
     /** Serves a saga from now on. */
     readonly register: (saga: Runnable) => Effect.Effect<void>
     /** The id under which a saga may be started as claimed; `null` where this worker has no room or does not serve it. */
-    readonly claimant: (name: string, version: number) => string | null
+    readonly claimant: (name: string, version: number, vrf: string) => string | null
     /** Runs what was started as claimed by this worker under that id. */
     readonly run: (workerId: string, born: Born) => Effect.Effect<void>
     /** The operation once it has ended in this process; `undefined` where it is not here, or no longer. */
@@ -92,12 +93,14 @@ const checkOptions = decodeInput(
 
 const monotonicMs = Clock.clockWith((clock) => Effect.succeed(Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)))
 
-const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
-  const { takeoverSeconds = 10, concurrency = 64, graceSeconds = 10 } = yield* checkOptions(options)
+/** The worker of one server. `end` hands its sagas back. */
+const makeThere = Effect.fnUntraced(function* (
+  { takeoverSeconds = 10, concurrency = 64, graceSeconds = 10 }: SagaWorkerOptions,
+  log: SagaLog,
+) {
   const leaseMs = takeoverSeconds * 1000
   const graceMs = graceSeconds * 1000
   const label = `${hostname()} ${process.pid}`.slice(0, 200)
-  const log = yield* makeSagaLog
   const operations = yield* Operations
   const sagas = new Map<string, Runnable>()
   const running = new Map<string, Running>()
@@ -216,7 +219,7 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     Effect.all([polling, renewing, watching], { concurrency: "unbounded", discard: true }),
   )
 
-  const endAll = Effect.gen(function* () {
+  const end = Effect.gen(function* () {
     closing = true
     yield* untilEnded(graceMs)
     for (const one of running.values()) stop(one)
@@ -225,9 +228,8 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
     yield* Fiber.interrupt(upkeep)
     yield* quietly("Handing sagas back", log.retire(workerId), undefined)
   })
-  yield* Effect.addFinalizer(() => endAll)
 
-  return SagaWorker.of({
+  const worker = SagaWorker.of({
     register: (saga) =>
       Effect.suspend(() => {
         if (sagas.has(saga.name)) return Effect.die(new Error(`The saga ${JSON.stringify(saga.name)} is defined twice`))
@@ -259,5 +261,34 @@ const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
         return known === undefined ? Effect.succeed(undefined) : Deferred.await(known.ended)
       }),
     wake,
+  })
+  return { worker, end }
+})
+
+/** A worker on each server by itself: those of one that is down take no room from the others. */
+const make = Effect.fnUntraced(function* (options: SagaWorkerOptions) {
+  const checked = yield* checkOptions(options)
+  const database = yield* Database
+  const workers = yield* Effect.forEach(serversOf(database), (server) => {
+    const serves = (vrf: string) => serversOf(database, vrf).includes(server)
+    return Effect.map(makeThere(checked, makeSagaLog(server, serves)), (made) => ({ ...made, serves }))
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(workers, ({ end }) => end, { concurrency: "unbounded", discard: true }),
+  )
+  const workerOf = (vrf: string) => workers.find(({ serves }) => serves(vrf))?.worker
+  return SagaWorker.of({
+    register: (saga) => Effect.forEach(workers, ({ worker }) => worker.register(saga), { discard: true }),
+    claimant: (name, version, vrf) => workerOf(vrf)?.claimant(name, version, vrf) ?? null,
+    run: (id, born) => workerOf(born.vrf)?.run(id, born) ?? Effect.void,
+    ending: Effect.fnUntraced(function* (operationId) {
+      for (const { worker } of workers) {
+        const ended = yield* worker.ending(operationId)
+        if (ended !== undefined) return ended
+      }
+      return undefined
+    }),
+    wake: (operationId, cancelled) =>
+      Effect.forEach(workers, ({ worker }) => worker.wake(operationId, cancelled), { discard: true }),
   })
 })

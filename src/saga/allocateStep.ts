@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { Allocation } from "../contract/allocation.ts"
 import { decodeInput } from "../contract/input.ts"
 import { AllocateManyRequest } from "../contract/requests.ts"
+import { onTwoServers } from "../database/servers.ts"
 import { isRepeatable } from "../errors/errorFacts.ts"
 import { AllocationsLost, IpamError } from "../errors/errors.ts"
 import { Allocator } from "../services/Allocator.ts"
@@ -61,6 +62,8 @@ export const allocateStep = (
     const encoded = { ...rest, requestId: run.operationId, slots: named, ttlSeconds: TTL_SECONDS }
     const request = yield* decode(encoded)
     const { vrf } = request
+    // Its server would know nothing of the operation.
+    if (!run.log.serves(vrf)) return yield* onTwoServers(run.vrf, vrf)
     const names = named.map(({ slot }) => slot)
     let isBegun = run.recorded.has(name)
 

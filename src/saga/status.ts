@@ -6,10 +6,13 @@ import { sender } from "../services/methods.ts"
 
 export type { SagaStatus } from "../contract/sagaCalls.ts"
 
-/** By operation id, such as those of a page of `Operations.listOperationsByState`; what is not of the saga log is left out. */
-export const sagaStatus = (operationIds: ReadonlyArray<string>) =>
+/**
+ * By operation id, such as those of a page of `Operations.listOperationsByState`; what is not of the saga log is left out. `vrf`: the home of
+ * them all, where they have one.
+ */
+export const sagaStatus = (operationIds: ReadonlyArray<string>, vrf?: string) =>
   Effect.gen(function* () {
     const { query } = yield* Database
-    const statuses = yield* sender(query)(sagaCalls.sagaStatus, { operationIds })
+    const statuses = yield* sender(query)(sagaCalls.sagaStatus, { operationIds, vrf })
     return new Map(statuses.map((status) => [status.operationId, status]))
   })

@@ -12,7 +12,8 @@ import type { Allocation, KeyRecord } from "../contract/allocation.ts"
 import { allocationCalls, type AllocationCalls } from "../contract/allocationCalls.ts"
 import type { AddressRequest } from "../contract/requests.ts"
 import { upkeepBegins, upkeepCalls } from "../contract/upkeepCalls.ts"
-import { type CallError, Database } from "../database/Database.ts"
+import { type CallError, Database, type Server } from "../database/Database.ts"
+import { onEach, serversOf } from "../database/servers.ts"
 import { AmbiguousIdentity, type UnknownVrf } from "../errors/errors.ts"
 import { vrfChecker } from "./checkVrf.ts"
 import { method } from "./metrics.ts"
@@ -54,7 +55,8 @@ const outcomesOfAll = (answers: ReadonlyArray<Allocation>) => answers.map((answe
 const byText = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 
 const make = Effect.gen(function* () {
-  const { query, inTransactions } = yield* Database
+  const database = yield* Database
+  const { query, inTransactions } = database
   const inTurn = inTransactions ? atOnce : makeInTurn()
   const send = sender(query)
   const checkVrf = vrfChecker(query)
@@ -63,12 +65,18 @@ const make = Effect.gen(function* () {
   const { allocate, allocateMany, describeAddress, list, reclaimExpired } = allocationCalls
   const readPage = (request: typeof list.request.Type) => send(list.pick(request), request)
 
-  /** A round over all pools, in every VRF, since it changes nothing that anyone holds. It can wait for the next time. */
-  const upkeep = Effect.gen(function* () {
+  /** A round over all pools of a server, in every VRF, since it changes nothing that anyone holds. It can wait for the next time. */
+  const upkeep = Effect.fnUntraced(function* (server: Server) {
+    const sendThere = sender(server.query)
     let place = upkeepBegins
     do {
-      place = yield* send(upkeepCalls.upkeep, place)
+      place = yield* sendThere(upkeepCalls.upkeep, place)
     } while (place.afterVrf !== null)
+  })
+  const reclaim = Effect.fnUntraced(function* (server: Server, request: typeof reclaimExpired.request.Type) {
+    const released = yield* sender(server.query)(reclaimExpired, request)
+    if (released.length < request.maxRows) yield* Effect.ignore(upkeep(server))
+    return released
   })
 
   return Allocator.of({
@@ -98,9 +106,9 @@ const make = Effect.gen(function* () {
       "Allocator.reclaimExpired",
       Effect.fnUntraced(function* (input: typeof reclaimExpired.request.Encoded = {}) {
         const request = yield* Effect.fromResult(reclaimExpired.decode(input))
-        const released = yield* send(reclaimExpired, request)
+        const servers = serversOf(database, request.vrf)
+        const released = (yield* onEach(servers, (server) => reclaim(server, request))).flat()
         if (released.length === 0) yield* checkVrf(request.vrf)
-        if (released.length < request.maxRows) yield* Effect.ignore(upkeep)
         return released
       }),
     ),

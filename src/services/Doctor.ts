@@ -5,7 +5,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { doctorCalls, type DoctorCalls } from "../contract/upkeepCalls.ts"
-import { Database, type CallError } from "../database/Database.ts"
+import { Database, type CallError, type Server } from "../database/Database.ts"
+import { onEach, serversOf } from "../database/servers.ts"
 import type { Finding, Repair } from "../errors/errors.ts"
 import { methodsOf, type Methods } from "./methods.ts"
 
@@ -25,16 +26,19 @@ export class Doctor extends Context.Service<
   static readonly layer: Layer.Layer<Doctor, never, Database> = Layer.effect(
     Doctor,
     Effect.gen(function* () {
-      const { query } = yield* Database
-      const methods = methodsOf(query, "Doctor", doctorCalls)
-      const repair = Effect.fn("Doctor.repair")(function* () {
+      const database = yield* Database
+      const repairThere = Effect.fnUntraced(function* (server: Server) {
+        const methods = methodsOf(server.query, "Doctor", doctorCalls)
         const done: Array<typeof Repair.Type> = []
         for (const pool of poolsOf(yield* methods.doctor())) {
           done.push(...(yield* Effect.catchTag(methods.repairPool(pool), "Contended", () => Effect.succeed([]))))
         }
         return done
       })
-      return Doctor.of({ ...methods, repair })
+      const repair = Effect.fn("Doctor.repair")(() =>
+        Effect.map(onEach(serversOf(database), repairThere), (done) => done.flat()),
+      )
+      return Doctor.of({ ...methodsOf(database.query, "Doctor", doctorCalls), repair })
     }),
   )
 }

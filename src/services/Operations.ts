@@ -50,7 +50,8 @@ const decodeTarget = decodeInput(TargetRequest)
 const decodeHistory = decodeInput(ListOperationsRequest)
 
 const make = Effect.gen(function* () {
-  const { query } = yield* Database
+  const database = yield* Database
+  const { query } = database
   const send = sender(query)
   const { hasPendingOperation, latestOperation, listOperations } = operationCalls
 
@@ -88,6 +89,6 @@ const make = Effect.gen(function* () {
         return vrf === null ? [] : yield* send(listOperations, { ...request, vrf })
       }),
     ),
-    ...makePruning(query),
+    ...makePruning(database),
   })
 })

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import { Allocator } from "./Allocator.ts"
 import { Pools } from "./Pools.ts"
 import { type CallError, Database } from "../database/Database.ts"
+import { onEach, serversOf } from "../database/servers.ts"
 import type { Allocation, Released } from "../contract/allocation.ts"
 import { type OwnersUnreadable, TooManyOrphans, type UnknownVrf } from "../errors/errors.ts"
 import { decodeInput } from "../contract/input.ts"
@@ -40,7 +41,7 @@ export class Reconciler extends Context.Service<
      * One run over all pools, or those of a VRF. Several at once release each orphan once.
      *
      * `OwnersUnreadable`: nothing is released from then on; asking comes before any release. `TooManyOrphans`: nothing is, nor
-     * marked.
+     * marked. Where VRFs have servers of their own, this holds for each server by itself.
      */
     readonly reconcile: <E, R>(
       owners: OwnerSource<E, R>,
@@ -48,7 +49,7 @@ export class Reconciler extends Context.Service<
     ) => Effect.Effect<Reconciled, OwnersUnreadable | TooManyOrphans | UnknownVrf | CallError, R>
   }
 >()("saga-ipam/services/Reconciler") {
-  static readonly layer: Layer.Layer<Reconciler, never, Allocator | Pools | Database> = Layer.effect(
+  static readonly layer: Layer.Layer<Reconciler, never, Database> = Layer.effect(
     Reconciler,
     Effect.suspend(() => make),
   )
@@ -56,7 +57,8 @@ export class Reconciler extends Context.Service<
 
 const decode = decodeInput(ReconcileRequest)
 
-const make = Effect.gen(function* () {
+/** The reconciler of one server. */
+const makeThere = Effect.gen(function* () {
   const allocator = yield* Allocator
   const pools = yield* Pools
   const { query } = yield* Database
@@ -73,11 +75,7 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const reconcile = Effect.fn("Reconciler.reconcile")(function* <E, R>(
-    owners: OwnerSource<E, R>,
-    input: typeof ReconcileRequest.Encoded = {},
-  ) {
-    const request = yield* decode(input)
+  return Effect.fnUntraced(function* <E, R>(owners: OwnerSource<E, R>, request: typeof ReconcileRequest.Type) {
     const ask = asker(owners, request.sourceTimeoutSeconds)
     const expired = yield* request.dryRun ? send(upkeepCalls.countExpired, request) : reclaimAll(request.vrf)
 
@@ -102,7 +100,33 @@ const make = Effect.gen(function* () {
     const still = yield* inPages(settled, (page) => Effect.map(ask(page), ({ absent }) => absent))
     return { ...looked, marked, released: yield* release(still, request) }
   })
+})
 
+const make = Effect.gen(function* () {
+  const database = yield* Database
+  const reconcilers = yield* Effect.forEach(serversOf(database), (server) =>
+    Effect.gen(function* () {
+      const services = Layer.fresh(Layer.mergeAll(Allocator.layer, Pools.layer))
+      const there = yield* Layer.build(Layer.provideMerge(services, Layer.succeed(Database, server)))
+      return { server, reconcileThere: yield* Effect.provideContext(makeThere, there) }
+    }),
+  )
+
+  const reconcile = Effect.fn("Reconciler.reconcile")(function* <E, R>(
+    owners: OwnerSource<E, R>,
+    input: typeof ReconcileRequest.Encoded = {},
+  ) {
+    const request = yield* decode(input)
+    const servers = serversOf(database, request.vrf)
+    const asked = reconcilers.filter(({ server }) => servers.includes(server))
+    const all = yield* onEach(asked, ({ reconcileThere }) => reconcileThere(owners, request))
+    return {
+      expired: all.reduce((sum, one) => sum + one.expired, 0),
+      orphans: all.flatMap(({ orphans }) => orphans),
+      marked: all.reduce((sum, one) => sum + one.marked, 0),
+      released: all.flatMap(({ released }) => released),
+    }
+  })
   return Reconciler.of({ reconcile })
 })
 

@@ -3,7 +3,9 @@ import * as Effect from "effect/Effect"
 import { decodeInput } from "../contract/input.ts"
 import { PruneRequest } from "../contract/operationRequests.ts"
 import { upkeepCalls, type Prunable } from "../contract/upkeepCalls.ts"
-import { sender, type Query } from "./methods.ts"
+import type { Server } from "../database/Database.ts"
+import { onEach, serversOf } from "../database/servers.ts"
+import { sender } from "./methods.ts"
 
 /**
  * What went: operations that ended before the horizon and hold nothing, of which only their end stays known, and tombstones of
@@ -18,10 +20,9 @@ export interface Pruned {
 const decode = decodeInput(PruneRequest)
 const BATCH = 500
 
-export const makePruning = (query: Query) => {
-  const send = sender(query)
-  const prune = Effect.fn("Operations.prune")(function* (input: typeof PruneRequest.Encoded = {}) {
-    const { horizonSeconds } = yield* decode(input)
+export const makePruning = (database: Server) => {
+  const pruneThere = Effect.fnUntraced(function* (server: Server, horizonSeconds: number) {
+    const send = sender(server.query)
     // First, since it also refuses a horizon that is too short.
     let keys = 0
     for (let gone = BATCH; gone === BATCH;) {
@@ -46,6 +47,12 @@ export const makePruning = (query: Query) => {
       const operationIds = due.map(({ operationId }) => operationId)
       operations += yield* send(upkeepCalls.pruneOperations, { horizonSeconds, operationIds })
     }
+  })
+  const prune = Effect.fn("Operations.prune")(function* (input: typeof PruneRequest.Encoded = {}) {
+    const { horizonSeconds } = yield* decode(input)
+    const pruned = yield* onEach(serversOf(database), (server) => pruneThere(server, horizonSeconds))
+    const sum = (count: keyof Pruned) => pruned.reduce((all, one) => all + one[count], 0)
+    return { operations: sum("operations"), keys: sum("keys"), held: sum("held") }
   })
 
   return { prune }
