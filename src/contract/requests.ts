@@ -10,8 +10,11 @@ import { Address, Prefix, Unit } from "../domain/addressSchema.ts"
 import { Name, Owner, PoolRef, RequestId, Slot, TtlSeconds, Vrf } from "../domain/identity.ts"
 import { quickReaderOf, readQuickly } from "../domain/quickReader.ts"
 
-/** The most slots of one call. */
-export const MAX_SLOTS = 256
+/** The most slots of one call: of one pool, and without addresses. */
+export const MAX_SLOTS = 65_536
+
+/** The most slots of one call that asks for addresses, or is of several pools. */
+export const MAX_MIXED_SLOTS = 256
 
 /** A flag, `false` when left out. */
 export const Flag = readQuickly(Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false))), (value) =>
@@ -75,38 +78,51 @@ export class AllocateRequest extends Schema.Opaque<AllocateRequest>()(
 const slotsRule = (slots: ReadonlyArray<string>): Schema.FilterOutput => {
   if (slots.length === 0) return "must name at least one slot"
   if (slots.length > MAX_SLOTS) return `must have at most ${MAX_SLOTS} slots, not ${slots.length}`
-  const twice = slots.findIndex((slot, index) => slots.indexOf(slot) < index)
+  const seen = new Set<string>()
+  const twice = slots.findIndex((slot) => seen.size === seen.add(slot).size)
   return twice === -1 ? undefined : { path: [twice], issue: "names a slot that is there already" }
 }
 
-/** Several addresses, all or none, of one or several pools and families; 1 to 256 slots, each once. */
+interface Wanted {
+  readonly slot: string
+  readonly pool: string
+  readonly address?: string | undefined
+}
+
+const wantedRule = (slots: ReadonlyArray<Wanted>): Schema.FilterOutput =>
+  slots.length > MAX_MIXED_SLOTS && slots.some(({ pool, address }) => pool !== slots[0]?.pool || address !== undefined)
+    ? `must have at most ${MAX_MIXED_SLOTS} slots, unless all are of one pool and none asks for an address`
+    : slotsRule(slots.map(({ slot }) => slot))
+
+/**
+ * Several addresses, all or none, of one or several pools and families: 1 to 256 slots, each once, or up to 65,536 of one pool without
+ * addresses.
+ */
 export class AllocateManyRequest extends Schema.Opaque<AllocateManyRequest>()(
   Schema.Struct({
     ...ofRequest,
-    /** 1 to 256 slots, each once. */
+    /** 1 to 256 slots, each once; up to 65,536 of one pool without addresses. */
     slots: Schema.Array(
       Schema.Struct({
         /** e.g. `eth0/v4`: 1 to 200 characters. */
         slot: Name,
         ...wanted,
       }),
-    ).check(
-      Schema.makeFilter((slots: ReadonlyArray<{ readonly slot: string }>) => slotsRule(slots.map(({ slot }) => slot))),
-    ),
+    ).check(Schema.makeFilter(wantedRule)),
     ...takes,
   }),
 ) {}
 
 const ofSlots = {
   ...ofRequest,
-  /** The names of 1 to 256 slots, each once. */
+  /** The names of 1 to 65,536 slots, each once. */
   slots: Schema.Array(Name).check(Schema.makeFilter(slotsRule)),
 } as const
 
 /** One key: for confirm, release and get. */
 export class KeyRequest extends Schema.Opaque<KeyRequest>()(Schema.Struct(ofKey)) {}
 
-/** Several slots of one request, 1 to 256, each once: for `confirmMany` and `releaseMany`. */
+/** Several slots of one request, 1 to 65,536, each once: for `confirmMany` and `releaseMany`. */
 export class KeysRequest extends Schema.Opaque<KeysRequest>()(Schema.Struct(ofSlots)) {}
 
 /** A key and its new ttl, from the server's now on. */

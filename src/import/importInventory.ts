@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { Allocator } from "../services/Allocator.ts"
 import { Pools } from "../services/Pools.ts"
 import type { CallError, Database } from "../database/Database.ts"
-import { MAX_SLOTS } from "../contract/requests.ts"
+import { MAX_MIXED_SLOTS } from "../contract/requests.ts"
 import type { Inventory } from "./inventory.ts"
 import { requestIdOf } from "./requestKeys.ts"
 import { planContents, planPools, reasonOf, reasonPrefixOf, reported, UNFINISHED } from "./plan.ts"
@@ -95,8 +95,8 @@ const finishPools = Effect.fnUntraced(function* (fresh: ReadonlyArray<NewPool>) 
 const releaseKeys = Effect.fnUntraced(function* (keys: ReadonlyArray<ImportedKey>, requestId: string) {
   const { releaseMany } = yield* Allocator
   for (const [vrf, ofVrf] of Map.groupBy(keys, (key) => key.vrf)) {
-    for (let at = 0; at < ofVrf.length; at += MAX_SLOTS) {
-      yield* releaseMany({ vrf, requestId, slots: ofVrf.slice(at, at + MAX_SLOTS).map(({ slot }) => slot) })
+    for (let at = 0; at < ofVrf.length; at += MAX_MIXED_SLOTS) {
+      yield* releaseMany({ vrf, requestId, slots: ofVrf.slice(at, at + MAX_MIXED_SLOTS).map(({ slot }) => slot) })
     }
   }
 })

@@ -9,7 +9,7 @@ import { importCalls } from "../contract/importCalls.ts"
 import { Database, type CallError } from "../database/Database.ts"
 import { Contended } from "../errors/errors.ts"
 import type { Owner } from "../domain/identity.ts"
-import { MAX_SLOTS } from "../contract/requests.ts"
+import { MAX_MIXED_SLOTS } from "../contract/requests.ts"
 import type { PlannedAllocation, PlannedReservation, PoolRange, WithPool } from "./plan.ts"
 import { endsOf, printSpan, spanBetween, union, type Span } from "./spans.ts"
 
@@ -39,8 +39,8 @@ export const forEachPool = <Item extends InPool, E, R>(
     ).values(),
     (ofPool) =>
       Effect.forEach(
-        Array.from({ length: Math.ceil(ofPool.length / MAX_SLOTS) }, (_, at) =>
-          ofPool.slice(at * MAX_SLOTS, (at + 1) * MAX_SLOTS),
+        Array.from({ length: Math.ceil(ofPool.length / MAX_MIXED_SLOTS) }, (_, at) =>
+          ofPool.slice(at * MAX_MIXED_SLOTS, (at + 1) * MAX_MIXED_SLOTS),
         ),
         (batch) => (batch[0] === undefined ? Effect.void : call(batch, batch[0].poolRange)),
         { discard: true },

@@ -19,7 +19,7 @@ import { cleanJson } from "./storable.ts"
 
 /** What one step allocates: all of it, or nothing. */
 export interface AllocateStepOptions extends Omit<typeof AllocateManyRequest.Encoded, "requestId" | "ttlSeconds"> {
-  /** 1 to 256 slots, each named once; in the database they are `step/slot`. The families may differ. */
+  /** As many as `allocateMany` takes, each named once; in the database they are `step/slot`. The families may differ. */
   readonly slots: (typeof AllocateManyRequest.Encoded)["slots"]
   /** How long to wait for a pool that is exhausted, in seconds; 0 when left out. The wait holds no worker and no connection. */
   readonly waitSeconds?: number | undefined

@@ -1,8 +1,9 @@
 /** Several slots in one call: all or none, each saying what it is. */
+import { randomUUID } from "node:crypto"
 import { beforeEach, expect, test } from "vitest"
-import { allocate, allocateMany, confirm, counts, createPool, get, releaseMany } from "../harness/calls.ts"
+import { allocate, allocateMany, confirm, counts, createPool, get, release, releaseMany } from "../harness/calls.ts"
 import type { Answer } from "../harness/calls.ts"
-import { first as session, number, owner, requestId, span } from "../harness/fixture.ts"
+import { first as session, number, owner, pool, requestId, span } from "../harness/fixture.ts"
 
 let v4: string
 let v6: string
@@ -56,6 +57,83 @@ test("more slots than a pool has: refused, nothing taken, and what is free is no
   expect(new Set(answers.map((answer) => answer.outcome))).toEqual(new Set(["exhausted"]))
   expect(answers[0]?.detail).toMatchObject({ size: "2", held: "0", reserved: "0", cooling: "0" })
   expect(await counts(owner, v4)).toMatchObject({ held: 0, free: 2 })
+})
+
+test("of a pool with holes, several slots get in the order asked what as many calls get, of either family", async () => {
+  const twin = `twin-${number}`
+  const ranges = `2001:db8:${number}:1::/120,2001:db8:${number}:2::/126`
+  await createPool(owner, pool, ranges)
+  await createPool(owner, twin, ranges, { vrf: "twin" })
+  const slots = Array.from({ length: 90 }, (_, index) => `s${index}`)
+  for (const [name, vrf] of [
+    [pool, "default"],
+    [twin, "twin"],
+  ] as const) {
+    for (const slot of slots) await allocate(session, { vrf, pool: name, requestId, slot })
+    for (const slot of slots.filter((_, index) => index % 3 === 0 || (index > 40 && index < 55)))
+      await release(session, requestId, slot, vrf)
+  }
+
+  const later = randomUUID()
+  const each: Array<Answer> = []
+  for (const slot of slots.slice(0, 70)) {
+    each.push(await allocate(session, { vrf: "twin", pool: twin, requestId: later, slot }))
+  }
+  const many = await allocateMany(
+    session,
+    later,
+    slots.slice(0, 70).map((slot) => ({ slot, pool })),
+  )
+  expect(many).toEqual(each)
+  const held = each.length + slots.filter((_, index) => index % 3 !== 0 && (index <= 40 || index >= 55)).length
+  expect(await counts(owner, pool)).toMatchObject({ held })
+})
+
+test("ten thousand slots in one call, all or none, answered in the order asked", async () => {
+  await createPool(owner, pool, `10.${100 + number}.0.0/16`)
+  const slots = Array.from({ length: 10_000 }, (_, index) => ({ slot: `s${(index * 7919) % 10_000}`, pool }))
+  const names = slots.map(({ slot }) => slot)
+  const taken = await allocateMany(session, requestId, slots)
+  expect(taken.map(({ slot }) => slot)).toEqual(names)
+  expect(new Set(taken.map(({ outcome }) => outcome))).toEqual(new Set(["allocated"]))
+  expect(new Set(taken.map(({ address: one }) => one)).size).toBe(10_000)
+  const replayed = await allocateMany(session, requestId, slots)
+  expect(replayed).toEqual(taken.map((answer) => Object.assign({}, answer, { outcome: "replayed" })))
+
+  const confirmed = await session.rows("select slot, outcome from ipam.confirm_many('default', $1, $2::text[])", [
+    requestId,
+    `{${names.join(",")}}`,
+  ])
+  expect(confirmed).toEqual(names.map((slot) => ({ slot, outcome: "confirmed" })))
+  const released = await releaseMany(session, requestId, ["never", ...names])
+  expect(released.map(({ slot, outcome, freed }) => [slot, outcome, freed])).toEqual([
+    ["never", "released", false],
+    ...names.map((slot) => [slot, "released", true]),
+  ])
+  expect(await counts(owner, pool)).toMatchObject({ held: 0 })
+
+  const none = await allocateMany(
+    session,
+    randomUUID(),
+    [...slots, { slot: "one", pool }].concat(
+      Array.from({ length: 55_535 }, (_, index) => ({ slot: `t${index}`, pool })),
+    ),
+  )
+  expect(new Set(none.map(({ outcome }) => outcome))).toEqual(new Set(["exhausted"]))
+  expect(await counts(owner, pool)).toMatchObject({ held: 0 })
+})
+
+test("more than 256 slots must be of one pool and without an address", async () => {
+  const slots = Array.from({ length: 257 }, (_, index) => ({ slot: `s${index}`, pool: v6 }))
+  for (const mixed of [
+    [...slots.slice(1), { slot: "s0", pool: v4 }],
+    [...slots.slice(1), { slot: "s0", pool: v6, address: `2001:db8:${number}::5` }],
+  ])
+    await expect(allocateMany(session, requestId, mixed)).rejects.toMatchObject({
+      code: "22023",
+      message: expect.stringContaining("more than 256 must be of one pool"),
+    })
+  expect(await allocateMany(session, requestId, slots)).toHaveLength(257)
 })
 
 test("the same explicit address twice in one request is taken the second time", async () => {

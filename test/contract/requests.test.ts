@@ -81,10 +81,20 @@ describe("a request of several slots", () => {
   const slots = (count: number): ReadonlyArray<{ slot: string; pool: string }> =>
     Array.from({ length: count }, (_, index) => ({ slot: `eth${index}`, pool: "web" }))
 
-  it("has 1 to 256 of them, each once", () => {
-    expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(256) })).toMatchObject({ slots: slots(256) })
-    expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(257) })).toBe(
-      "slots: must have at most 256 slots, not 257",
+  it("has 1 to 256 of them, or up to 65,536 of one pool without an address, each once", () => {
+    const mixed = [...slots(255), { slot: "last", pool: "other" }]
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: mixed })).toMatchObject({ slots: mixed })
+    for (const last of [
+      { slot: "last", pool: "other" },
+      { slot: "last", pool: "web", address: "10.0.0.5" },
+    ])
+      expect(told(Requests.AllocateManyRequest, { requestId, slots: [...slots(256), last] })).toBe(
+        "slots: must have at most 256 slots, unless all are of one pool and none asks for an address",
+      )
+    const most = slots(65_536)
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: most })).toMatchObject({ slots: most })
+    expect(told(Requests.AllocateManyRequest, { requestId, slots: slots(65_537) })).toBe(
+      "slots: must have at most 65536 slots, not 65537",
     )
     expect(told(Requests.AllocateManyRequest, { requestId, slots: [] })).toBe("slots: must name at least one slot")
     const twice = [...slots(3), { slot: "eth1", pool: "other" }]

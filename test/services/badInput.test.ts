@@ -110,7 +110,7 @@ const badValues: { readonly [field: string]: ReadonlyArray<unknown> } = {
 const slotNames = [
   [],
   ["a", "a"],
-  Array.from({ length: 257 }, (_, index) => `s${index}`),
+  Array.from({ length: 65_537 }, (_, index) => `s${index}`),
   [""],
   [long],
   [5],
@@ -124,7 +124,7 @@ const slotRequests = [
     { slot: "a", pool: "web" },
     { slot: "a", pool: "web" },
   ],
-  Array.from({ length: 257 }, (_, index) => ({ slot: `s${index}`, pool: "web" })),
+  Array.from({ length: 257 }, (_, index) => ({ slot: `s${index}`, pool: `web${index}` })),
   [{ slot: "a" }],
   [{ pool: "web" }],
   [{ slot: "a", pool: "web", address: "10.0.0" }],

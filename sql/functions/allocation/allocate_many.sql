@@ -1,8 +1,8 @@
 -- Allocates one address for each of several slots of a request, all or none, from one or several pools of either
 -- family.
 --
--- slots, pools, addresses: of equal length, 1 to 256; a null address asks for any of the pool. The other parameters are
--- those of ipam.allocate.
+-- slots, pools, addresses: of equal length, 1 to 256, or up to 65,536 of one pool without addresses; a null address asks
+-- for any of the pool. The other parameters are those of ipam.allocate.
 -- Returns one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused, nothing is
 -- allocated: it carries its outcome, and absent slots are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.
@@ -16,7 +16,7 @@
 -- caller that could allocate from the extent.
 -- Bounded: 2 s for a key or an operation that another transaction holds (lock_timeout), max_wait_seconds (0 to 3600)
 -- for extents; after that it raises lock_not_available (55P03), with nothing written.
--- Cost: a proof and a subtransaction for the whole request, then two statements a slot.
+-- Cost: of the whole request, not of each slot: ipam.take_slots, and one statement that answers.
 create or replace function ipam.allocate_many(
   vrf text, request_id uuid, slots text[], pools text[], addresses inet[] default null,
   owner_kind text default null, owner_id text default null, ttl_seconds double precision default null,
@@ -44,6 +44,7 @@ declare
   v_fingerprints bytea[];
   v_available_ats timestamptz[];
   v_taken ipam.allocation[];
+  v_count int := 0;
   v_awaited text;
   v_drifted text;
 begin
@@ -146,18 +147,24 @@ begin
     end if;
   end loop;
 
-  for v_index in 1 .. cardinality(slots) loop
-    if v_outcomes[v_index] is null and v_refused then
-      v_outcomes[v_index] := 'withheld';
-    elsif v_outcomes[v_index] is null then
-      v_outcomes[v_index] := 'allocated';
-      v_held[v_index] := v_taken[1];
-      v_taken := v_taken[2:];
-    end if;
-    return next ipam.answer_for(
-      v_outcomes[v_index], allocate_many.vrf, pools[v_index], allocate_many.request_id, slots[v_index], v_held[v_index],
-      v_details[v_index]
-    );
-  end loop;
+  if v_outcomes is null then
+    v_outcomes := array_fill('allocated'::text, array[cardinality(slots)]);
+    v_held := v_taken;
+  else
+    for v_index in 1 .. cardinality(slots) loop
+      if v_outcomes[v_index] is null and v_refused then
+        v_outcomes[v_index] := 'withheld';
+      elsif v_outcomes[v_index] is null then
+        v_count := v_count + 1;
+        v_outcomes[v_index] := 'allocated';
+        v_held[v_index] := v_taken[v_count];
+      end if;
+    end loop;
+  end if;
+  return query
+  select x.*
+  from ipam.answers_for(
+    v_outcomes, allocate_many.vrf, pools, allocate_many.request_id, slots, v_held, v_details
+  ) x;
 end
 $function$;

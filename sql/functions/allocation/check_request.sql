@@ -1,6 +1,6 @@
 -- Refuses arguments that no call on keys accepts, before anything is read or written.
 --
--- slots: 1 to 256 different ones, each of 1 to 200 characters. owner_kind, owner_id: both or neither. ttl_seconds:
+-- slots: 1 to 65,536 different ones, each of 1 to 200 characters. owner_kind, owner_id: both or neither. ttl_seconds:
 -- null, or above 0 and at most a hundred years. vrf, request_id: ipam.check_key.
 -- Raises invalid_parameter_value (22023).
 create or replace function ipam.check_request(
@@ -15,7 +15,7 @@ declare
 begin
   perform ipam.check_key(vrf, request_id);
   v_problem := case
-    when (cardinality(slots) between 1 and 256) is not true then 'slots: must be 1 to 256'
+    when (cardinality(slots) between 1 and 65536) is not true then 'slots: must be 1 to 65,536'
     when array_ndims(slots) <> 1 or array_lower(slots, 1) <> 1 then 'slots: must be a list that begins at index 1'
     when cardinality(slots) = 1 and (char_length(slots[1]) between 1 and 200) is not true
       then 'slot: must have 1 to 200 characters'
@@ -28,7 +28,7 @@ begin
   if v_problem is null and cardinality(slots) > 1 then
     if exists (select from unnest(slots) s where (char_length(s) between 1 and 200) is not true) then
       v_problem := 'slot: must have 1 to 200 characters';
-    elsif cardinality(slots) <> (select count(distinct s) from unnest(slots) s) then
+    elsif cardinality(slots) <> (select count(distinct s collate "C") from unnest(slots) s) then
       v_problem := 'slots: the same slot twice';
     end if;
   end if;

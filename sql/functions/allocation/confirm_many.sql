@@ -1,6 +1,6 @@
 -- Confirms several slots of a request, all or none: if one of them cannot be confirmed, no slot changes.
 --
--- slots: 1 to 256.
+-- slots: 1 to 65,536.
 -- Returns one row a slot, in the order asked, as ipam.confirm; if one slot is refused, the slots that could have been
 -- confirmed are `withheld`.
 -- Repeatable and safe: ipam.set_expiry.

@@ -1,6 +1,6 @@
 -- Gives several slots of a request a new ttl, counted from the server's clock, all or none.
 --
--- slots: 1 to 256.
+-- slots: 1 to 65,536.
 -- Returns one row a slot, in the order asked, as ipam.extend; if one slot is refused, the slots that could have been
 -- extended are `withheld`.
 -- Repeatable and safe: ipam.set_expiry.

@@ -16,11 +16,11 @@ begin
     where a.vrf = release_all.vrf and a.request_id = release_all.request_id
     order by a.slot
   );
-  for v_chunk in 0 .. (cardinality(v_slots) - 1) / 256 loop
+  for v_chunk in 0 .. (cardinality(v_slots) - 1) / 65536 loop
     exit when cardinality(v_slots) = 0;
     return query
     select *
-    from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 256 + 1 : v_chunk * 256 + 256]);
+    from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 65536 + 1 : v_chunk * 65536 + 65536]);
   end loop;
 end
 $function$;

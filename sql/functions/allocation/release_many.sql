@@ -1,7 +1,7 @@
 -- Releases several slots of a request in one call, each as ipam.release does: every slot named gets a tombstone, seen
 -- or not.
 --
--- slots: 1 to 256. Returns one row a slot, in the order asked.
+-- slots: 1 to 65,536. Returns one row a slot, in the order asked.
 -- Repeatable and safe: as ipam.release. Keys are released in the order of slots, and counters updated in the order of
 -- pools, as in every function.
 create or replace function ipam.release_many(vrf text, request_id uuid, slots text[]) returns setof ipam.answer
@@ -12,6 +12,10 @@ as $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_released ipam.allocation[];
+  v_outcomes text[];
+  v_known ipam.allocation[];
+  v_details jsonb[];
+  v_freed boolean[];
 begin
   perform ipam.check_request(release_many.vrf, release_many.request_id, slots);
 
@@ -28,19 +32,32 @@ begin
   select array_agg(released.a) into v_released from released;
   perform ipam.free_units(release_many.vrf, v_released, v_now);
 
-  return query
-  select x.*
-  from unnest(slots) with ordinality s (slot, ordinal)
-    left join lateral (
+  -- Which slots this call released: by grouping, since a join of two lists is planned without knowing their lengths.
+  with asked as (
+    select u.slot, max(u.ordinal) as ordinal, bool_or(u.freed) as freed
+    from (
+      select s.slot, s.ordinal, null::boolean as freed from unnest(slots) with ordinality s (slot, ordinal)
+      union all
+      select r.slot, null, r.unit is not null from unnest(v_released) r
+    ) u
+    group by u.slot
+  )
+  select
+    array_agg(case when s.freed is null then 'already_released' else 'released' end order by s.ordinal),
+    array_agg(known.a order by s.ordinal), array_agg(ipam.tombstone(known.a) order by s.ordinal),
+    array_agg(coalesce(s.freed, false) order by s.ordinal)
+  into v_outcomes, v_known, v_details, v_freed
+  from asked s
+    cross join lateral (
       select a from ipam.allocation a
       where a.vrf = release_many.vrf and a.request_id = release_many.request_id and a.slot = s.slot
       limit 1
-    ) known on true
-    left join lateral (select r.unit is not null as freed from unnest(v_released) r where r.slot = s.slot) fresh on true
-    cross join lateral ipam.answer_for(
-      case when fresh.freed is null then 'already_released' else 'released' end, release_many.vrf, null,
-      release_many.request_id, s.slot, known.a, ipam.tombstone(known.a), coalesce(fresh.freed, false)
-    ) x
-  order by s.ordinal;
+    ) known;
+
+  return query
+  select x.*
+  from ipam.answers_for(
+    v_outcomes, release_many.vrf, null, release_many.request_id, slots, v_known, v_details, v_freed
+  ) x;
 end
 $function$;

@@ -16,24 +16,24 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
-  v_slot text;
-  v_live boolean;
   v_held int;
   v_outcome text;
-  v_answers ipam.answer[];
+  v_outcomes text[];
+  v_known ipam.allocation[];
+  v_details jsonb[];
 begin
   perform ipam.extend_operation(set_expiry.request_id);
   loop
-    v_held := 0;
-    for v_slot in select s.slot from unnest(slots) s (slot) order by s.slot collate "C" loop
-      -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables
-      -- are empty.
-      select a.released_at is null into v_live
-      from ipam.allocation a
-      where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = v_slot
-      for no key update;
-      v_held := v_held + coalesce(v_live, false)::int;
-    end loop;
+    -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables
+    -- are empty.
+    select count(*) filter (where locked.released_at is null) into v_held
+    from (select s.slot from unnest(slots) s (slot) order by s.slot collate "C") w
+      cross join lateral (
+        select a.released_at
+        from ipam.allocation a
+        where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = w.slot
+        for no key update
+      ) locked;
 
     if v_held < cardinality(slots) then
       v_outcome := 'withheld';
@@ -45,29 +45,30 @@ begin
         and a.confirmed_at is null;
     end if;
 
-    v_answers := array(
-      select x
-      from unnest(slots) with ordinality s (slot, ordinal)
-        left join lateral (
-          select a
-          from ipam.allocation a
-          where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = s.slot
-          limit 1
-        ) known on true
-        cross join lateral ipam.answer_for(
-          case
-            when (known.a).request_id is null then 'not_found'
-            when (known.a).release_reason = 'expired' then 'expired'
-            when (known.a).released_at is not null then 'key_released'
-            else v_outcome
-          end,
-          set_expiry.vrf, null, set_expiry.request_id, s.slot, known.a, ipam.tombstone(known.a)
-        ) x
-      order by s.ordinal
-    );
+    select
+      array_agg(
+        case
+          when (known.a).request_id is null then 'not_found'
+          when (known.a).release_reason = 'expired' then 'expired'
+          when (known.a).released_at is not null then 'key_released'
+          else v_outcome
+        end
+        order by s.ordinal
+      ),
+      array_agg(known.a order by s.ordinal), array_agg(ipam.tombstone(known.a) order by s.ordinal)
+    into v_outcomes, v_known, v_details
+    from unnest(slots) with ordinality s (slot, ordinal)
+      left join lateral (
+        select a
+        from ipam.allocation a
+        where a.vrf = set_expiry.vrf and a.request_id = set_expiry.request_id and a.slot = s.slot
+        limit 1
+      ) known on true;
     -- If no slot explains a refusal, a slot that was absent has been committed since, and another attempt sees it.
-    exit when v_outcome <> 'withheld' or exists (select from unnest(v_answers) x where x.outcome <> 'withheld');
+    exit when v_outcome <> 'withheld' or exists (select from unnest(v_outcomes) o where o <> 'withheld');
   end loop;
-  return query select x.* from unnest(v_answers) x;
+  return query
+  select x.*
+  from ipam.answers_for(v_outcomes, set_expiry.vrf, null, set_expiry.request_id, slots, v_known, v_details) x;
 end
 $function$;

@@ -1,7 +1,7 @@
 -- The unit after a unit; null after the last one of the family.
 --
--- This function and its neighbours (ipam.unit_prev, unit_count, unit_span, unit_number, unit_of_number and unit_after)
--- are the only arithmetic on addresses.
+-- This function and its neighbours (ipam.unit_prev, unit_count, unit_span, unit_number, unit_of_number, unit_after and
+-- unit_series) are the only arithmetic on addresses.
 -- Safe: the planner folds constants in advance, even on a branch that is never reached, and `255.255.255.255 + 1`
 -- raises. So nothing is computed past the end of a family: there, 0 is added.
 -- Cost: PostgreSQL inlines it, since it is a single expression and has no SET clause. A test holds both.
