@@ -303,16 +303,3 @@ describe.each([
     expect(outcomes(await batch(second, [{ id: requestId }, neighbour]))).toEqual([undefined, outcome])
   })
 })
-
-test("no batch decides anything at an isolation level that is refused", async () => {
-  await createPool(owner, pool, span(0, 9))
-  await allocate(first, { pool, requestId, ttlSeconds: 60 })
-  await first.run("begin isolation level repeatable read")
-  for (const answers of [
-    await allocateBatch(first, fresh(1)),
-    await releaseBatch(first, [{ id: requestId }]),
-    await confirmBatch(first, [{ id: requestId }]),
-  ]) {
-    expect(outcomes(answers)).toEqual([undefined])
-  }
-})

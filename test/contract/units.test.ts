@@ -67,7 +67,7 @@ const ends = [
 
 /** What is called on a pool of the range, in this order, each with the outcome of its rows where it has one. */
 const callsOn = (range: string, first: string, last: string) => {
-  const [low, high, both, some, source] = Array.from({ length: 5 }, () => randomUUID())
+  const [low, high, both, some, batch, source] = Array.from({ length: 6 }, () => randomUUID())
   const pool = "'default', 'ends'"
   return [
     [`create_pool(${pool}, array['${range}'], gateway => 'last', include_network_addresses => true)`, ["created"]],
@@ -103,6 +103,8 @@ const callsOn = (range: string, first: string, last: string) => {
     ],
     [`allocate(${pool}, '${both}', address => '${last}')`, ["address_taken"]],
     [`allocate(${pool}, '${some}', ttl_seconds => 0.000001)`, ["allocated"]],
+    [`allocate_batch(${pool}, array['${batch}']::uuid[], array['a'], array[null], array[null], array[null::float8])`],
+    [`release_batch('default', array['${batch}']::uuid[], array['a'])`],
     [
       `allocate_many('default', '${both}', array['a', 'b'], array['ends', 'ends'], array['${first}', '${last}']::inet[])`,
       ["address_taken", "address_taken"],

@@ -39,7 +39,7 @@ declare
     order by e.available_at, e.last
     for update skip locked;
   v_extent ipam.free_extent;
-  v_first int := 1;
+  v_begin int := 1;
   v_count int;
   v_left int;
   v_last inet;
@@ -48,6 +48,7 @@ declare
   v_new ipam.allocation[];
   v_taken ipam.allocation[] := '{}';
 begin
+  perform ipam.check_isolation();
   select
     p.pool_id,
     case
@@ -56,7 +57,7 @@ begin
     end
   into v_pool_id, v_from
   from ipam.pool p
-  where p.vrf = allocate_batch.vrf and p.name = allocate_batch.pool and p.deleted_at is null and ipam.may_decide();
+  where p.vrf = allocate_batch.vrf and p.name = allocate_batch.pool and p.deleted_at is null;
   if v_pool_id is null then
     return;
   end if;
@@ -99,7 +100,7 @@ begin
 
   -- All of them at once; one by one after a wait that was too long.
   v_count := cardinality(v_numbers);
-  while v_first <= cardinality(v_numbers) loop
+  while v_begin <= cardinality(v_numbers) loop
     begin
       v_left := v_count;
       v_spans := '{}';
@@ -149,7 +150,7 @@ begin
           v_now + make_interval(secs => w.ttl), case when w.ttl is null then v_now end
         from unnest(v_request_ids, v_slots, v_owner_kinds, v_owner_ids, v_ttls) with ordinality
             w (request_id, slot, owner_kind, owner_id, ttl, ordinal)
-          join unit u on u.place = w.ordinal - v_first + 1
+          join unit u on u.place = w.ordinal - v_begin + 1
           left join lateral (
             select l.unit
             from ipam.allocation l
@@ -177,11 +178,11 @@ begin
 
       select array_agg(i.a) into v_new from inserted i;
       v_taken := v_taken || v_new;
-      v_first := v_first + v_count;
+      v_begin := v_begin + v_count;
     exception
       when lock_not_available then
         if v_count = 1 then
-          v_first := v_first + 1;
+          v_begin := v_begin + 1;
         end if;
         v_count := 1;
         perform set_config('lock_timeout', '1ms', true);

@@ -4,16 +4,14 @@
 -- request_ids, slots: of equal length, one of each a key; one that is named twice is not locked.
 -- Returns the allocations. A key that is missing in them is not held, has not been committed yet, or is locked by
 -- another transaction.
--- Safe: it waits for nobody. It locks nothing unless the transaction may decide (ipam.may_decide).
+-- Safe: it waits for nobody. Raises as ipam.check_isolation.
 create or replace function ipam.lock_keys(vrf text, request_ids uuid[], slots text[]) returns ipam.allocation[]
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $function$
 #variable_conflict use_column
 begin
-  if not ipam.may_decide() then
-    return null;
-  end if;
+  perform ipam.check_isolation();
   -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables are
   -- empty.
   return array(
