@@ -69,10 +69,11 @@ begin
       left join lateral (
         select a
         from ipam.allocation a
-        where a.vrf = resolve_outcomes.vrf and a.unit >= asked.address and a.released_at is null and not asked.known
+        where a.vrf = resolve_outcomes.vrf and a.unit >= asked.address and a.unit <= asked.address
+          and a.released_at is null and not asked.known
         order by a.unit
         limit 1
-      ) holder on (holder.a).unit = asked.address
+      ) holder on true
       left join lateral (
         select e.extent_id, e.next, e.available_at, e.draining, e.cooling_until, e.last_owner_kind, e.last_owner_id
         from ipam.free_extent e
@@ -82,10 +83,15 @@ begin
       ) extent on extent.next <= asked.address
   ),
 
-  -- For each pool, how many available units the absent slots ask of it, and how many of these it shows: no more extents
-  -- are read than needed.
+  -- For each pool, how many available units the absent slots ask of it, and why it is exhausted if it shows fewer: no
+  -- more extents are read than needed.
   demand as materialized (
-    select d.pool_id, d.needed, least(d.needed, e.units)::int as shown
+    select
+      d.pool_id,
+      case
+        when e.units < d.needed
+          then ipam.exhaustion(resolve_outcomes.vrf, d.pool_id, resolve_outcomes.at, e.units::int)
+      end as exhaustion
     from (
       select p.pool_id, count(*)::int as needed
       from placed p
@@ -108,7 +114,7 @@ begin
 
   judged as (
     select
-      p.*, d.shown, request.ended,
+      p.*, d.exhaustion, request.ended,
       case
         when (p.previous).released_at is not null then 'key_released'
         when p.known and (p.previous).fingerprint <> p.fingerprint then 'key_reused'
@@ -116,7 +122,7 @@ begin
         when request.expired then 'key_expired'
         when request.ended is not null then 'operation_ended'
         when p.pool_id is null then 'unknown_pool'
-        when p.address is null then case when d.shown < d.needed then 'exhausted' end
+        when p.address is null then case when d.exhaustion is not null then 'exhausted' end
         when p.range_id is null then 'address_outside'
         when (p.holder).unit is not null and p.extent_id is not null then 'drifted'
         when (p.holder).unit is not null or p.first_to_ask <> p.ordinal then 'address_taken'
@@ -157,7 +163,7 @@ begin
       )
       when 'address_cooling' then jsonb_build_object('until', j.cooling_until)
       when 'drifted' then jsonb_build_object('address', host(j.address))
-      when 'exhausted' then ipam.exhaustion(resolve_outcomes.vrf, j.pool_id, resolve_outcomes.at, j.shown)
+      when 'exhausted' then j.exhaustion
     end,
     case when j.outcome = 'replayed' then j.previous end,
     j.pool_id, j.fingerprint, j.available_at

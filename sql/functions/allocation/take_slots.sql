@@ -154,11 +154,10 @@ begin
     cross join lateral (
       select a.unit
       from ipam.allocation a
-      where a.vrf = take_slots.vrf and a.unit >= r.first and a.released_at is null
+      where a.vrf = take_slots.vrf and a.unit >= r.first and a.unit <= r.last and a.released_at is null
       order by a.unit
       limit 1
     ) holder
-  where holder.unit <= r.last
   limit 1;
 
   with unit as materialized (

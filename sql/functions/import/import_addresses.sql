@@ -80,10 +80,10 @@ begin
         left join lateral (
           select l.unit
           from ipam.allocation l
-          where l.vrf = import_addresses.vrf and l.unit >= t.address and l.released_at is null
+          where l.vrf = import_addresses.vrf and l.unit >= t.address and l.unit <= t.address and l.released_at is null
           order by l.unit
           limit 1
-        ) holder on holder.unit = t.address
+        ) holder on true
       where holder.unit is null
       order by t.slot collate "C"
       on conflict (request_id, vrf, slot) do nothing
@@ -160,10 +160,10 @@ begin
     left join lateral (
       select l.unit, l.owner_kind, l.owner_id
       from ipam.allocation l
-      where l.vrf = import_addresses.vrf and l.unit >= t.address and l.released_at is null
+      where l.vrf = import_addresses.vrf and l.unit >= t.address and l.unit <= t.address and l.released_at is null
       order by l.unit
       limit 1
-    ) holder on holder.unit = t.address
+    ) holder on true
     left join lateral (
       select x.next
       from ipam.free_extent x
