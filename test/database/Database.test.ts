@@ -45,8 +45,9 @@ describe("a call whose connection is lost", () => {
 })
 
 describe("the deadline", () => {
+  // Seconds, so that a slow machine has sent the statement by then.
   test("cancels the statement on the server, and the outcome is unknown", async () => {
-    await withDatabase({ timeoutSeconds: 0.3 }, async ({ call }) => {
+    await withDatabase({ timeoutSeconds: 3 }, async ({ call }) => {
       await owner().run("select pg_advisory_lock(7)")
       await expect(call(put, ["k"])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
       expect(await owner().rows(waiting)).toEqual([])
@@ -55,7 +56,7 @@ describe("the deadline", () => {
   })
 
   test("is kept without a statement timeout of the server, as behind a pooler", async () => {
-    await withDatabase({ timeoutSeconds: 0.3, prepare: false }, async ({ call }) => {
+    await withDatabase({ timeoutSeconds: 3, prepare: false }, async ({ call }) => {
       const [row] = await call({ text: "select current_setting('statement_timeout') as limit", repeatable: true }, [])
       expect(row).toEqual({ limit: "0" })
       await owner().run("select pg_advisory_lock(7)")
@@ -87,7 +88,7 @@ describe("the deadline", () => {
     test("is kept, and no socket stays open", async () => {
       const address = silent.address()
       if (address === null || typeof address === "string") throw new Error("no port")
-      const options = { host: "127.0.0.1", port: address.port, ssl: false, timeoutSeconds: 0.3 }
+      const options = { host: "127.0.0.1", port: address.port, ssl: false, timeoutSeconds: 3 }
       await withDatabase(options, async ({ call }) => {
         await expect(call(one, [])).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
       })
@@ -139,7 +140,8 @@ test("values are exact: no loss in big numbers, times in UTC whatever the settin
 
 describe("a failure to connect", () => {
   const password = "s3cr3t-word"
-  test.each<[string, string, DatabaseOptions]>([
+  // At the same time, since some are tried again until there is no more time: enough that the last attempt is never cut short.
+  test.concurrent.each<[string, string, DatabaseOptions]>([
     ["an unknown host name", "DatabaseUnreachable", { host: "no-such-host.invalid", password }],
     ["a port on which nothing listens", "DatabaseUnreachable", { host: "127.0.0.1", port: 1, password }],
     ["a folder without a socket", "DatabaseUnreachable", { host: "/nowhere", password }],
@@ -147,7 +149,7 @@ describe("a failure to connect", () => {
     ["an unknown user", "DatabaseMisconfigured", { user: "no_such_user", password }],
     ["a URL to no server", "DatabaseUnreachable", { url: `postgres://u:${password}@127.0.0.1:1/d` }],
   ])("with %s is %s, and its error does not contain the password", async (_, tag, options) => {
-    await withDatabase({ ...options, timeoutSeconds: 0.5 }, async ({ call }) => {
+    await withDatabase({ ...options, timeoutSeconds: 60 }, async ({ call }) => {
       const error: unknown = await call(one, []).catch((cause: unknown) => cause)
       expect(error).toMatchObject({ _tag: tag, call: "put" })
       expect(everythingOf(error)).not.toContain(password)

@@ -57,7 +57,11 @@ beforeEach(() => owner().run("truncate sent restart identity"))
 
 /** The keys of each statement that was executed, in the order of execution. */
 const sent = async () =>
-  (await owner().rows("select array_to_string(keys, ' ') as keys from sent order by number")).map((row) => row["keys"])
+  (await owner().rows("select array_to_string(keys, ' ') as keys from sent order by number")).map((row) =>
+    String(row["keys"]),
+  )
+/** The same without those of `holdTwo`, either of which may be the last to go on. */
+const sentAfter = async () => (await sent()).filter((keys) => keys !== "first" && keys !== "second")
 const release = () => owner().run("select pg_advisory_unlock_all()")
 
 /** Two calls whose statements wait on the server, so that whatever follows gathers. */
@@ -83,7 +87,7 @@ test("what gathers while two of its queue run goes as one statement, and each ge
     await release()
     await Promise.all(held)
     expect((await Promise.all(gathered)).map(([row]) => row?.["added"])).toEqual(["c", "d", "e"])
-    expect((await sent()).slice(2)).toEqual(["c d e"])
+    expect(await sentAfter()).toEqual(["c d e"])
   })
 })
 
@@ -95,7 +99,7 @@ test("at most two statements of a queue run at a time, with connections to spare
     await owner().until(two.replace("= 2", "= 3"))
     await release()
     await Promise.all([...held, ...gathered, other])
-    expect((await sent()).slice(3)).toEqual(["c d"])
+    expect((await sentAfter()).filter((keys) => keys !== "o")).toEqual(["c d"])
   })
 })
 
@@ -118,7 +122,7 @@ test("a statement takes at most 256 calls", async () => {
     await release()
     await Promise.all(held)
     expect((await Promise.all(gathered)).map(([row]) => row?.["added"])).toEqual(keys)
-    expect(new Set((await sent()).slice(2).map((one) => String(one).split(" ").length))).toEqual(new Set([256, 44]))
+    expect(new Set((await sentAfter()).map((one) => one.split(" ").length))).toEqual(new Set([256, 44]))
   })
 })
 
@@ -139,7 +143,7 @@ test("one that the statement for all leaves out is made alone, with its own answ
     await release()
     await Promise.all(held)
     expect((await Promise.all(gathered)).map(([row]) => row?.["added"])).toEqual(["c", "left", "e"])
-    expect((await sent()).slice(2)).toEqual(["c left e", "left"])
+    expect(await sentAfter()).toEqual(["c left e", "left"])
   })
 })
 
@@ -151,7 +155,7 @@ test("where the server refuses the statement for all, each is made alone, and on
     await Promise.all(held)
     expect((await gathered).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"])
     expect((await gathered)[1]).toMatchObject({ reason: { _tag: "InvalidInput", field: "key" } })
-    expect(new Set((await sent()).slice(2))).toEqual(new Set(["c", "e"]))
+    expect(new Set(await sentAfter())).toEqual(new Set(["c", "e"]))
   })
 })
 
@@ -227,7 +231,7 @@ describe("a connection that is lost under several calls", () => {
 })
 
 test("the deadline passes for each of those that were sent together, and nothing of them runs on", async () => {
-  await withDatabase({ max: 2, timeoutSeconds: 1 }, async ({ call }) => {
+  await withDatabase({ max: 2, timeoutSeconds: 4 }, async ({ call }) => {
     await owner().run("select pg_advisory_lock(7)")
     const told = await Promise.allSettled(["alone", "a", "b"].map((key) => call(add, ["g", key])))
     expect(told.map((one) => one.status === "rejected" && (one.reason as { readonly _tag: string })._tag)).toEqual(

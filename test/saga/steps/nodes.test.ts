@@ -171,13 +171,19 @@ test.each(["no", "do", "undo", "both"] as const)(
       }
     }
 
-    // Somebody else gets the addresses that went back; then every call arrives once more.
-    const heir = creating(`heir, ${mode}`)
-    expect(await create(heir)).toBe("succeeded")
-    const heirId = InstanceCreate.operationIdFor(heir)
-    const inherited = await addressesOf(world, heirId)
+    // Somebody else gets addresses that went back; then every call arrives once more. Sagas that contended for a pool may have left its
+    // lowest addresses alone, and these are given first.
     const given = (await Promise.all(ends.map(({ operationId }) => addressesOf(world, operationId)))).flat()
-    for (const { address } of inherited) expect(given.map((one) => one.address)).toContain(address)
+    const isGiven = ({ address }: { readonly address: string }) => given.some((one) => one.address === address)
+    let heir = creating(`heir, ${mode}`)
+    let inherited: Awaited<ReturnType<typeof addressesOf>> = []
+    for (let tries = 0; !inherited.some(isGiven); tries++) {
+      expect(tries).toBeLessThan(50)
+      heir = creating(`heir ${tries}, ${mode}`)
+      expect(await create(heir)).toBe("succeeded")
+      inherited = await addressesOf(world, InstanceCreate.operationIdFor(heir))
+    }
+    const heirId = InstanceCreate.operationIdFor(heir)
     const settled = await everything(world)
     for (const { name, payload, done, operationId } of ends) {
       const calls = { requestId: operationId, payload, addresses: await addressesOf(world, operationId), steps: done }
