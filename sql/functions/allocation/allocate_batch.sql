@@ -69,7 +69,8 @@ begin
     for share skip locked
   );
 
-  -- The requests that ipam.allocate would allocate to at its first attempt, one of each key, in the order of keys.
+  -- The requests that ipam.allocate would allocate to at its first attempt, one of each key, in the order of keys. LIMIT 1
+  -- makes each lookup one by an index: a plan made on small tables would read all operations and keys at once.
   select
     array_agg(w.n), array_agg(w.request_id), array_agg(w.slot), array_agg(w.owner_kind), array_agg(w.owner_id),
     array_agg(w.ttl)
@@ -80,6 +81,15 @@ begin
       allocate_batch.request_ids, allocate_batch.slots, allocate_batch.owner_kinds, allocate_batch.owner_ids,
       allocate_batch.ttls
     ) with ordinality u (request_id, slot, owner_kind, owner_id, ttl, n)
+      left join lateral (
+        select o.operation_id as id from ipam.operation o where o.operation_id = u.request_id limit 1
+      ) operation on true
+      left join lateral (
+        select a.slot
+        from ipam.allocation a
+        where a.vrf = allocate_batch.vrf and a.request_id = u.request_id and a.slot = u.slot
+        limit 1
+      ) known on true
     where u.request_id <> '00000000-0000-0000-0000-000000000000' and char_length(u.slot) between 1 and 200
       and case
         when u.owner_kind is null then u.owner_id is null
@@ -87,14 +97,8 @@ begin
       end
       and (u.ttl is null or u.ttl > 0 and u.ttl <= 3155760000)
       and (ipam.uuid_time(u.request_id) <= v_now - interval '24 hours') is not true
-      and (
-        not exists (select from ipam.operation o where o.operation_id = u.request_id) or u.request_id = any (v_entered)
-      )
-      and not exists (
-        select
-        from ipam.allocation a
-        where a.vrf = allocate_batch.vrf and a.request_id = u.request_id and a.slot = u.slot
-      )
+      and (operation.id is null or u.request_id = any (v_entered))
+      and known.slot is null
     order by u.request_id, u.slot collate "C"
   ) w;
 

@@ -12,8 +12,8 @@ as $function$
 #variable_conflict use_column
 begin
   perform ipam.check_isolation();
-  -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units while tables are
-  -- empty.
+  -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units that is empty when
+  -- it plans. LIMIT 1 keeps that condition out of the lookup.
   return array(
     select known.a
     from (
@@ -26,6 +26,7 @@ begin
         select a
         from ipam.allocation a
         where a.vrf = lock_keys.vrf and a.request_id = asked.request_id and a.slot = asked.slot
+        limit 1
         for no key update skip locked
       ) known
     where (known.a).released_at is null
