@@ -27,7 +27,8 @@ create domain ipam.valid_allocation as ipam.allocation
   constraint allocation_released_by check ((value).released_by is null or (value).released_at is not null)
   constraint allocation_release_note check ((value).release_note is null or (value).released_by is not null);
 comment on domain ipam.valid_allocation is
-  'The rules of a row of ipam.allocation, whose CHECK casts each row to it. A rule added here later is not tried on the rows there are.';
+  'The rules of a row of ipam.allocation, whose CHECK casts each row to it. '
+  'A rule added here later is not tried on the rows there are.';
 
 alter table ipam.allocation
   drop constraint allocation_request,

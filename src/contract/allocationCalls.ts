@@ -34,8 +34,10 @@ import {
 } from "./allocationRows.ts"
 import {
   anyRows,
+  apart,
   atMostOneRow,
   byOutcome,
+  byVrf,
   call,
   choice,
   gives,
@@ -212,7 +214,6 @@ const afterVrf = ["text", ({ after }: Listing) => after?.vrf] as const
 const afterAddress = ["inet", ({ after }: Listing) => after?.address] as const
 const list = partOf<Listing>()
 const listed = anyRows(answerColumns, byOutcome(known))
-const byVrf = { kind: "all", by: "vrf" } as const
 
 /** Pages go by key, never by offset, so that what is allocated or released meanwhile neither hides nor repeats what stays. */
 const lists = {
@@ -371,7 +372,7 @@ export const allocationCalls = {
     parameters: { max_rows: "integer", vrf: "text" },
     answer: anyRows(answerColumns, released),
     repeatable: false,
-    everywhere: { kind: "apart" },
+    everywhere: apart,
   }),
   /** What the key is now. `null`: never seen, which is not final, since an allocate may be in flight. */
   get: call("get", {

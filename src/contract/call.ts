@@ -66,6 +66,12 @@ export type Everywhere =
   /** Each server by itself: a service makes the call on one after the other. */
   | { readonly kind: "apart" }
 
+/** Each server by itself. */
+export const apart = { kind: "apart" } as const
+
+/** Every server, in the order of VRFs. */
+export const byVrf = { kind: "all", by: "vrf" } as const
+
 /** A class of errors. */
 type ErrorClass = (new (fields: never) => IpamError) & { readonly identifier: string }
 

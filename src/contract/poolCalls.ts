@@ -16,7 +16,7 @@ import {
   UnknownVrf,
 } from "../errors/errors.ts"
 import { Holder } from "../errors/poolErrors.ts"
-import { anyRows, byOutcome, call, gives, oneRow, partOf, refuses } from "./call.ts"
+import { anyRows, byOutcome, byVrf, call, gives, oneRow, partOf, refuses } from "./call.ts"
 import { Pool, Reservation } from "./pool.ts"
 import {
   AddRangeRequest,
@@ -161,7 +161,7 @@ export const poolCalls = {
       page_size: "integer",
     },
     answer: anyRows(poolColumns, byOutcome({ found: pool })),
-    everywhere: { kind: "all", by: "vrf" },
+    everywhere: byVrf,
   }),
   /** Changes name, cooldown, gateway or description. */
   updatePool: call("update_pool", {

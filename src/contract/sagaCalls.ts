@@ -5,7 +5,7 @@
 import * as Schema from "effect/Schema"
 import { Time } from "../domain/time.ts"
 import { answerColumns, releaseDetailOf, toAllocation } from "./allocationRows.ts"
-import { always, anyRows, byOutcome, gives, oneRow, partOf } from "./call.ts"
+import { always, anyRows, apart, byOutcome, gives, oneRow, partOf } from "./call.ts"
 import { OperationState, type Target } from "./operation.ts"
 import {
   beginning,
@@ -183,8 +183,6 @@ const ofServed = {
       arrayLiteral(served.map(({ version }) => (version === null ? null : String(version)))),
   ],
 } as const
-/** A worker is one on each server. */
-const apart = { kind: "apart" } as const
 /** `null` is no value, where JSON has one of its own. */
 const json = (value: Schema.Json | undefined) => (value === undefined ? null : JSON.stringify(value))
 

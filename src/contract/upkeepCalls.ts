@@ -1,7 +1,7 @@
 /** The calls that keep the tables in order: the doctor, its repair, merging, and forgetting what ended long ago. */
 import * as Schema from "effect/Schema"
 import { Finding, Repair } from "../errors/errors.ts"
-import { always, anyRows, byOutcome, call, gives, oneRow, partOf } from "./call.ts"
+import { always, anyRows, apart, byOutcome, call, gives, oneRow, partOf } from "./call.ts"
 import { operationColumns } from "./operationCalls.ts"
 import { arrayLiteral, reader, textOf, type Row } from "./row.ts"
 import { RepairRequest } from "./poolRequests.ts"
@@ -54,8 +54,6 @@ const numberIn = (column: string, type: "integer" | "bigint" = "integer") =>
     { [column]: type },
     always((row) => Number(row[column])),
   )
-
-const apart = { kind: "apart" } as const
 
 /** Where a round of upkeep stands; nothing before the first step and after the last. */
 interface UpkeepPlace {

@@ -156,6 +156,18 @@ test("the comment of every function is the header of its file", async () => {
   }
 })
 
+test("no line of the functions is longer than a screen", async () => {
+  const files = (await readdir(`${sqlFolder}functions`, { recursive: true })).filter((path) => path.endsWith(".sql"))
+  expect(files.length).toBeGreaterThan(50)
+  for (const file of files) {
+    const lines = (await readFile(`${sqlFolder}functions/${file}`, "utf8")).split("\n")
+    expect(
+      lines.filter((line) => line.length > 120),
+      file,
+    ).toEqual([])
+  }
+})
+
 const anyFunction = "ipam.find_pool(text, text)"
 
 /** An index on it alone, without its partition, is not valid. */

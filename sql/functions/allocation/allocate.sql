@@ -73,12 +73,9 @@ begin
     from ipam.pool p
     where p.vrf = allocate.vrf and p.name = allocate.pool and p.deleted_at is null
       and ipam.may_decide()
-      and allocate.request_id <> '00000000-0000-0000-0000-000000000000' and char_length(allocate.slot) between 1 and 200
-      and case
-        when allocate.owner_kind is null then allocate.owner_id is null
-        else char_length(allocate.owner_kind) between 1 and 200 and char_length(allocate.owner_id) between 1 and 200
-      end
-      and (allocate.ttl_seconds is null or allocate.ttl_seconds > 0 and allocate.ttl_seconds <= 3155760000)
+      and ipam.request_fits(
+        allocate.request_id, allocate.slot, allocate.owner_kind, allocate.owner_id, allocate.ttl_seconds
+      )
       -- ipam.allocate_many handles operations, and keys so old that their tombstone may have been pruned.
       and not exists (select from ipam.operation o where o.operation_id = allocate.request_id)
       and (ipam.uuid_time(allocate.request_id) <= clock_timestamp() - interval '24 hours') is not true;
@@ -173,8 +170,8 @@ begin
         end if;
 
         -- While a transaction keeps an old snapshot, the index keeps an entry for each extent used up since then, and
-        -- whoever starts at the lowest reads them all. Two calls in a row that read many show that the entries stay: one
-        -- alone also removes those that nobody can see any more. Then so many calls start elsewhere that what the two
+        -- whoever starts at the lowest reads them all. One call that reads many also removes those that nobody can see
+        -- any more; a second one in a row shows that they stay. Then so many calls start elsewhere that what the two
         -- read costs each of them little, and the next one tries the lowest again. This setting of the session is a
         -- hint: it may be rolled back, reset, or left by another caller, since any extent is as right as the lowest.
         v_read := pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass) - v_read;

@@ -11,7 +11,7 @@
 -- counter; operations and extents that another transaction has locked are skipped. As many extents are locked as it
 -- takes and no more. Only for keys that are in flight does it wait, 50 ms in all: then it takes them one by one, and
 -- leaves those out that it would wait for. A unit whose key turns out to be known is free again in the same statement.
--- Cost: independent of the size and fill of the pool; a tenth of as many single calls.
+-- Cost: independent of the size and fill of the pool; less than as many single calls (bench/batches.ts).
 create or replace function ipam.allocate_batch(
   vrf text, pool text, request_ids uuid[], slots text[], owner_kinds text[], owner_ids text[], ttls double precision[]
 ) returns table (n int, answer ipam.answer)
@@ -31,20 +31,10 @@ declare
   v_owner_kinds text[];
   v_owner_ids text[];
   v_ttls double precision[];
-  v_extents cursor for
-    select e.*
-    from ipam.free_extent e
-    where e.vrf = allocate_batch.vrf and e.pool_id = v_pool_id and not e.draining
-      and e.available_at <= v_now and (e.available_at, e.last) >= ('-infinity', v_from)
-    order by e.available_at, e.last
-    for update skip locked;
-  v_extent ipam.free_extent;
   v_begin int := 1;
   v_count int;
   v_left int;
-  v_last inet;
   v_spans ipam.free_extent[];
-  v_spent bigint[];
   v_new ipam.allocation[];
   v_taken ipam.allocation[] := '{}';
 begin
@@ -69,8 +59,8 @@ begin
     for share skip locked
   );
 
-  -- The requests that ipam.allocate would allocate to at its first attempt, one of each key, in the order of keys. LIMIT 1
-  -- makes each lookup one by an index: a plan made on small tables would read all operations and keys at once.
+  -- The requests that ipam.allocate would allocate to at its first attempt, one of each key, in the order of keys.
+  -- LIMIT 1 makes each lookup one by an index: a plan made on small tables would read all operations and keys at once.
   select
     array_agg(w.n), array_agg(w.request_id), array_agg(w.slot), array_agg(w.owner_kind), array_agg(w.owner_id),
     array_agg(w.ttl)
@@ -90,12 +80,7 @@ begin
         where a.vrf = allocate_batch.vrf and a.request_id = u.request_id and a.slot = u.slot
         limit 1
       ) known on true
-    where u.request_id <> '00000000-0000-0000-0000-000000000000' and char_length(u.slot) between 1 and 200
-      and case
-        when u.owner_kind is null then u.owner_id is null
-        else char_length(u.owner_kind) between 1 and 200 and char_length(u.owner_id) between 1 and 200
-      end
-      and (u.ttl is null or u.ttl > 0 and u.ttl <= 3155760000)
+    where ipam.request_fits(u.request_id, u.slot, u.owner_kind, u.owner_id, u.ttl)
       and (ipam.uuid_time(u.request_id) <= v_now - interval '24 hours') is not true
       and (operation.id is null or u.request_id = any (v_entered))
       and known.slot is null
@@ -106,40 +91,19 @@ begin
   v_count := cardinality(v_numbers);
   while v_begin <= cardinality(v_numbers) loop
     begin
-      v_left := v_count;
-      v_spans := '{}';
-      v_spent := '{}';
-      loop
-        open v_extents;
-        while v_left > 0 loop
-          fetch v_extents into v_extent;
-          exit when not found;
-          v_last := case
-            when ipam.unit_count(v_extent.next, v_extent.last) > v_left then ipam.unit_after(v_extent.next, v_left - 1)
-            else v_extent.last
-          end;
-          if v_last < v_extent.last then
-            update ipam.free_extent e set next = ipam.unit_next(v_last) where e.extent_id = v_extent.extent_id;
-          else
-            v_spent := v_spent || v_extent.extent_id;
-          end if;
-          v_extent.last := v_last;
-          v_spans := v_spans || v_extent;
-          v_left := v_left - ipam.unit_count(v_extent.next, v_last);
-        end loop;
-        close v_extents;
-        delete from ipam.free_extent e where e.extent_id = any (v_spent);
-        -- Too few from the contention offset on: the rest from the lowest.
-        exit when v_left = 0 or v_from = '0.0.0.0';
-        v_from := '0.0.0.0';
-      end loop;
+      v_spans := ipam.take_units(allocate_batch.vrf, v_pool_id, v_count, v_from, v_now);
+      -- Too few from the contention offset on: the rest from the lowest.
+      v_left := v_count - (select coalesce(sum(ipam.unit_count(s.next, s.last)), 0) from unnest(v_spans) s);
+      if v_left > 0 and v_from <> '0.0.0.0' then
+        v_spans := v_spans || ipam.take_units(allocate_batch.vrf, v_pool_id, v_left, '0.0.0.0', v_now);
+      end if;
 
       with unit as materialized (
         select
-          s.range_id, s.available_at, s.generation, s.last_owner_kind, s.last_owner_id,
-          ipam.unit_after(s.next, step.distance) as unit, row_number() over () as place
-        from unnest(v_spans) s
-          cross join lateral generate_series(0, ipam.unit_count(s.next, s.last) - 1) step (distance)
+          s.range_id, s.available_at, s.generation, s.last_owner_kind, s.last_owner_id, u.unit,
+          v_begin - 1 + row_number() over (order by s.ordinality, u.unit) as place
+        from unnest(v_spans) with ordinality s
+          cross join lateral ipam.unit_series(s.next, s.last) u (unit)
       ),
 
       -- As in ipam.allocate, no unit that a live allocation holds although it must not.
@@ -149,12 +113,11 @@ begin
           owner_kind, owner_id, allocated_at, expires_at, confirmed_at
         )
         select
-          allocate_batch.vrf, w.request_id, w.slot, v_pool_id, u.range_id, u.unit, u.generation + 1,
-          ipam.fingerprint(v_pool_id, null, w.owner_kind, w.owner_id), w.owner_kind, w.owner_id, v_now,
-          v_now + make_interval(secs => w.ttl), case when w.ttl is null then v_now end
-        from unnest(v_request_ids, v_slots, v_owner_kinds, v_owner_ids, v_ttls) with ordinality
-            w (request_id, slot, owner_kind, owner_id, ttl, ordinal)
-          join unit u on u.place = w.ordinal - v_begin + 1
+          allocate_batch.vrf, v_request_ids[u.place], v_slots[u.place], v_pool_id, u.range_id, u.unit, u.generation + 1,
+          ipam.fingerprint(v_pool_id, null, v_owner_kinds[u.place], v_owner_ids[u.place]), v_owner_kinds[u.place],
+          v_owner_ids[u.place], v_now, v_now + make_interval(secs => v_ttls[u.place]),
+          case when v_ttls[u.place] is null then v_now end
+        from unit u
           left join lateral (
             select l.unit
             from ipam.allocation l
@@ -163,7 +126,7 @@ begin
             limit 1
           ) holder on true
         where holder.unit is null
-        order by w.ordinal
+        order by u.place
         on conflict (vrf, request_id, slot) do nothing
         returning a
       ),

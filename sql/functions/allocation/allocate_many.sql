@@ -1,8 +1,8 @@
 -- Allocates one address for each of several slots of a request, all or none, from one or several pools of either
 -- family.
 --
--- slots, pools, addresses: of equal length, 1 to 256, or up to 65,536 of one pool without addresses; a null address asks
--- for any of the pool. The other parameters are those of ipam.allocate.
+-- slots, pools, addresses: of equal length, 1 to 256, or up to 65,536 of one pool without addresses; a null address
+-- asks for any of the pool. The other parameters are those of ipam.allocate.
 -- Returns one row a slot, in the order asked. Slots already held are `replayed`. If one slot is refused, nothing is
 -- allocated: it carries its outcome, and absent slots are `withheld`.
 -- Repeatable: as ipam.allocate, slot by slot.

@@ -7,7 +7,7 @@
 -- belongs to an operation with an expiry.
 -- Repeatable: as ipam.confirm, key by key; a key that is confirmed already is not written.
 -- Safe: as ipam.release_batch.
--- Cost: independent of the size of the pools; a tenth of as many single calls.
+-- Cost: independent of the size of the pools; less than as many single calls (bench/batches.ts).
 create or replace function ipam.confirm_batch(
   vrf text, request_ids uuid[], slots text[]
 ) returns table (n int, answer ipam.answer)

@@ -12,8 +12,8 @@ as $function$
 #variable_conflict use_column
 begin
   perform ipam.check_isolation();
-  -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units that is empty when
-  -- it plans. LIMIT 1 keeps that condition out of the lookup.
+  -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units that is empty
+  -- when it plans. LIMIT 1 keeps that condition out of the lookup.
   return array(
     select known.a
     from (

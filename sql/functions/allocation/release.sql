@@ -21,8 +21,8 @@ declare
 begin
   -- The checks of ipam.check_request in one expression, for the usual call. That function raises or corrects the rest.
   if (
-    ipam.may_decide() and char_length(release.vrf) between 1 and 200 and char_length(release.slot) between 1 and 200
-    and release.request_id <> '00000000-0000-0000-0000-000000000000'
+    ipam.may_decide() and char_length(release.vrf) between 1 and 200
+    and ipam.request_fits(release.request_id, release.slot, null, null, null)
   ) is not true then
     perform ipam.check_request(release.vrf, release.request_id, array[release.slot]);
   end if;

@@ -20,7 +20,9 @@ begin
     exit when cardinality(v_slots) = 0;
     return query
     select *
-    from ipam.release_many(release_all.vrf, release_all.request_id, v_slots[v_chunk * 65536 + 1 : v_chunk * 65536 + 65536]);
+    from ipam.release_many(
+      release_all.vrf, release_all.request_id, v_slots[v_chunk * 65536 + 1 : v_chunk * 65536 + 65536]
+    );
   end loop;
 end
 $function$;
