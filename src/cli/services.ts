@@ -17,12 +17,12 @@ const MAX_IDLE_SECONDS = 86_400
 
 /**
  * The servers that `--server` names. Else those of `SAGA_IPAM_SERVERS`, which belong to `DATABASE_URL`: a command that is told to use
- * another database uses them as little.
+ * another database ignores both.
  */
-const namedServers = Effect.fnUntraced(function* (typed: ReadonlyArray<string>, isTold: boolean) {
-  const fromEnvironment = isTold ? "" : (process.env["SAGA_IPAM_SERVERS"] ?? "")
-  if (typed.length === 0 && fromEnvironment === "") return undefined
+const namedServers = Effect.fnUntraced(function* (typed: ReadonlyArray<string>, usesOther: boolean) {
   if (typed.length === 0) {
+    const fromEnvironment = usesOther ? "" : (process.env["SAGA_IPAM_SERVERS"] ?? "")
+    if (fromEnvironment === "") return undefined
     const read = Effect.try({
       try: () => JSON.parse(fromEnvironment) as Readonly<Record<string, string>>,
       catch: () => undefined,
@@ -48,9 +48,11 @@ export const connectOptions = Effect.gen(function* () {
   }
   const url = yield* Url
   const data = yield* Data
+  // `--data` does not override `DATABASE_URL`.
+  const usesOther = url !== undefined || (data !== undefined && !process.env["DATABASE_URL"])
   const options: ConnectOptions = {
     url,
-    servers: yield* namedServers(yield* Servers, url !== undefined || data !== undefined),
+    servers: yield* namedServers(yield* Servers, usesOther),
     data,
     embedded: true,
     idleSeconds,

@@ -43,9 +43,12 @@ test("lists the operations of all servers, as many as asked for", async () => {
   expect((await run(["saga", "list", "--limit", "3"])).answer).toHaveLength(3)
 })
 
-test("told to use another database, uses the servers of the environment as little", async () => {
-  const { answer } = await run(["pool", "list", "--url", main.url()])
-  expect(answer).toMatchObject([{ vrf: "default" }])
+test("ignores the servers of the environment exactly where it ignores DATABASE_URL", async () => {
+  const told = await run(["pool", "list", "--url", main.url()])
+  expect(told.answer).toMatchObject([{ vrf: "default" }])
+  // DATABASE_URL takes precedence over --data.
+  const withData = await run(["pool", "list", "--data", "/nowhere"])
+  expect(withData.answer).toMatchObject([{ vrf: "blue" }, { vrf: "default" }])
 })
 
 test.each([
