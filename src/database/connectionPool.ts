@@ -1,12 +1,13 @@
 /**
  * A pool of connections. Statements are served first come, first served, one at a time on each connection.
  *
- * Those that may travel together form queues (`Together`): while a statement of a queue runs, the next ones gather, and go as one as
- * soon as it has ended and a connection is free. A statement alone in its queue goes at once.
+ * Those that may travel together form queues (`Together`): while two statements of a queue are in flight, the next ones gather, and go
+ * as one as soon as one of the two has ended and a connection is free. A statement alone in its queue goes at once.
  *
  * Every statement ends within its deadline. A cancelled statement has ended on the server before its connection serves the next one,
- * so that a cancel request never hits another caller's statement. One that was sent together with others cannot be cancelled: its
- * caller learns that its outcome is unknown, and the others go on. Knows nothing about the statements themselves.
+ * so that a cancel request never hits another caller's statement. One that was sent together with others cannot be cancelled by itself:
+ * its caller learns that its outcome is unknown, and the others go on. When the last of them gives up, all of it is cancelled. Knows
+ * nothing about the statements themselves.
  */
 import type { Parameter, Row } from "../contract/row.ts"
 import { makeConnection, sqlState, type Connection, type Running } from "./connection.ts"
@@ -40,8 +41,8 @@ export interface Together {
 export interface Pool {
   /**
    * Runs one statement and calls `done` once, with its rows or an error. The returned function cancels the statement; its promise
-   * resolves when the statement has ended on the server, or its connection has been cut because that took too long, or at once if it
-   * was sent together with others.
+   * resolves when the statement has ended on the server, or its connection has been cut because that took too long, or at once if
+   * others that were sent together with it go on.
    */
   readonly submit: (
     text: string,
@@ -94,7 +95,7 @@ interface Turn {
   readonly queue: Queue
 }
 
-/** How many statements of a queue run at a time: one on the server, while the answers of the other are read. */
+/** How many statements of a queue run at a time at most: one on the server, while the answers of the other are read. */
 const maxTurns = 2
 /** How many jobs travel together at most. */
 const maxTogether = 256
@@ -113,7 +114,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   /** All that are not settled. */
   const jobs = new Set<Job>()
   let closed = false
-  /** Called whenever no statement waits and none runs. */
+  /** Called whenever all jobs are settled. */
   let onDrained = ignore
 
   const open = (): Connection => {
@@ -303,6 +304,10 @@ export const makePool = (settings: DatabaseSettings): Pool => {
 
   return {
     submit: (text, parameters, timeoutMs, done, together) => {
+      if (closed) {
+        done(new PoolClosed(), noRows)
+        return () => Promise.resolve()
+      }
       const job: Job = {
         text,
         parameters,
@@ -312,10 +317,6 @@ export const makePool = (settings: DatabaseSettings): Pool => {
         run: undefined,
         expired: false,
         settled: false,
-      }
-      if (closed) {
-        finish(job, new PoolClosed(), noRows)
-        return () => Promise.resolve()
       }
       jobs.add(job)
       job.timer = setTimeout(expire, timeoutMs, job)
