@@ -30,9 +30,7 @@ export const layer = (
         : databaseLayer(location),
     ),
   )
-  const services = Reconciler.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer)),
-  )
+  const services = Layer.mergeAll(Allocator.layer, Pools.layer, Doctor.layer, Operations.layer, Reconciler.layer)
   // Else a program with two databases, or with `sqlAllocatorLayer`, would get for both what it builds first.
   return Layer.fresh(services).pipe(Layer.provideMerge(database))
 }

@@ -104,13 +104,14 @@ const makeThere = Effect.gen(function* () {
 
 const make = Effect.gen(function* () {
   const database = yield* Database
-  const reconcilers = yield* Effect.forEach(serversOf(database), (server) =>
-    Effect.gen(function* () {
-      const services = Layer.fresh(Layer.mergeAll(Allocator.layer, Pools.layer))
-      const there = yield* Layer.build(Layer.provideMerge(services, Layer.succeed(Database, server)))
-      return { server, reconcileThere: yield* Effect.provideContext(makeThere, there) }
-    }),
-  )
+  const reconcilers = yield* Effect.forEach(serversOf(database), (server) => {
+    const services = Layer.provideMerge(Layer.mergeAll(Allocator.layer, Pools.layer), Layer.succeed(Database, server))
+    // `local`: else they would be the services of all servers, which are built already.
+    return Effect.map(Effect.provide(makeThere, services, { local: true }), (reconcileThere) => ({
+      server,
+      reconcileThere,
+    }))
+  })
 
   const reconcile = Effect.fn("Reconciler.reconcile")(function* <E, R>(
     owners: OwnerSource<E, R>,
