@@ -29,8 +29,9 @@ export interface MigrateOptions {
 }
 
 /**
- * What a migration did, on all servers together. `applied`: the migrations it applied, in order. `version`: the schema version now. `missingRoles`: the
- * saga-ipam roles that do not exist, because the migrating role may not create any; the next migration grants to those that then do.
+ * What a migration did, on all servers together. `applied`: the migrations it applied, in order. `version`: the schema version now.
+ * `missingRoles`: the saga-ipam roles that do not exist, because the migrating role may not create any; the next migration grants to
+ * those that then do.
  */
 export interface MigrateReport {
   readonly applied: ReadonlyArray<string>

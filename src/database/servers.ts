@@ -27,17 +27,15 @@ export const databaseLayer = ({ database, servers }: Location): Layer.Layer<Data
     : Layer.effect(
         Database,
         Effect.gen(function* () {
-          const others = { ...database, url: undefined }
           const open = (url: string | undefined) =>
-            Effect.map(Layer.build(Database.layer({ ...others, url })), Context.get(Database))
+            Effect.map(Layer.build(Database.layer({ ...database, url })), Context.get(Database))
           const rest = yield* open(database.url)
           // VRFs of one URL share a server.
           const byUrl = new Map([[database.url, rest]])
           const byVrf = new Map<string, Server>()
           for (const [vrf, url] of Object.entries(servers)) {
-            const known = byUrl.get(url)
             const server =
-              known ??
+              byUrl.get(url) ??
               naming(
                 vrf,
                 yield* Effect.mapError(open(url), ({ message }) => {
@@ -52,7 +50,7 @@ export const databaseLayer = ({ database, servers }: Location): Layer.Layer<Data
         }),
       )
 
-/** The servers that have this VRF, or all VRFs: one, or all of them. */
+/** The server of a VRF; all servers where none is named. */
 export const serversOf = (database: Server, vrf?: string): ReadonlyArray<Server> => {
   if (database.servers === undefined) return [database]
   return vrf === undefined ? database.servers.all : [database.servers.of(vrf)]
@@ -65,10 +63,10 @@ export const onEach = <One, A, E, R>(
 ): Effect.Effect<ReadonlyArray<A>, E, R> =>
   Effect.flatMap(
     Effect.forEach(servers, (server) => Effect.exit(work(server)), { concurrency: "unbounded" }),
-    (exits) => Effect.forEach(exits, (exit) => exit),
+    (exits) => Effect.all(exits),
   )
 
-/** The server as one whose errors tell it, by a VRF that it has, where the call names none. */
+/** The same server, whose errors name this VRF of it where the call names none, so that they tell which server it was. */
 const naming = (vrf: string, server: Server): Server => {
   const named = (context: CallContext) => (context.vrf === undefined ? { ...context, vrf } : context)
   return {
@@ -156,11 +154,10 @@ const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a),
 /** The order among rows of one value is that in which their server answered them. */
 const inOrderOf =
   (column: string | undefined) =>
-  (rows: Rows, size: number): Rows =>
-    (column === undefined ? rows : rows.toSorted((a, b) => compare(String(a[column]), String(b[column])))).slice(
-      0,
-      size,
-    )
+  (rows: Rows, size: number): Rows => {
+    const sorted = column === undefined ? rows : rows.toSorted((a, b) => compare(String(a[column]), String(b[column])))
+    return sorted.slice(0, size)
+  }
 
 const newestFirst = (rows: Rows, size: number): Rows => {
   const sequenceOf = (row: Row | undefined) => BigInt((row && textOf(row, "sequence")) ?? 0)

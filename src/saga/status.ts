@@ -7,8 +7,8 @@ import { sender } from "../services/methods.ts"
 export type { SagaStatus } from "../contract/sagaCalls.ts"
 
 /**
- * By operation id, such as those of a page of `Operations.listOperationsByState`; what is not of the saga log is left out. `vrf`: the home of
- * them all, where they have one.
+ * By operation id, such as those of a page of `Operations.listOperationsByState`; what is not of the saga log is left out. `vrf`: the
+ * VRF of all of them, where it is the same: then only its server is asked.
  */
 export const sagaStatus = (operationIds: ReadonlyArray<string>, vrf?: string) =>
   Effect.gen(function* () {
