@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Address, Prefix, Unit } from "../domain/addressSchema.ts"
 import { Name, Owner, PoolRef, RequestId, Slot, TtlSeconds, Vrf } from "../domain/identity.ts"
-import { quickReaderOf, readQuickly } from "../domain/quickReader.ts"
+import { quickReaderOf, withQuickReader } from "../domain/quickReader.ts"
 
 /** The most slots of one call: of one pool, and without addresses. */
 export const MAX_SLOTS = 65_536
@@ -17,13 +17,13 @@ export const MAX_SLOTS = 65_536
 export const MAX_MIXED_SLOTS = 256
 
 /** A flag, `false` when left out. */
-export const Flag = readQuickly(Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false))), (value) =>
+export const Flag = withQuickReader(Schema.Boolean.pipe(Schema.withDecodingDefault(Effect.succeed(false))), (value) =>
   typeof value === "boolean" ? value : undefined,
 )
 
 /** What may be left out, and is otherwise read as quickly as what may not. */
 const optional = <S extends Schema.Constraint>(schema: S): Schema.optional<S> =>
-  readQuickly(Schema.optional(schema), quickReaderOf(schema))
+  withQuickReader(Schema.optional(schema), quickReaderOf(schema))
 
 // What an editor shows at a call are the comments of these fields. Declarations keep them for fields of the same file, and where
 // fields are spread only if these are readonly.

@@ -4,13 +4,13 @@
 import * as Result from "effect/Result"
 import { parseAddress } from "./address.ts"
 import { textParsedBy } from "./identity.ts"
-import { readQuickly } from "./quickReader.ts"
+import { withQuickReader } from "./quickReader.ts"
 import { parsePrefix, parseRange, printRange } from "./range.ts"
 
 const canonicalIpv4 = /^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/
 
 /** One address: `10.0.0.5`. */
-export const Address = readQuickly(textParsedBy(parseAddress), (value) =>
+export const Address = withQuickReader(textParsedBy(parseAddress), (value) =>
   typeof value === "string" && canonicalIpv4.test(value) ? value : undefined,
 )
 

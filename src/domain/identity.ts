@@ -11,7 +11,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Result from "effect/Result"
 import { shown } from "./address.ts"
-import { asFields, readQuickly } from "./quickReader.ts"
+import { asFields, withQuickReader } from "./quickReader.ts"
 
 /** The VRF, and the slot, of a request that names none. */
 export const DEFAULT = "default"
@@ -42,10 +42,10 @@ export const Name = Schema.String.check(Schema.makeFilter(nameRule))
 const quickName = (value: unknown) => (typeof value === "string" && nameRule(value) === undefined ? value : undefined)
 
 /** A VRF; `default` if left out. */
-export const Vrf = readQuickly(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
+export const Vrf = withQuickReader(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
 
 /** Names one of several addresses of a request, e.g. `eth0/v4`; `default` if left out. */
-export const Slot = readQuickly(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
+export const Slot = withQuickReader(Name.pipe(Schema.withDecodingDefault(Effect.succeed(DEFAULT))), quickName)
 
 /** The name of a new pool: a `Name` that is not digits alone, which would read as a pool's id. */
 export const PoolName = Name.check(
@@ -55,7 +55,7 @@ export const PoolName = Name.check(
 )
 
 /** A pool by name, or by id: digits alone, at most 9223372036854775807. */
-export const PoolRef = readQuickly(
+export const PoolRef = withQuickReader(
   Name.check(
     Schema.makeFilter((ref: string) =>
       /^[0-9]+$/.test(ref) && BigInt(ref) > 9_223_372_036_854_775_807n
@@ -98,12 +98,12 @@ const parseUuid = (text: string): Result.Result<string, string> => {
 }
 
 /** A UUID, e.g. `0190a5b2-7c3d-4e4f-8a9b-0c1d2e3f4a5b`, of any version but not nil; decoded to lower case. */
-export const RequestId = readQuickly(textParsedBy(parseUuid), (value) =>
+export const RequestId = withQuickReader(textParsedBy(parseUuid), (value) =>
   typeof value === "string" && canonicalUuid.test(value) && value !== NIL ? value : undefined,
 )
 
 /** Who holds an allocation, in terms of the caller. `kind` contains no `/`, so that `KIND/ID` is unambiguous. */
-export const Owner = readQuickly(
+export const Owner = withQuickReader(
   Schema.Struct({
     kind: Name.check(
       Schema.makeFilter((kind: string) => (kind.includes("/") ? "must not contain a slash" : undefined)),
@@ -130,7 +130,7 @@ export const parseOwner = (text: string): Result.Result<Owner, string> => {
 
 const seconds = (lowest: number, rule: string) => {
   const isWithin = (value: number) => Number.isFinite(value) && value >= lowest && value <= MAX_SECONDS
-  return readQuickly(
+  return withQuickReader(
     Schema.Number.check(
       Schema.makeFilter((value: number) =>
         isWithin(value) ? undefined : `must be a number of seconds, ${rule}, at most ${MAX_SECONDS}`,

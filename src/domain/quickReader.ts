@@ -9,7 +9,7 @@ export type QuickReader = (value: unknown) => unknown
 const readers = new WeakMap<object, QuickReader>()
 
 /** Gives a schema a quick reader, and returns the schema. A test holds that both read every value alike. */
-export const readQuickly = <S extends object>(schema: S, reader: QuickReader | undefined): S => {
+export const withQuickReader = <S extends object>(schema: S, reader: QuickReader | undefined): S => {
   if (reader !== undefined) readers.set(schema, reader)
   return schema
 }
