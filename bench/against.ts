@@ -8,8 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type postgres from "postgres"
-import { openScratchDatabase } from "../src/database/scratchDatabase.ts"
-import { assert, openDriver, type Bench } from "./database.ts"
+import { assert, openDatabase, openDriver, type Bench } from "./database.ts"
 import { inTurn, median, medianInterval } from "./measure.ts"
 import { pgbench, runPgbench, withoutPgbench } from "./pgbench.ts"
 import { grouped, leftOut, table, type Section } from "./report.ts"
@@ -62,7 +61,7 @@ export const against =
     const there = await mkdtemp(join(tmpdir(), "saga-ipam-against-"))
     try {
       extractCommit(ref, here, there)
-      const theirs = await openScratchDatabase({
+      const theirs = await openDatabase({
         purpose: "against",
         url: bench.url,
         durable: true,

@@ -4,7 +4,7 @@
  */
 import * as Result from "effect/Result"
 import postgres from "postgres"
-import { openScratchDatabase, type ScratchDatabase } from "../src/database/scratchDatabase.ts"
+import { openScratchDatabase, type ScratchDatabase, type ScratchOptions } from "../src/database/scratchDatabase.ts"
 import { resolveSettings } from "../src/database/settings.ts"
 import { connect, type Ipam } from "../src/promise.ts"
 import type { Section } from "./report.ts"
@@ -24,19 +24,32 @@ export interface Bench {
 
 const databases = new Set<ScratchDatabase>()
 
-/** Removes the databases of running benchmarks; for signal handlers. */
+/**
+ * Removes the databases of running benchmarks; for signal handlers. The newest comes first: one that a benchmark has created beside its
+ * own is dropped over a connection to that.
+ */
 export const removeAll = async (): Promise<void> => {
-  await Promise.all([...databases].map((database) => database.remove()))
+  for (const database of [...databases].toReversed()) await database.remove()
+}
+
+/** Creates a database that an interruption removes, too; the caller removes it. */
+export const openDatabase = async (options: ScratchOptions): Promise<ScratchDatabase> => {
+  const database = await openScratchDatabase(options)
+  databases.add(database)
+  const remove = async () => {
+    await database.remove()
+    databases.delete(database)
+  }
+  return { url: database.url, remove }
 }
 
 /** Runs a benchmark on a new database. Rejects if the doctor then finds anything, which makes the figures worthless. */
 export const onDatabase = async (short: boolean, run: (bench: Bench) => Promise<Section>): Promise<Section> => {
-  const database = await openScratchDatabase({
+  const database = await openDatabase({
     purpose: "bench",
     url: process.env["DATABASE_URL"] || undefined,
     durable: true,
   })
-  databases.add(database)
   const ends: Array<() => Promise<unknown>> = []
   const connected = async (max: number, batch = true) => {
     // The doctor may have millions of rows to read.
@@ -58,7 +71,6 @@ export const onDatabase = async (short: boolean, run: (bench: Bench) => Promise<
   } finally {
     await Promise.allSettled(ends.map((end) => end()))
     await database.remove()
-    databases.delete(database)
   }
 }
 

@@ -4,10 +4,9 @@
  */
 import { randomBytes, randomUUID } from "node:crypto"
 import type postgres from "postgres"
-import { openScratchDatabase } from "../src/database/scratchDatabase.ts"
 import { connect } from "../src/promise.ts"
 import { bulkLoad, type Loaded, type LoadedPool } from "./bulkLoad.ts"
-import { assert, openDriver, type Bench } from "./database.ts"
+import { assert, openDatabase, openDriver, type Bench } from "./database.ts"
 import { inTurn, median, ratioOf, timed } from "./measure.ts"
 import { serverMemory } from "./serverMemory.ts"
 import { grouped, ms, table, type Goal, type Section } from "./report.ts"
@@ -340,7 +339,7 @@ const upkeepOf = async (sized: Sized): Promise<ReadonlyArray<string>> => {
 }
 
 const open = async (bench: Bench, size: number): Promise<Sized & { readonly loading: number }> => {
-  const database = await openScratchDatabase({ purpose: "size", url: bench.url, durable: true })
+  const database = await openDatabase({ purpose: "size", url: bench.url, durable: true })
   const sql = openDriver(database.url, 1)
   const remove = async () => {
     await sql.end({ timeout: 1 })
