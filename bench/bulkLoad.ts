@@ -4,6 +4,8 @@
  * address each, as releases leave them.
  */
 import type postgres from "postgres"
+import { fromBigInt } from "../src/domain/address.ts"
+import { assert } from "./database.ts"
 
 /** The pools of a loaded database: few, so that a page of pools is the same page at every size. */
 const VRFS = 2
@@ -12,8 +14,9 @@ const POOLS_OF_VRF = 5
 export interface LoadedPool {
   readonly vrf: string
   readonly pool: string
-  /** The first of its addresses, all of which are held up to `held`. */
-  readonly first: string
+  /** The first of its addresses, as a number. */
+  readonly first: bigint
+  /** How many are held: from the first on, without a gap. */
   readonly held: number
 }
 
@@ -85,6 +88,12 @@ begin
 end
 $function$`
 
+export const ipv4 = (number: bigint): string => {
+  const address = fromBigInt(4, number)
+  assert(address !== undefined, `${number} is not the number of an IPv4 address`)
+  return address
+}
+
 /** Loads so many held addresses and as many tombstones into a database without pools. */
 export const bulkLoad = async (sql: postgres.Sql, total: number): Promise<Loaded> => {
   const held = Math.ceil(total / (VRFS * POOLS_OF_VRF))
@@ -92,8 +101,7 @@ export const bulkLoad = async (sql: postgres.Sql, total: number): Promise<Loaded
   // Twice as large as needed, so that there is room for what the benchmark allocates.
   const bits = Math.ceil(Math.log2(2 * (held + fragments)))
   const pools = Array.from({ length: VRFS * POOLS_OF_VRF }, (_, number) => {
-    const start = 10 * 2 ** 24 + (number % POOLS_OF_VRF) * 2 ** bits
-    const first = [24, 16, 8, 0].map((shift) => Math.floor(start / 2 ** shift) % 256).join(".")
+    const first = BigInt(10 * 2 ** 24 + (number % POOLS_OF_VRF) * 2 ** bits)
     return { vrf: `vrf-${Math.floor(number / POOLS_OF_VRF)}`, pool: `pool-${number}`, first, held }
   })
   await sql.unsafe(loadFunction)
@@ -101,7 +109,7 @@ export const bulkLoad = async (sql: postgres.Sql, total: number): Promise<Loaded
     await sql.unsafe("select ipam.create_pool($1, $2, array[$3], include_network_addresses => true)", [
       vrf,
       pool,
-      `${first}/${32 - bits}`,
+      `${ipv4(first)}/${32 - bits}`,
     ])
     await sql.unsafe("select public.bulk_load($1, $2, $3, $4, $5, $6)", [
       vrf,

@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from "node:crypto"
 import type postgres from "postgres"
 import { connect } from "../src/promise.ts"
-import { bulkLoad, type Loaded, type LoadedPool } from "./bulkLoad.ts"
+import { bulkLoad, ipv4, type Loaded, type LoadedPool } from "./bulkLoad.ts"
 import { assert, openDatabase, openDriver, type Bench } from "./database.ts"
 import { inTurn, median, ratioOf, timed } from "./measure.ts"
 import { serverMemory } from "./serverMemory.ts"
@@ -22,6 +22,8 @@ interface Sized {
 interface Statement {
   readonly text: string
   readonly values: ReadonlyArray<string>
+  /** What a call that changes something must answer. */
+  readonly outcome?: string
 }
 
 /** A UUID of version 7 of the present, as a caller that wants its tombstones pruned would draw it. */
@@ -37,18 +39,16 @@ const anyOf = <A>(all: ReadonlyArray<A>): A => {
   return one
 }
 
-/** The address of the pool at this position, in text. */
-const addressAt = ({ first }: LoadedPool, position: number): string => {
-  const number = first.split(".").reduce((sum, part) => sum * 256 + Number(part), 0) + position
-  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".")
-}
-
 /** A random held address. Of its pool's lower half, so that a page after it is full. */
-const someAddress = (pool: LoadedPool): string => addressAt(pool, Math.floor((Math.random() * pool.held) / 2))
+const someAddress = ({ first, held }: LoadedPool): string =>
+  ipv4(first + BigInt(Math.floor((Math.random() * held) / 2)))
+
+/** The owner of a random held address. */
+const someOwner = ({ held }: Loaded): string => `i-${String(Math.floor(Math.random() * held)).padStart(10, "0")}`
 
 const PAGE = "50"
 
-/** What is measured. Each makes its own arguments, and the rows it must return, where that is always the same. */
+/** The reads that are measured, each with random arguments. */
 const readsOf = ({ loaded }: Sized, keys: Keys): Readonly<Record<string, () => Statement>> => {
   const pool = () => anyOf(loaded.pools)
   return {
@@ -73,12 +73,12 @@ const readsOf = ({ loaded }: Sized, keys: Keys): Readonly<Record<string, () => S
       const one = pool()
       return {
         text: "select * from ipam.list_by_prefix($1, $2, null, $3::int)",
-        values: [one.vrf, `${addressAt(one, 0)}/26`, PAGE],
+        values: [one.vrf, `${ipv4(one.first)}/26`, PAGE],
       }
     },
     "list an owner": () => ({
       text: "select * from ipam.list_by_owner(null, 'instance', $1)",
-      values: [`i-${String(Math.floor(Math.random() * loaded.held)).padStart(10, "0")}`],
+      values: [someOwner(loaded)],
     }),
     "list an address": () => ({
       text: "select * from ipam.list_by_address(null, $1)",
@@ -116,11 +116,12 @@ const drawKeys = async ({ sql, loaded }: Sized, count: number): Promise<Keys> =>
     }
     return keys
   }
-  const owner = () => `i-${String(Math.floor(Math.random() * loaded.held)).padStart(10, "0")}`
   // Released from a year to a hundred days ago.
   const day = () => String(101 + Math.random() * 263)
   return {
-    held: await draw("a.owner_kind = 'instance' and a.owner_id = $1 and a.released_at is null", owner),
+    held: await draw("a.owner_kind = 'instance' and a.owner_id = $1 and a.released_at is null", () =>
+      someOwner(loaded),
+    ),
     released: await draw(
       `a.released_at >= now() - $1::float8 * interval '1 day' and a.released_at is not null
         and get_byte(uuid_send(a.request_id), 6) >> 4 = 7 order by a.released_at`,
@@ -129,19 +130,34 @@ const drawKeys = async ({ sql, loaded }: Sized, count: number): Promise<Keys> =>
   }
 }
 
-const call = ({ sql }: Sized, { text, values }: Statement) =>
-  sql.unsafe<Array<Record<string, unknown>>>(text, [...values], { prepare: true })
+/** Rejects if it is answered by no row or by another outcome. */
+const call = async ({ sql }: Sized, { text, values, outcome }: Statement): Promise<void> => {
+  const [row] = await sql.unsafe<Array<Record<string, unknown>>>(text, [...values], { prepare: true })
+  assert(row !== undefined, `no row came back from ${text}`)
+  assert(outcome === undefined || row["outcome"] === outcome, `${text} answered ${String(row["outcome"])}`)
+}
 
-/** Calls that change something, in the order of an address's life: each acts on the key of the one before. */
-const cycle = async (sized: Sized, act: (name: string, statement: Statement) => Promise<unknown>): Promise<void> => {
-  const { vrf, pool } = anyOf(sized.loaded.pools)
-  const key = [vrf, uuidv7()]
-  await act("allocate", {
+const writes = ["allocate", "confirm", "release"] as const
+
+/** The calls that change something, in the order of an address's life, on one key. */
+const writesOf = (
+  { vrf, pool }: LoadedPool,
+  requestId: string,
+  ownerId: string,
+): Readonly<Record<(typeof writes)[number], Statement>> => ({
+  allocate: {
     text: "select * from ipam.allocate($1, $2, $3, owner_kind => 'instance', owner_id => $4, ttl_seconds => 600)",
-    values: [vrf, pool, key[1] ?? "", randomUUID()],
-  })
-  await act("confirm", { text: "select * from ipam.confirm($1, $2)", values: key })
-  await act("release", { text: "select * from ipam.release($1, $2)", values: key })
+    values: [vrf, pool, requestId, ownerId],
+    outcome: "allocated",
+  },
+  confirm: { text: "select * from ipam.confirm($1, $2)", values: [vrf, requestId], outcome: "confirmed" },
+  release: { text: "select * from ipam.release($1, $2)", values: [vrf, requestId], outcome: "released" },
+})
+
+/** Makes these calls on a new key. */
+const cycle = async (sized: Sized, act: (name: string, statement: Statement) => Promise<unknown>): Promise<void> => {
+  const calls = writesOf(anyOf(sized.loaded.pools), uuidv7(), randomUUID())
+  for (const name of writes) await act(name, calls[name])
 }
 
 interface PlanBuffers {
@@ -162,8 +178,6 @@ const buffersOf = async (sized: Sized, statement: Statement): Promise<number> =>
   return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 }
 
-const writes = ["allocate", "confirm", "release"]
-
 /** The pages that each call touches: medians, after the connection has read the catalog and made its plans. */
 const countBuffers = async (sized: Sized, keys: Keys, rounds: number): Promise<ReadonlyMap<string, number>> => {
   const counts = new Map<string, Array<number>>()
@@ -182,11 +196,7 @@ const compareTimes = async (small: Sized, large: Sized, keys: readonly [Keys, Ke
   const batch = (sized: Sized, of: Keys, times: Map<string, Array<number>>) => async () => {
     const batchTimes = new Map<string, Array<number>>()
     const time = async (name: string, statement: Statement) => {
-      let answered: ReadonlyArray<Record<string, unknown>> = []
-      const took = await timed(async () => {
-        answered = await call(sized, statement)
-      })
-      assert(answered.length > 0, `${name} answered nothing`)
+      const took = await timed(() => call(sized, statement))
       batchTimes.set(name, [...(batchTimes.get(name) ?? []), took])
     }
     const reads = readsOf(sized, of)
@@ -207,32 +217,20 @@ const compareTimes = async (small: Sized, large: Sized, keys: readonly [Keys, Ke
   )
 }
 
-/** What a batch of calls writes to the log: bytes of each, and how many images of pages among them. */
-const walOf = async (sized: Sized, calls: number, draw: () => string): Promise<Readonly<Record<string, Wal>>> => {
-  const keys = Array.from({ length: calls }, () => {
-    const { vrf, pool } = anyOf(sized.loaded.pools)
-    return { vrf, pool, requestId: draw() }
+/** What each of `writes` adds to the write-ahead log, as a mean over so many calls. */
+const walOf = async (sized: Sized, calls: number, draw: () => string): Promise<ReadonlyArray<Wal>> => {
+  const batch = Array.from({ length: calls }, () => {
+    const requestId = draw()
+    return writesOf(anyOf(sized.loaded.pools), requestId, requestId)
   })
-  const measured = async (statementOf: (key: (typeof keys)[number]) => Statement): Promise<Wal> => {
+  const written: Array<Wal> = []
+  for (const name of writes) {
     const before = await walPosition(sized)
-    for (const key of keys) await call(sized, statementOf(key))
+    for (const statements of batch) await call(sized, statements[name])
     const after = await walPosition(sized)
-    return { bytes: (after.bytes - before.bytes) / calls, images: (after.images - before.images) / calls }
+    written.push({ bytes: (after.bytes - before.bytes) / calls, images: (after.images - before.images) / calls })
   }
-  return {
-    allocate: await measured(({ vrf, pool, requestId }) => ({
-      text: "select * from ipam.allocate($1, $2, $3, owner_kind => 'instance', owner_id => $4, ttl_seconds => 600)",
-      values: [vrf, pool, requestId, requestId],
-    })),
-    confirm: await measured(({ vrf, requestId }) => ({
-      text: "select * from ipam.confirm($1, $2)",
-      values: [vrf, requestId],
-    })),
-    release: await measured(({ vrf, requestId }) => ({
-      text: "select * from ipam.release($1, $2)",
-      values: [vrf, requestId],
-    })),
-  }
+  return written
 }
 
 interface Wal {
@@ -267,7 +265,7 @@ const bytesOf = async ({ sql, loaded }: Sized) => {
   }
 }
 
-/** A number per row in microseconds, from seconds of work on so many rows. */
+/** The time of each row in microseconds, of the milliseconds that so many rows took. */
 const micros = (milliseconds: number, rows: number): string => ((1000 * milliseconds) / rows).toFixed(1)
 
 /** A round of upkeep over all pools, also those that a worker would leave because they have few extents. */
@@ -398,7 +396,7 @@ const log = async (bench: Bench, sizes: ReadonlyArray<Sized>): Promise<string> =
   for (const sized of sizes) {
     for (const [version, draw] of Object.entries({ "version 7": uuidv7, "version 4": randomUUID })) {
       const wal = await walOf(sized, bench.short ? 20 : 1000, draw)
-      const cells = Object.values(wal).map(({ bytes, images }) => `${grouped(bytes)} (${images.toFixed(2)})`)
+      const cells = wal.map(({ bytes, images }) => `${grouped(bytes)} (${images.toFixed(2)})`)
       rows.push([`${grouped(sized.loaded.held)}, keys of ${version}`, ...cells])
     }
   }
