@@ -41,8 +41,8 @@ const workloads: ReadonlyArray<Workload> = [
   },
 ]
 
-/** What so many callers reach together, to what they reach one by one. */
-const goalsOf = [
+/** So many callers, and the ratio of their rate together to that one by one that is the goal. */
+const goalOfCallers = [
   [1, 0.97],
   [16, 3],
   [64, 7],
@@ -71,16 +71,16 @@ const compare = async (bench: Bench, pool: Contender, workload: Workload, caller
     assert(changed === calls * workload.change, `${calls} calls of ${workload.name} changed ${changed} addresses`)
     return calls / seconds
   }
-  const calls = callers === 1 ? 150 : callers * 40
-  const short = bench.short ? callers * 2 : calls
+  const calls = bench.short ? callers * 2 : callers === 1 ? 150 : callers * 40
   // Connects, and prepares the statements on every connection.
   for (const name of ["alone", "together"] as const) await rate(name, callers * 20)
   times.together.length = 0
   times.alone.length = 0
   const rates = await inTurn(bench.short ? 1 : 7, {
-    alone: () => rate("alone", short),
-    together: () => rate("together", short),
+    alone: () => rate("alone", calls),
+    together: () => rate("together", calls),
   })
+  await Promise.all([clients.together.close(), clients.alone.close()])
   return { rates, times }
 }
 
@@ -90,7 +90,7 @@ export const batches = async (bench: Bench): Promise<Section> => {
   const rows: Array<Array<string | number>> = []
   const goals: Array<Goal> = []
   for (const workload of workloads) {
-    for (const [callers, atLeast] of goalsOf) {
+    for (const [callers, atLeast] of goalOfCallers) {
       const { rates, times } = await compare(bench, pool, workload, callers)
       const ratio = ratioOf(rates.together, rates.alone)
       rows.push([

@@ -104,7 +104,8 @@ export const snapshot = async (bench: Bench): Promise<Section> => {
     figure: aloneRatio,
     atMost: 1.5,
   }
-  if (pgbench === undefined) return { blocks: [aloneTable, withoutPgbench], goals: [aloneGoal] }
+  if (pgbench === undefined)
+    return { blocks: [aloneTable, `The rest is left out: ${withoutPgbench}.`], goals: [aloneGoal] }
   const floor = await underSnapshot(bench, await makeFloor(bench.sql))
   const allocate = await underSnapshot(bench, await makeAllocate(bench))
   const slower = ({ before, after }: Slowdown) => before / after

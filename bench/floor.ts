@@ -53,7 +53,7 @@ export const makeFloor = async (sql: postgres.Sql): Promise<Contender> => {
   return { script: floorScript, held: () => heldBy(sql, "public.floor_counter") }
 }
 
-/** Creates the only pool of the database, so large that no run exhausts it. */
+/** Creates a pool so large that no run exhausts it. `held` counts in all pools. */
 export const makeAllocate = async ({ ipam, sql }: Bench): Promise<Contender> => {
   await ipam.createPool({ name: "wide", ranges: ["10.128.0.0/9"] })
   return {

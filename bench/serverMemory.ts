@@ -33,7 +33,7 @@ const parentOf = (pid: number): number | undefined => {
 
 /** A table of what this connection's process takes, and the whole server. Says so where the server is not on this machine. */
 export const serverMemory = async (sql: postgres.Sql): Promise<string> => {
-  const [row] = await sql.unsafe<Array<{ pid: number; start: string }>>("select pg_backend_pid() as pid")
+  const [row] = await sql.unsafe<Array<{ pid: number }>>("select pg_backend_pid() as pid")
   const pid = row?.pid ?? 0
   const backend = memoryOf(pid)
   const postmaster = parentOf(pid)
