@@ -35,6 +35,8 @@ const usage =
 const MIN_PAIRS = 15
 const MIN_SIZE = 100_000
 
+type Run = (bench: Bench) => Promise<Section>
+
 const readArguments = () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -47,30 +49,24 @@ const readArguments = () => {
       peers: { type: "boolean", default: false },
     },
   })
+  /** A benchmark that an option asks for, and that runs without any other. */
+  const alone = (option: string, name: string, bench: Run, resultsFile?: string) => {
+    if (positionals.length > 0) throw new Error(`--${option} cannot be combined with the name of a benchmark`)
+    return { chosen: [[name, bench]] as const, short: values.short, resultsFile }
+  }
   if (values.against !== undefined) {
     const pairs = Number(values.pairs)
     if (!(pairs >= MIN_PAIRS)) throw new Error(`--pairs must be ${MIN_PAIRS} or more`)
-    if (positionals.length > 0) throw new Error("--against cannot be combined with the name of a benchmark")
-    const bench: [string, (bench: Bench) => Promise<Section>] = [
-      `against ${values.against}`,
-      against(values.against, pairs),
-    ]
-    return { chosen: [bench], short: values.short, resultsFile: undefined }
+    return alone("against", `against ${values.against}`, against(values.against, pairs))
   }
   if (values.size !== undefined) {
     const allocations = Number(values.size)
     if (!(Number.isSafeInteger(allocations) && allocations >= MIN_SIZE))
       throw new Error(`--size must be a number of allocations, ${MIN_SIZE} or more`)
-    if (positionals.length > 0) throw new Error("--size cannot be combined with the name of a benchmark")
-    const bench: [string, (bench: Bench) => Promise<Section>] = ["size", size(allocations)]
-    return { chosen: [bench], short: values.short, resultsFile: "size.md" }
+    return alone("size", "size", size(allocations), "size.md")
   }
-  if (values.peers) {
-    if (positionals.length > 0) throw new Error("--peers cannot be combined with the name of a benchmark")
-    const bench: [string, (bench: Bench) => Promise<Section>] = ["peers", peers]
-    return { chosen: [bench], short: values.short, resultsFile: "peers.md" }
-  }
-  const benches: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
+  if (values.peers) return alone("peers", "peers", peers, "peers.md")
+  const benches: Readonly<Record<string, Run>> = {
     exhaustion,
     floor,
     library,

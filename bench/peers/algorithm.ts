@@ -24,6 +24,9 @@ export interface Algorithm {
   readonly release: (sql: postgres.Sql, given: ReadonlyArray<Given>) => Promise<unknown>
 }
 
+/** Whether it is saga-ipam, and not one of the others. */
+export const isOurs = (name: string): boolean => name.startsWith("saga-ipam")
+
 /** Another caller has chosen the same address: an unlocked choice of the lowest address must be made again. */
 const isUniqueViolation = (error: unknown): boolean => (error as { readonly code?: unknown }).code === "23505"
 

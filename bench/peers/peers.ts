@@ -10,12 +10,12 @@ import { inTurn } from "../measure.ts"
 import { preload, type Preload } from "../preload.ts"
 import type { Section } from "../report.ts"
 import type { Ipam } from "../../src/promise.ts"
-import { allocate, type Algorithm, type Given } from "./algorithm.ts"
+import { allocate, isOurs, type Algorithm, type Given } from "./algorithm.ts"
 import { measure, type Fill, type Wrong } from "./cell.ts"
 import { fetchAndDiff, jsonDocument } from "./inClient.ts"
 import { databaseAlgorithms } from "./inDatabase.ts"
 import { cases } from "./races.ts"
-import { isOurs, reportOn, type Cell, type Contender } from "./reportOn.ts"
+import { reportOn, type Cell, type Contender } from "./reportOn.ts"
 import { byLibrary, bySql } from "./sagaIpam.ts"
 
 interface Plan {
@@ -68,25 +68,19 @@ export const peers = async (bench: Bench): Promise<Section> => {
     const filled = await fillAll(bench, library, wanted)
     for (const algorithm of filled.algorithms) await warmUp(algorithm, sessions)
     for (const clients of plan.clients) {
-      const times = filled.algorithms.map((): Array<number> => [])
-      const measured = filled.algorithms.map((algorithm, index) => async () => {
+      const times = new Map(contenders.map(({ name }) => [name, [] as Array<number>]))
+      const runs = filled.algorithms.map((algorithm, index) => {
         const wrong = contenders[index]?.wrong as Wrong
-        const one = await measure(algorithm, filled.fill, sessions.slice(0, clients), plan.seconds, wrong)
-        times[index]?.push(...one.times)
-        return one.rate
+        const run = async () => {
+          const one = await measure(algorithm, filled.fill, sessions.slice(0, clients), plan.seconds, wrong)
+          times.get(algorithm.name)?.push(...one.times)
+          return one.rate
+        }
+        return [algorithm.name, run] as const
       })
-      const rates = await inTurn(
-        plan.rounds,
-        Object.fromEntries(measured.map((run, index) => [`${index} of them`, run])),
-      )
-      for (const [index, { name }] of filled.algorithms.entries()) {
-        cells.push({
-          fill: wanted.name,
-          clients,
-          name,
-          rates: rates[`${index} of them`] ?? [],
-          times: times[index] ?? [],
-        })
+      const rates = await inTurn(plan.rounds, Object.fromEntries(runs))
+      for (const [name, all] of times) {
+        cells.push({ fill: wanted.name, clients, name, rates: rates[name] ?? [], times: all })
       }
     }
     for (const algorithm of filled.algorithms) await assertHeld(bench, algorithm, filled.fill)

@@ -2,6 +2,7 @@
  * Draws the rates of the comparison, as SVG: a row for each algorithm, a column for each number of clients, and in it a dot for each fill
  * of the pool, on a logarithmic axis. Pure.
  */
+import { isOurs } from "./algorithm.ts"
 import { middle, point, svg, text } from "../svg.ts"
 
 export interface Plotted {
@@ -56,11 +57,7 @@ export const peersPlot = (title: string, cells: ReadonlyArray<Plotted>): string 
     }),
   ])
   const rows = names.map((name) =>
-    text(
-      { x: frame.left - 14, y: y(name) + 4 },
-      name,
-      `text-anchor="end"${name.startsWith("saga-ipam") ? ` class="ours"` : ""}`,
-    ),
+    text({ x: frame.left - 14, y: y(name) + 4 }, name, `text-anchor="end"${isOurs(name) ? ` class="ours"` : ""}`),
   )
   const dots = cells.map(
     ({ fill, callers: count, name, rate }) =>

@@ -1,6 +1,7 @@
 /** The tables, the plot and the goals of the comparison. Pure. */
 import { median, quantile, ratioOf } from "../measure.ts"
 import { grouped, ms, table, type Goal, type Section } from "../report.ts"
+import { isOurs } from "./algorithm.ts"
 import type { Wrong } from "./cell.ts"
 import { peersPlot } from "./peersPlot.ts"
 import { cases } from "./races.ts"
@@ -25,10 +26,8 @@ export interface Contender {
   readonly raced: Array<boolean>
 }
 
-/** The algorithms of saga-ipam, by name. */
-export const isOurs = (name: string): boolean => name.startsWith("saga-ipam")
-/** The goal is for these, in a pool of which 99 % are held. */
-const readWholePool = ["LEFT JOIN on all addresses", "self-join on ip + 1"]
+/** The library must be many times as fast as these in a pool of which 99 % are held. */
+const slowWhenFull = ["LEFT JOIN on all addresses", "self-join on ip + 1"]
 const FULL = "99 %"
 
 const distinct = <A>(all: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(all)]
@@ -95,7 +94,7 @@ export const reportOn = (
       figure: fills.flatMap((fill) => clients.filter((callers) => toBest(fill, callers, name) >= 1)).length,
       atLeast: fills.length * clients.length,
     })),
-    ...(fills.includes(FULL) ? readWholePool : []).flatMap((slow) =>
+    ...(fills.includes(FULL) ? slowWhenFull : []).flatMap((slow) =>
       clients.map((callers) => ({
         name: `saga-ipam, library to ${slow}, ${FULL} held, ${callers} client${callers > 1 ? "s" : ""}`,
         figure: ratioOf(cellOf(FULL, callers, "saga-ipam, library").rates, cellOf(FULL, callers, slow).rates),
