@@ -6,11 +6,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Statement } from "../../src/database/Database.ts"
+import { untilBlocked } from "../harness/calls.ts"
 import { noneRunning, useCalls, waiting, type Calls } from "./calls.ts"
 
 const { owner, effects, withDatabase } = useCalls()
 
-/** Inserts a key once, by a statement alone or by one for several, and waits as long as somebody holds the advisory lock 7. */
+/**
+ * Inserts a key once, by a statement alone or by one for several, and waits as long as somebody holds an advisory lock: 7 for the
+ * statement alone, 8 for that of several.
+ */
 const add: Statement = {
   text: "select * from add_alone($1, $2)",
   repeatable: true,
@@ -31,12 +35,12 @@ const functions = `
       raise exception using errcode = 'invalid_parameter_value', message = 'key: refused';
     end if;
     insert into sent (keys) values (array[add_alone.key]);
-    insert into effect values (add_alone.key) on conflict do nothing;
+    insert into effect values (add_alone.key) on conflict on constraint effect_pkey do nothing;
     return query select add_alone.key;
   end $$;
   create function add_together(of_group text, keys text[]) returns table (n int, added text) language plpgsql as $$
   begin
-    perform pg_advisory_xact_lock_shared(7);
+    perform pg_advisory_xact_lock_shared(8);
     if 'refused' = any (add_together.keys) then
       raise exception using errcode = 'invalid_parameter_value', message = 'key: refused';
     end if;
@@ -44,13 +48,12 @@ const functions = `
     return query
       with inserted as (
         insert into effect select k from unnest(add_together.keys) k where k <> 'left'
-        on conflict do nothing
+        on conflict on constraint effect_pkey do nothing
         returning key
       )
       select u.n::int, u.key from unnest(add_together.keys) with ordinality u (key, n) join inserted i on i.key = u.key;
   end $$;
 `
-const two = waiting.replace("pid", "count(*)") + " having count(*) = 2"
 
 beforeAll(() => owner().run(functions))
 beforeEach(() => owner().run("truncate sent restart identity"))
@@ -62,13 +65,15 @@ const sent = async () =>
   )
 /** The same without those of `holdTwo`, either of which may be the last to go on. */
 const sentAfter = async () => (await sent()).filter((keys) => keys !== "first" && keys !== "second")
+/** Statements of either kind wait on the server until they are released. */
+const hold = () => owner().run("select pg_advisory_lock(7), pg_advisory_lock(8)")
 const release = () => owner().run("select pg_advisory_unlock_all()")
 
 /** Two calls whose statements wait on the server, so that whatever follows gathers. */
-const holdTwo = async ({ call }: Calls, group = "g") => {
-  await owner().run("select pg_advisory_lock(7)")
-  const held = [call(add, [group, "first"]), call(add, [group, "second"])]
-  await owner().until(two)
+const holdTwo = async ({ call }: Calls) => {
+  await hold()
+  const held = [call(add, ["g", "first"]), call(add, ["g", "second"])]
+  await untilBlocked(owner(), 2)
   return held
 }
 
@@ -96,16 +101,18 @@ test("at most two statements of a queue run at a time, with connections to spare
     const held = await holdTwo(calls)
     const gathered = ["c", "d"].map((key) => calls.call(add, ["g", key]))
     const other = calls.call(add, ["other", "o"])
-    await owner().until(two.replace("= 2", "= 3"))
+    await untilBlocked(owner(), 3)
+    // Would go alone if those two had gone.
+    gathered.push(calls.call(add, ["g", "e"]))
     await release()
     await Promise.all([...held, ...gathered, other])
-    expect((await sentAfter()).filter((keys) => keys !== "o")).toEqual(["c d"])
+    expect((await sentAfter()).filter((keys) => keys !== "o")).toEqual(["c d e"])
   })
 })
 
 test("on a single connection, they travel together as well", async () => {
   await withDatabase({ max: 1 }, async ({ call }) => {
-    await owner().run("select pg_advisory_lock(7)")
+    await hold()
     const answers = ["a", "b", "c", "d"].map((key) => call(add, ["g", key]))
     await owner().until(waiting)
     await release()
@@ -174,7 +181,7 @@ describe("a caller that is interrupted", () => {
 
   test("after its call was sent together with others ends at once, and the others are answered", async () => {
     await withDatabase({ max: 1 }, async (calls) => {
-      await owner().run("select pg_advisory_lock(7)")
+      await hold()
       const first = calls.call(add, ["g", "first"])
       await owner().until(waiting)
       const gone = calls.start(add, ["g", "gone"])
@@ -189,7 +196,7 @@ describe("a caller that is interrupted", () => {
 
   test("cancels the statement when all its callers have gone", async () => {
     await withDatabase({ max: 1 }, async (calls) => {
-      await owner().run("select pg_advisory_lock(7)")
+      await hold()
       const first = calls.call(add, ["g", "first"])
       await owner().until(waiting)
       const gone = ["a", "b"].map((key) => calls.start(add, ["g", key]))
@@ -232,11 +239,9 @@ describe("a connection that is lost under several calls", () => {
 
 test("the deadline passes for each of those that were sent together, and nothing of them runs on", async () => {
   await withDatabase({ max: 2, timeoutSeconds: 4 }, async ({ call }) => {
-    await owner().run("select pg_advisory_lock(7)")
+    await hold()
     const told = await Promise.allSettled(["alone", "a", "b"].map((key) => call(add, ["g", key])))
-    expect(told.map((one) => one.status === "rejected" && (one.reason as { readonly _tag: string })._tag)).toEqual(
-      Array.from({ length: 3 }, () => "DatabaseUnavailable"),
-    )
+    for (const one of told) expect(one).toMatchObject({ reason: { _tag: "DatabaseUnavailable" } })
     await owner().until(noneRunning)
     await release()
     expect(await effects()).toEqual([])
@@ -256,7 +261,7 @@ test("a client that is closed serves what has gathered", async () => {
 
 /** Calls that were sent together, on a single connection, and wait on the server; those of `once` are not idempotent. */
 const holdTogether = async (calls: Calls, keys: ReadonlyArray<string>, once: ReadonlyArray<string> = []) => {
-  await owner().run("select pg_advisory_lock(7)")
+  await hold()
   const first = calls.call(add, ["g", "first"])
   await owner().until(waiting)
   const gathered = [
@@ -267,9 +272,10 @@ const holdTogether = async (calls: Calls, keys: ReadonlyArray<string>, once: Rea
   return gathered
 }
 
-/** Lets the statement that waits go on, and holds the one that follows it: who asks for the lock first gets it first. */
+/** Lets the call go on that waits alone, and holds those that follow it together, which wait for another lock. */
 const holdNext = async (first: Promise<unknown>) => {
-  await owner().run("select pg_advisory_unlock(7); select pg_advisory_lock(7)")
+  await owner().run("select pg_advisory_unlock(7)")
   await first
+  await owner().run("select pg_advisory_lock(7)")
   await owner().until(waiting)
 }
