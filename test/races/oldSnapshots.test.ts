@@ -1,6 +1,6 @@
 /** A caller alone beside a transaction that keeps an old snapshot, so that no dead row version can be removed. */
 import { randomUUID } from "node:crypto"
-import { afterEach, expect, test } from "vitest"
+import { expect, onTestFinished, test } from "vitest"
 import { allocate, createPool, release } from "../harness/calls.ts"
 import { address, database, first, number, owner, pool } from "../harness/fixture.ts"
 import type { Session } from "../harness/database.ts"
@@ -39,24 +39,22 @@ const cycle = async (session: Session, cycles: number): Promise<number> => {
   return Number(row?.["read"]) / cycles
 }
 
-/** As the owner, who may look at the statistics; the function itself runs with the same rights for every caller. */
-const caller = () => database().session()
-const openSnapshot = async () => {
+/** A session of the owner, who may look at the statistics; the function itself runs with the same rights for every caller. */
+const openSession = () => {
   const session = database().session()
+  onTestFinished(session.end)
+  return session
+}
+const openSnapshot = async () => {
+  const session = openSession()
   await session.run("begin isolation level repeatable read; select from ipam.pool")
   return session
 }
 
-const sessions: Array<Session> = []
-const use = (session: Session) => (sessions.push(session), session)
-afterEach(async () => {
-  await Promise.all(sessions.splice(0).map((session) => session.end()))
-})
-
 test("allocating and releasing reads few dead index entries, however many there are", async () => {
   await createPool(owner, pool, `10.${number}.0.0/16`)
-  use(await openSnapshot())
-  const session = use(caller())
+  await openSnapshot()
+  const session = openSession()
   await cycle(session, 1000)
   // From the lowest extent each of these cycles would read a thousand and more.
   expect(await cycle(session, 300)).toBeLessThan(400)
@@ -64,12 +62,12 @@ test("allocating and releasing reads few dead index entries, however many there 
 
 test("the lowest address is allocated again soon after the snapshot has gone", async () => {
   await createPool(owner, pool, `10.${number}.0.0/16`)
-  const snapshot = use(await openSnapshot())
-  const session = use(caller())
+  const snapshot = await openSnapshot()
+  const session = openSession()
   await cycle(session, 300)
   await snapshot.run("rollback")
-  // A call of the sixteenth part of the entries tries the lowest again; the first one to do so removes them, unless one of the server's
-  // own processes keeps a snapshot at that moment.
+  // After a sixteenth as many calls as there were entries, one tries the lowest again, and removes them, unless another test or one of the
+  // server's own processes has a transaction open at that moment.
   await until("the lowest address", async () => {
     await cycle(session, 60)
     const key = randomUUID()
@@ -84,6 +82,8 @@ test("many dead entries that nobody can see any more do not keep a caller from t
   let attempt = 0
   await until("four calls that get the lowest address", async () => {
     attempt += 1
+    // What the calls of an earlier attempt read is no reason for these to start elsewhere.
+    await first.run("reset ipam.detours")
     const name = `${pool}-${attempt}`
     const prefix = `10.${10 * number + attempt}`
     await createPool(owner, name, `${prefix}.0.0/16`)
@@ -97,6 +97,11 @@ test("many dead entries that nobody can see any more do not keep a caller from t
       keys.map((key) => String(key["id"])).join(","),
     ])
     await owner.rows("select ipam.allocate('default', $1, gen_random_uuid()) from generate_series(1, 399)", [name])
+    // Transactions of other tests, too, keep what has ended after they began, as long as they are open.
+    const [used] = await owner.rows("select pg_snapshot_xmax(pg_current_snapshot())::text as next")
+    await owner.until("select where pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8", [
+      String(used?.["next"]),
+    ])
     for (let call = 0; call < 4; call += 1) {
       const key = randomUUID()
       const { address: found } = await allocate(first, { pool: name, requestId: key })
