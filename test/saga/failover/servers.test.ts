@@ -41,7 +41,7 @@ const Create = saga(
   },
 )
 
-const connectBoth = () => connect({ url: database().url(), servers: { blue: blue.database.url() }, timeoutSeconds: 2 })
+const connectBoth = () => connect({ url: database().url(), servers: { blue: blue.database.url() } })
 const anyId = () => crypto.randomUUID()
 
 beforeAll(async () => {
