@@ -134,7 +134,8 @@ test("a worker that ends keeps its lease on what it still executes", async () =>
   await next.runPromise(Effect.void)
   const [before] = await owner.rows("select clock_timestamp()::text as now")
   await owner.until(
-    "select from ipam.saga_run r join ipam.saga_worker w using (worker_id) where r.operation_id = $1 and w.renewed_at > $2::text::timestamptz",
+    `select from ipam.saga_run r join ipam.saga_worker w using (worker_id)
+    where r.operation_id = $1 and w.renewed_at > $2::text::timestamptz`,
     [Create.operationIdFor({ id: "last" }), String(before?.["now"])],
   )
   expect(
@@ -156,6 +157,7 @@ test("a saga whose claim is answered when the lease has just been lost is waited
   const passed = Promise.withResolvers<void>()
   const waited = Promise.withResolvers<unknown>()
   let jumpNanos = 0n
+  let checks = 0
   // The check of the lease comes in the turn in which the claim is answered, and finds that the lease has passed.
   const clock = Clock.clockWith((inner) =>
     Effect.succeed<Clock.Clock>({
@@ -166,10 +168,11 @@ test("a saga whose claim is answered when the lease has just been lost is waited
       currentTimeNanos: inner.currentTimeNanos,
       monotonicTimeNanosUnsafe: () => inner.monotonicTimeNanosUnsafe() + jumpNanos,
       monotonicTimeNanos: Effect.map(inner.monotonicTimeNanos, (now) => now + jumpNanos),
-      sleep: (duration) =>
-        jumpNanos === 0n && Duration.toMillis(duration) === 250
-          ? Effect.promise(() => passed.promise)
-          : inner.sleep(duration),
+      sleep: (duration) => {
+        if (jumpNanos !== 0n || Duration.toMillis(duration) !== 250) return inner.sleep(duration)
+        checks += 1
+        return Effect.promise(() => passed.promise)
+      },
     }),
   )
   const worker = makeWorker(
@@ -185,6 +188,7 @@ test("a saga whose claim is answered when the lease has just been lost is waited
   )
   await worker.runPromise(Effect.void)
   expect(await waited.promise).toBeUndefined()
+  expect(checks).toBe(1)
   expect(await succeeded("late")).toEqual([{ state: "succeeded" }])
   await worker.dispose()
 })
