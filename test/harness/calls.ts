@@ -32,7 +32,8 @@ export interface SlotRequest {
   readonly address?: string
 }
 
-const columns = `outcome, slot, host(address) as address, generation::text, state, expires_at::text as "expiresAt", freed, detail`
+/** The columns of an answer. */
+export const columns = `outcome, slot, host(address) as address, generation::text, state, expires_at::text as "expiresAt", freed, detail`
 
 /** A session with the privileges of an allocator, and no others. */
 export const allocatorSession = async (database: TestDatabase): Promise<Session> => {
@@ -71,8 +72,9 @@ export const allocate = (session: Session, request: Request): Promise<Answer> =>
     ]),
   )
 
-const list = (values: ReadonlyArray<string | undefined>): string =>
-  `{${values.map((value) => (value === undefined ? "null" : JSON.stringify(value))).join(",")}}`
+/** An array as a parameter. */
+export const list = (values: ReadonlyArray<string | number | null | undefined>): string =>
+  `{${values.map((value) => (value === undefined || value === null ? "null" : JSON.stringify(String(value)))).join(",")}}`
 
 export const allocateMany = (
   session: Session,

@@ -6,20 +6,20 @@ import { allocate, allocateMany, createPool, release, type Answer, type SlotRequ
 import { owner as session } from "../harness/fixture.ts"
 
 const PER_RANGE = 4
-const pools = ["a", "b"] as const
-const addressOf = (pool: string, unit: number) =>
-  `10.250.${pools.findIndex((name) => name === pool)}.${unit < PER_RANGE ? unit : unit + 10}`
+const pools: ReadonlyArray<string> = ["a", "b"]
+const addressOf = (pool: string, unit: number) => `10.250.${pools.indexOf(pool)}.${unit < PER_RANGE ? unit : unit + 10}`
 const rangesOf = (pool: string) =>
   [0, PER_RANGE].map((from) => `${addressOf(pool, from)}-${addressOf(pool, from + PER_RANGE - 1)}`).join(",")
 
+/** The last one is outside of the ranges. */
 const unit = fc.nat(2 * PER_RANGE)
-const place = fc.record({ pool: fc.constantFrom(...pools), unit })
+const unitOfPool = fc.record({ pool: fc.constantFrom(...pools), unit })
 const slotName = fc.nat(15).map((n) => `slot-${String(n).padStart(2, "0")}`)
 const wanted: fc.Arbitrary<SlotRequest> = fc
   .record({
     slot: slotName,
     pool: fc.oneof(
-      { weight: 30, arbitrary: fc.constantFrom<string>(...pools) },
+      { weight: 30, arbitrary: fc.constantFrom(...pools) },
       { weight: 1, arbitrary: fc.constant("nowhere") },
     ),
     unit: fc.option(unit, { freq: 3 }),
@@ -31,7 +31,7 @@ const wanted: fc.Arbitrary<SlotRequest> = fc
 const cases = fc.record({
   cooldownSeconds: fc.constantFrom(0, 3600),
   /** Held by others, and of these the first few given back. */
-  held: fc.uniqueArray(place, { maxLength: 14, selector: ({ pool, unit: at }) => addressOf(pool, at) }),
+  held: fc.uniqueArray(unitOfPool, { maxLength: 14, selector: ({ pool, unit: at }) => addressOf(pool, at) }),
   givenBack: fc.nat(8),
   /** Keys of the request itself that were there before, some with another owner, some released. */
   known: fc.uniqueArray(
@@ -52,18 +52,21 @@ const cases = fc.record({
 })
 
 /** What the two ways must leave alike: everything but ids, times, and which of the slots of a pool has which of its units. */
-const world = async () =>
-  await session.rows(
+const world = () =>
+  session.rows(
     `select
-      (select jsonb_agg(to_jsonb(a) - '{slot,allocated_at,confirmed_at}'::text[] order by a.unit, a.generation) from ipam.allocation a)
-        as allocations,
-      (select jsonb_agg(jsonb_build_array(e.pool_id, e.next, e.last, e.generation, e.available_at) order by e.pool_id, e.last)
-        from ipam.free_extent e) as extents,
+      (select jsonb_agg(to_jsonb(a) - '{slot,allocated_at,confirmed_at}'::text[] order by a.unit, a.generation)
+        from ipam.allocation a) as allocations,
+      (select jsonb_agg(
+          jsonb_build_array(e.pool_id, e.next, e.last, e.generation, e.available_at) order by e.pool_id, e.last
+        ) from ipam.free_extent e) as extents,
       (select jsonb_agg(c.sums order by c.pool_id) from (
-        select c.pool_id, to_jsonb(array[sum(c.held), sum(c.reserved)]) as sums from ipam.pool_counter c group by c.pool_id
+        select c.pool_id, to_jsonb(array[sum(c.held), sum(c.reserved)]) as sums
+        from ipam.pool_counter c group by c.pool_id
       ) c) as counters`,
   )
 
+/** Outcomes that depend only on the key and the name of the pool: both ways give the same one to each slot. */
 const keyed = new Set(["key_released", "key_reused", "replayed", "unknown_pool"])
 
 /** Addresses asked for come first, so that no slot to which any address will do gets them. */
