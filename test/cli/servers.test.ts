@@ -1,20 +1,16 @@
 /** The command where VRFs have servers of their own. */
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { SCHEMA_VERSION } from "../../src/database/schemaVersion.ts"
 import { connect } from "../../src/promise.ts"
-import { createDatabase, type TestDatabase } from "../harness/database.ts"
+import { useDatabase } from "../harness/database.ts"
 import { start } from "./command.ts"
 
-let main: TestDatabase
-let blue: TestDatabase
-beforeAll(async () => {
-  ;[main, blue] = await Promise.all([createDatabase("empty"), createDatabase("empty")])
-})
-afterAll(() => Promise.all([main.drop(), blue.drop()]))
+const main = useDatabase("empty")
+const blue = useDatabase("empty")
 
 const environment = () => ({
-  DATABASE_URL: main.url(),
-  SAGA_IPAM_SERVERS: JSON.stringify({ blue: blue.url() }),
+  DATABASE_URL: main().url(),
+  SAGA_IPAM_SERVERS: JSON.stringify({ blue: blue().url() }),
 })
 const run = async (words: ReadonlyArray<string>, env: Readonly<Record<string, string>> = environment()) => {
   const { code, out, err } = await start([...words, "--json"], env).ended
@@ -22,19 +18,19 @@ const run = async (words: ReadonlyArray<string>, env: Readonly<Record<string, st
 }
 
 test("migrates all servers, and acts on that of the VRF, named by flags or by the environment", async () => {
-  const flags = ["--url", main.url(), "--server", `blue=${blue.url()}`]
+  const flags = ["--url", main().url(), "--server", `blue=${blue().url()}`]
   expect(await run(["migrate", ...flags], {})).toMatchObject({ code: 0, answer: { version: SCHEMA_VERSION } })
   const create = (vrf: string) => ["pool", "create", "web", "--range", "10.0.0.0/24", "--vrf", vrf]
   expect(await run(create("default"))).toMatchObject({ code: 0 })
   expect(await run([...create("blue"), ...flags], {})).toMatchObject({ code: 0, answer: { vrf: "blue" } })
   expect(await run(["pool", "list"])).toMatchObject({ answer: [{ vrf: "blue" }, { vrf: "default" }] })
   const pools = "select vrf::text as vrf from ipam.pool"
-  expect(await main.session().rows(pools)).toEqual([{ vrf: "default" }])
-  expect(await blue.session().rows(pools)).toEqual([{ vrf: "blue" }])
+  expect(await main().session().rows(pools)).toEqual([{ vrf: "default" }])
+  expect(await blue().session().rows(pools)).toEqual([{ vrf: "blue" }])
 })
 
 test("lists the operations of all servers, as many as asked for", async () => {
-  const ipam = await connect({ url: main.url(), servers: { blue: blue.url() } })
+  const ipam = await connect({ url: main().url(), servers: { blue: blue().url() } })
   for (const vrf of ["default", "blue", "default", "blue"]) {
     await ipam.cancelOperation({ operationId: crypto.randomUUID(), vrf })
   }
@@ -44,7 +40,7 @@ test("lists the operations of all servers, as many as asked for", async () => {
 })
 
 test("ignores the servers of the environment exactly where it ignores DATABASE_URL", async () => {
-  const told = await run(["pool", "list", "--url", main.url()])
+  const told = await run(["pool", "list", "--url", main().url()])
   expect(told.answer).toMatchObject([{ vrf: "default" }])
   // DATABASE_URL takes precedence over --data.
   const withData = await run(["pool", "list", "--data", "/nowhere"])

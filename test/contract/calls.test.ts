@@ -54,7 +54,8 @@ describe.each([...bySqlName.values()])("ipam.$sqlName", ({ sqlName, text, asText
 test("every function that a role may call is declared", async () => {
   const rows = await owner.rows(
     `select p.proname as name from pg_proc p join pg_language l on l.oid = p.prolang
-    where p.pronamespace = 'ipam'::regnamespace and l.lanname in ('sql', 'plpgsql') and has_function_privilege('ipam_operator', p.oid, 'execute')`,
+    where p.pronamespace = 'ipam'::regnamespace and l.lanname in ('sql', 'plpgsql')
+      and has_function_privilege('ipam_operator', p.oid, 'execute')`,
   )
   const granted = rows.map((row) => String(row["name"]))
   expect(granted.toSorted()).toEqual([...bySqlName.keys()].toSorted())

@@ -9,19 +9,17 @@ import { migrate } from "../../src/database/migrate.ts"
 import { startServer, stopServer } from "../../src/embedded/server.ts"
 import { startTemporaryServer, type TemporaryServer } from "../../src/embedded/temporary.ts"
 import { connect, type Ipam } from "../../src/promise.ts"
-import { openSession } from "../harness/database.ts"
+import { openSession, type Session } from "../harness/database.ts"
 import { decisions } from "./decisions.ts"
 
 let server: TemporaryServer
 let ipam: Ipam
+let session: Session
 const binaries = process.env["SAGA_IPAM_TEST_BINARIES"] || undefined
 const requestId = randomUUID()
 
 beforeAll(async () => {
-  server = await startTemporaryServer("ipam-standby-", {
-    durable: false,
-    binaries,
-  })
+  server = await startTemporaryServer("ipam-standby-", { durable: false, binaries })
   await Effect.runPromise(migrate().pipe(Effect.provide(Database.layer(server))))
   const primary = await connect({ url: server.url })
   await primary.createPool({ name: "pool", ranges: ["10.0.0.0/29"] })
@@ -32,8 +30,10 @@ beforeAll(async () => {
   writeFileSync(join(server.folder, "data", "standby.signal"), "")
   await startServer(server.folder, { binaries })
   ipam = await connect({ url: server.url })
+  session = openSession(server)
 })
 afterAll(async () => {
+  await session.end()
   await ipam.close()
   await server.stop()
 })
@@ -50,13 +50,8 @@ test("the gate says that something may be pending", async () => {
 })
 
 test("every function that is not a mere read is refused as where no primary is", async () => {
-  const session = openSession(server)
-  try {
-    for (const { name, text } of await decisions(session)) {
-      await expect(session.rows(text), name).rejects.toMatchObject({ code: "25006" })
-    }
-  } finally {
-    await session.end()
+  for (const { name, text } of await decisions(session)) {
+    await expect(session.rows(text), name).rejects.toMatchObject({ code: "25006" })
   }
 })
 
@@ -67,13 +62,8 @@ test.each([
   ["a replay", `ipam.allocate('default', 'pool', '${requestId}')`],
   ["a confirm that changes nothing", `ipam.confirm('default', '${requestId}')`],
 ])("%s is refused there too", async (_, call) => {
-  const session = openSession(server)
-  try {
-    await expect(session.rows(`select * from ${call}`)).rejects.toMatchObject({
-      code: "25006",
-      message: expect.stringContaining("standby"),
-    })
-  } finally {
-    await session.end()
-  }
+  await expect(session.rows(`select * from ${call}`)).rejects.toMatchObject({
+    code: "25006",
+    message: expect.stringContaining("standby"),
+  })
 })

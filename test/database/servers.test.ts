@@ -205,7 +205,8 @@ describe("upkeep", () => {
       const { operationId } = await begin(vrf)
       await ipam.finishOperation({ vrf, operationId, state: "unwound" })
       await session.rows(
-        "update ipam.operation set begun_at = begun_at - interval '200 d', finished_at = finished_at - interval '200 d' where operation_id = $1",
+        `update ipam.operation set begun_at = begun_at - interval '200 d', finished_at = finished_at - interval '200 d'
+        where operation_id = $1`,
         [operationId],
       )
     }
