@@ -33,11 +33,13 @@ afterAll(() => removeFolder(folder))
 const use = (options: { readonly idleMs?: number } = {}, of = folder) =>
   runProgram(["use", of, JSON.stringify({ durable, ...options })])
 
-/** The processes that name the folder and the given word in their command line. */
-const processes = (word: string) => processesNaming(folder).filter((pid) => commandLine(pid).join(" ").includes(word))
-const watchdogs = () => processes("saga-ipam-watchdog")
+/** The processes of the folder by what their command line says, which is read once: a second look may find that they have ended. */
+const processes = (matches: (command: string) => boolean) =>
+  processesNaming(folder).filter((pid) => matches(commandLine(pid).join(" ")))
+const isWatchdog = (command: string) => command.includes("saga-ipam-watchdog")
+const watchdogs = () => processes(isWatchdog)
 /** The processes that keep the server idle, and what a watchdog becomes when it stops the server. */
-const keepers = () => processes("keeper").filter((pid) => !watchdogs().includes(pid))
+const keepers = () => processes((command) => command.includes("keeper") && !isWatchdog(command))
 
 /** Waits until no process of the folder is left, and expects no socket and no pid file. */
 const nothingLeft = async (of = folder): Promise<void> => {
