@@ -1,6 +1,6 @@
 /** Callers of one client that wait for addresses which a transaction in flight holds: in turn, and without keeping connections. */
 import { randomUUID } from "node:crypto"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest"
 import { connect, type Ipam } from "../../src/promise.ts"
 import { allocate, createPool, release } from "../harness/calls.ts"
 import { database, first, number, owner, pool, requestId, span } from "../harness/fixture.ts"
@@ -21,10 +21,10 @@ beforeEach(async () => {
 })
 
 /** So many callers for the one address of the pool, and how many of them have been answered so far. */
-const callers = (count: number, signal?: AbortSignal) => {
+const callers = (count: number, signal?: AbortSignal, client = ipam) => {
   const answered: Array<unknown> = []
   const outcomes = Array.from({ length: count }, async () => {
-    const outcome = await ipam
+    const outcome = await client
       .allocate({ pool, requestId: randomUUID(), signal })
       .then(({ outcome: told }) => told)
       .catch((error: unknown) => (error as { readonly _tag?: string })._tag ?? String(error))
@@ -54,10 +54,13 @@ test("past the bound each of them is Contended, having written nothing, and the 
 })
 
 test("a caller that gives up leaves the queue, and those behind it move up", async () => {
+  // One by one: a call that was sent together with others goes on without its caller, and may allocate.
+  const oneByOne = await connect({ url: database().url("ipam_allocator"), max: 4, batch: false })
+  onTestFinished(() => oneByOne.close())
   const leaving = new AbortController()
-  const gone = callers(5, leaving.signal)
-  const staying = callers(3)
-  await ipam.allocate({ pool: other, requestId: randomUUID() })
+  const gone = callers(5, leaving.signal, oneByOne)
+  const staying = callers(3, undefined, oneByOne)
+  await oneByOne.allocate({ pool: other, requestId: randomUUID() })
   leaving.abort()
   expect(await gone.outcomes).toHaveLength(5)
   expect(gone.answered).not.toContain("allocated")
