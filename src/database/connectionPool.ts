@@ -1,8 +1,9 @@
 /**
  * A pool of connections. Statements are served first come, first served, one at a time on each connection.
  *
- * Those that may travel together form queues (`Together`): while two statements of a queue are in flight, the next ones gather, and go
- * as one as soon as one of the two has ended and a connection is free. A statement alone in its queue goes at once.
+ * Those that may travel together form queues (`Together`): while a statement of a queue is in flight, the next ones gather, and go as one
+ * when it has ended, or beside it once they are half as many as travel in it: while one runs on the server, the answers of the other are
+ * read. A statement alone in its queue goes at once.
  *
  * Every statement ends within its deadline. A cancelled statement has ended on the server before its connection serves the next one,
  * so that a cancel request never hits another caller's statement. One that was sent together with others cannot be cancelled by itself:
@@ -84,8 +85,9 @@ interface Run {
 interface Queue {
   readonly together: Together
   readonly jobs: Set<Job>
-  /** How many of its statements run or wait for a connection. */
+  /** How many of its statements run or wait for a connection, and how many jobs travel in those that run. */
   turns: number
+  travelling: number
   /** Whether it takes a turn when this turn of the event loop is over. */
   gathering: boolean
 }
@@ -95,7 +97,7 @@ interface Turn {
   readonly queue: Queue
 }
 
-/** How many statements of a queue run at a time at most: one on the server, while the answers of the other are read. */
+/** How many statements of a queue run at a time at most. */
 const maxTurns = 2
 /** How many jobs travel together at most. */
 const maxTogether = 256
@@ -144,8 +146,9 @@ export const makePool = (settings: DatabaseSettings): Pool => {
       sent.push(job)
     }
     const [first] = sent
+    queue.travelling += sent.length
     if (first === undefined) {
-      endTurn(queue)
+      endTurn(queue, 0)
       free(connection)
     } else if (sent.length === 1) start(sent, first.text, first.parameters, connection, queue)
     else {
@@ -160,22 +163,27 @@ export const makePool = (settings: DatabaseSettings): Pool => {
     gather(queue)
   }
 
-  const endTurn = (queue: Queue) => {
+  const endTurn = (queue: Queue, travelled: number) => {
     queue.turns--
+    queue.travelling -= travelled
     gather(queue)
   }
+
+  /** Not beside a much larger statement: it would cost as much as that one, for a few jobs, time and again. */
+  const mayTakeTurn = ({ jobs: { size }, turns, travelling }: Queue) =>
+    size > 0 && (turns === 0 || (turns < maxTurns && size * 2 >= travelling))
 
   /**
    * Takes a turn as soon as everything has been submitted that what happens now leads to: those that were answered together then
    * travel together again.
    */
   const gather = (queue: Queue) => {
-    if (queue.gathering || queue.turns === maxTurns) return
-    if (queue.jobs.size > 0) {
+    if (queue.gathering) return
+    if (mayTakeTurn(queue)) {
       queue.gathering = true
       setImmediate(() => {
         queue.gathering = false
-        if (queue.jobs.size > 0) takeTurn(queue)
+        if (mayTakeTurn(queue)) takeTurn(queue)
         else gather(queue)
       })
     } else if (queue.turns === 0) queues.delete(queue.together.queue)
@@ -190,7 +198,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   const queueOf = (together: Together): Queue => {
     const known = queues.get(together.queue)
     if (known !== undefined) return known
-    const queue: Queue = { together, jobs: new Set(), turns: 0, gathering: false }
+    const queue: Queue = { together, jobs: new Set(), turns: 0, travelling: 0, gathering: false }
     queues.set(together.queue, queue)
     return queue
   }
@@ -223,7 +231,7 @@ export const makePool = (settings: DatabaseSettings): Pool => {
   const end = (run: Run) => {
     if (run.ended) return
     run.ended = true
-    if (run.queue !== undefined) endTurn(run.queue)
+    if (run.queue !== undefined) endTurn(run.queue, run.jobs.length)
   }
 
   /** Where the server refused the statement for all of them, nothing of it was executed, and each gets an answer of its own. */

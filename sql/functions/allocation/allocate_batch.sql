@@ -24,7 +24,6 @@ declare
   v_offset smallint := ipam.session_offset();
   v_pool_id bigint;
   v_from inet;
-  v_entered uuid[];
   v_numbers int[];
   v_request_ids uuid[];
   v_slots text[];
@@ -33,12 +32,17 @@ declare
   v_ttls double precision[];
   v_begin int := 1;
   v_count int;
-  v_left int;
   v_spans ipam.free_extent[];
-  v_new ipam.allocation[];
-  v_taken ipam.allocation[] := '{}';
+  v_held int;
+  v_counted boolean;
+  v_new ipam.answer[];
+  v_new_numbers int[];
+  v_answers ipam.answer[] := '{}';
+  v_answered int[] := '{}';
 begin
-  perform ipam.check_isolation();
+  if not ipam.may_decide() then
+    perform ipam.check_isolation();
+  end if;
   select
     p.pool_id,
     case
@@ -51,13 +55,6 @@ begin
   if v_pool_id is null then
     return;
   end if;
-
-  v_entered := array(
-    select o.operation_id
-    from ipam.operation o
-    where o.operation_id = any (allocate_batch.request_ids) and o.state = 'pending' and o.expires_in is null
-    for share skip locked
-  );
 
   -- The requests that ipam.allocate would allocate to at its first attempt, one of each key, in the order of keys.
   -- LIMIT 1 makes each lookup one by an index: a plan made on small tables would read all operations and keys at once.
@@ -75,6 +72,13 @@ begin
         select o.operation_id as id from ipam.operation o where o.operation_id = u.request_id limit 1
       ) operation on true
       left join lateral (
+        select o.operation_id as id
+        from ipam.operation o
+        where o.operation_id = operation.id and o.state = 'pending' and o.expires_in is null
+        limit 1
+        for share skip locked
+      ) entered on true
+      left join lateral (
         select a.slot
         from ipam.allocation a
         where a.vrf = allocate_batch.vrf and a.request_id = u.request_id and a.slot = u.slot
@@ -82,7 +86,7 @@ begin
       ) known on true
     where ipam.request_fits(u.request_id, u.slot, u.owner_kind, u.owner_id, u.ttl)
       and (ipam.uuid_time(u.request_id) <= v_now - interval '24 hours') is not true
-      and (operation.id is null or u.request_id = any (v_entered))
+      and (operation.id is null or entered.id is not null)
       and known.slot is null
     order by u.request_id, u.slot collate "C"
   ) w;
@@ -92,21 +96,33 @@ begin
   while v_begin <= cardinality(v_numbers) loop
     begin
       v_spans := ipam.take_units(allocate_batch.vrf, v_pool_id, v_count, v_from, v_now);
-      -- Too few from the contention offset on: the rest from the lowest.
-      v_left := v_count - (select coalesce(sum(ipam.unit_count(s.next, s.last)), 0) from unnest(v_spans) s);
-      if v_left > 0 and v_from <> '0.0.0.0' then
-        v_spans := v_spans || ipam.take_units(allocate_batch.vrf, v_pool_id, v_left, '0.0.0.0', v_now);
-      end if;
-
       with unit as materialized (
         select
-          s.range_id, s.available_at, s.generation, s.last_owner_kind, s.last_owner_id, u.unit,
-          v_begin - 1 + row_number() over (order by s.ordinality, u.unit) as place
-        from unnest(v_spans) with ordinality s
+          s.range_id, s.available_at, s.generation, s.last_owner_kind, s.last_owner_id, network.prefix_length,
+          network.gateway, u.unit, v_begin - 1 + row_number() over () as place
+        from unnest(v_spans) s
+          left join lateral (
+            select r.prefix_length, r.gateway
+            from ipam.range r
+            where r.vrf = allocate_batch.vrf and r.range_id = s.range_id
+            limit 1
+          ) network on true
           cross join lateral ipam.unit_series(s.next, s.last) u (unit)
       ),
 
       -- As in ipam.allocate, no unit that a live allocation holds although it must not.
+      holder as materialized (
+        select h.unit
+        from unnest(v_spans) s
+          cross join lateral (
+            select l.unit
+            from ipam.allocation l
+            where l.vrf = allocate_batch.vrf and l.unit >= s.next and l.unit <= s.last and l.released_at is null
+            order by l.unit
+            limit v_count
+          ) h
+      ),
+
       inserted as (
         insert into ipam.allocation as a (
           vrf, request_id, slot, pool_id, range_id, unit, generation, fingerprint,
@@ -118,17 +134,10 @@ begin
           v_owner_ids[u.place], v_now, v_now + make_interval(secs => v_ttls[u.place]),
           case when v_ttls[u.place] is null then v_now end
         from unit u
-          left join lateral (
-            select l.unit
-            from ipam.allocation l
-            where l.vrf = allocate_batch.vrf and l.unit >= u.unit and l.unit <= u.unit and l.released_at is null
-            order by l.unit
-            limit 1
-          ) holder on true
-        where holder.unit is null
+        where not exists (select from holder h where h.unit = u.unit)
         order by u.place
         on conflict (vrf, request_id, slot) do nothing
-        returning a
+        returning a.unit
       ),
 
       -- A unit that was not needed after all, as an extent of its own.
@@ -140,11 +149,36 @@ begin
           allocate_batch.vrf, v_pool_id, u.range_id, u.available_at, u.unit, u.unit, u.generation, u.last_owner_kind,
           u.last_owner_id
         from unit u
-        where not exists (select from inserted i where (i.a).unit = u.unit)
+        where not exists (select from inserted i where i.unit = u.unit)
+      ),
+
+      -- Counted in the session's own counter shard. If another transaction has it, ipam.count_units finds another one.
+      counted as (
+        update ipam.pool_counter c
+        set held = c.held + (select count(*) from inserted)
+        where c.vrf = allocate_batch.vrf and c.pool_id = v_pool_id and c.shard = v_offset
+          and ipam.claim_shard(c.pool_id, c.shard)
+        returning true as done
       )
 
-      select array_agg(i.a) into v_new from inserted i;
-      v_taken := v_taken || v_new;
+      select
+        count(*), exists (select from counted),
+        array_agg(row(
+          'allocated', allocate_batch.vrf, allocate_batch.pool, v_request_ids[u.place], v_slots[u.place], u.unit,
+          u.prefix_length, u.gateway, u.generation + 1,
+          case when v_ttls[u.place] is null then 'confirmed' else 'provisional' end,
+          v_now + make_interval(secs => v_ttls[u.place]), v_owner_kinds[u.place], v_owner_ids[u.place], null, null,
+          v_now
+        )::ipam.answer),
+        array_agg(v_numbers[u.place])
+      into v_held, v_counted, v_new, v_new_numbers
+      from inserted i
+        join unit u on u.unit = i.unit;
+      if not v_counted then
+        perform ipam.count_units(allocate_batch.vrf, v_pool_id, v_held, 0);
+      end if;
+      v_answers := v_answers || v_new;
+      v_answered := v_answered || v_new_numbers;
       v_begin := v_begin + v_count;
     exception
       when lock_not_available then
@@ -155,14 +189,7 @@ begin
         perform set_config('lock_timeout', '1ms', true);
     end;
   end loop;
-  perform ipam.count_units(allocate_batch.vrf, v_pool_id, cardinality(v_taken), 0);
 
-  return query
-  select
-    w.n,
-    ipam.answer_for('allocated', allocate_batch.vrf, allocate_batch.pool, w.request_id, w.slot, t)
-  from unnest(v_taken) t
-    join unnest(v_numbers, v_request_ids, v_slots) w (n, request_id, slot)
-      on w.request_id = t.request_id and w.slot = t.slot::text;
+  return query select v_answered[row_number() over ()], x from unnest(v_answers) x;
 end
 $function$;

@@ -67,14 +67,20 @@ begin
   -- that is short undoes it, and the attempts below find out which it was.
   if v_known = 0 and (addresses is null or addresses = array_fill(null::inet, array[cardinality(slots)])) then
     v_now := clock_timestamp();
+    with named as materialized (
+      select
+        w.pool, p.pool_id, ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id) as hash
+      from (select distinct u.pool from unnest(pools) u (pool)) w
+        cross join lateral ipam.find_pool(allocate_many.vrf, w.pool) p
+    )
+
     select
-      array_agg(p.pool_id order by t.ordinal),
-      array_agg(ipam.fingerprint(p.pool_id, null, allocate_many.owner_kind, allocate_many.owner_id) order by t.ordinal),
-      coalesce(v_state = 'pending', true) and bool_and(p.pool_id is not null)
+      array_agg(named.pool_id order by t.ordinal), array_agg(named.hash order by t.ordinal),
+      coalesce(v_state = 'pending', true) and bool_and(named.pool_id is not null)
         and not ipam.key_expired(allocate_many.request_id, v_now)
     into v_pool_ids, v_fingerprints, v_may_take
-    from unnest(slots, pools) with ordinality t (slot, pool, ordinal)
-      left join lateral ipam.find_pool(allocate_many.vrf, t.pool) p on true;
+    from unnest(pools) with ordinality t (pool, ordinal)
+      left join named on named.pool = t.pool;
     begin
       if v_may_take then
         v_taken := ipam.take_slots(
@@ -164,7 +170,8 @@ begin
   return query
   select x.*
   from ipam.answers_for(
-    v_outcomes, allocate_many.vrf, pools, allocate_many.request_id, slots, v_held, v_details
+    v_outcomes, allocate_many.vrf, pools, array_fill(allocate_many.request_id, array[cardinality(slots)]), slots,
+    v_held, v_details
   ) x;
 end
 $function$;

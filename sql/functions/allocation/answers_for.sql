@@ -1,8 +1,9 @@
--- The answers of a call on several slots of one request, as ipam.answer_for makes each, in the order of `slots`.
+-- The answers of a call on several keys of a VRF, as ipam.answer_for makes each, in the order of the lists.
 --
--- All lists are of equal length, or null where no slot has any. Cost: one look a pool and a range, not one a slot.
+-- All lists are of equal length, or null where no key has any; request_ids and slots also where `known` has the keys.
+-- Cost: one look a pool and a range, not one a key.
 create or replace function ipam.answers_for(
-  outcomes text[], vrf text, pools text[], request_id uuid, slots text[], known ipam.allocation[],
+  outcomes text[], vrf text, pools text[], request_ids uuid[], slots text[], known ipam.allocation[],
   details jsonb[] default null, freed boolean[] default null
 ) returns setof ipam.answer
 language plpgsql stable
@@ -12,9 +13,11 @@ as $function$
 begin
   return query
   with asked as materialized (
-    select t.ordinal, t.outcome, t.pool, t.slot, t.detail, t.freed, answers_for.known[t.ordinal] as known
-    from unnest(answers_for.outcomes, answers_for.pools, answers_for.slots, answers_for.details, answers_for.freed)
-      with ordinality t (outcome, pool, slot, detail, freed, ordinal)
+    select t.*, answers_for.known[t.ordinal] as known
+    from unnest(
+      answers_for.outcomes, answers_for.pools, answers_for.request_ids, answers_for.slots, answers_for.details,
+      answers_for.freed
+    ) with ordinality t (outcome, pool, request_id, slot, detail, freed, ordinal)
   ),
 
   named as materialized (
@@ -37,7 +40,8 @@ begin
   )
 
   select
-    a.outcome, answers_for.vrf, coalesce(named.name, a.pool), answers_for.request_id, a.slot, (a.known).unit::inet,
+    a.outcome, answers_for.vrf, coalesce(named.name, a.pool), coalesce((a.known).request_id, a.request_id),
+    coalesce((a.known).slot::text, a.slot), (a.known).unit::inet,
     network.prefix_length::int, network.gateway::inet, (a.known).generation,
     case
       when (a.known).released_at is not null then 'released'

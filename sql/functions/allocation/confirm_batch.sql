@@ -17,34 +17,59 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
-  v_held ipam.allocation[] := ipam.lock_keys(confirm_batch.vrf, confirm_batch.request_ids, confirm_batch.slots);
-  v_confirmed ipam.allocation[];
+  v_held ipam.allocation[];
+  v_numbers int[];
 begin
-  -- Of an operation with an expiry, a call under it has to extend that expiry as well.
-  v_held := array(
-    select h
-    from unnest(v_held) h
-    where not exists (
-      select from ipam.operation o where o.operation_id = h.request_id and o.expires_in is not null
-    )
-  );
-  with confirmed as (
+  if not ipam.may_decide() then
+    perform ipam.check_isolation();
+  end if;
+
+  -- As in ipam.release_batch. Of an operation with an expiry, a call under it has to extend that expiry as well.
+  with asked as materialized (
+    select u.request_id, u.slot, min(u.n)::int as n
+    from unnest(confirm_batch.request_ids, confirm_batch.slots) with ordinality u (request_id, slot, n)
+    group by u.request_id, u.slot
+    having count(*) = 1
+  ),
+
+  locked as materialized (
+    select asked.*, known.a as held
+    from asked
+      left join lateral (
+        select o.expires_in from ipam.operation o where o.operation_id = asked.request_id limit 1
+      ) operation on true
+      cross join lateral (
+        select a
+        from ipam.allocation a
+        where a.vrf = confirm_batch.vrf and a.request_id = asked.request_id and a.slot = asked.slot
+        limit 1
+        for no key update skip locked
+      ) known
+    where (known.a).released_at is null and operation.expires_in is null
+  ),
+
+  confirmed as (
     update ipam.allocation a
     set expires_at = null, confirmed_at = v_now
-    from unnest(v_held) h
-    where a.request_id = h.request_id and a.vrf = h.vrf and a.slot = h.slot and h.confirmed_at is null
-    returning a
+    from locked l
+    where a.vrf = (l.held).vrf and a.request_id = l.request_id and a.slot = l.slot and (l.held).confirmed_at is null
+    returning a, l.n
   )
-  select array_agg(confirmed.a) into v_confirmed from confirmed;
+
+  select array_agg(c.a), array_agg(c.n) into v_held, v_numbers
+  from (
+    select confirmed.* from confirmed
+    union all
+    select l.held, l.n from locked l where (l.held).confirmed_at is not null
+  ) c;
+  if v_numbers is null then
+    return;
+  end if;
 
   return query
-  select u.n::int, ipam.answer_for('confirmed', confirm_batch.vrf, null, c.request_id, c.slot, c)
-  from (
-    select x.* from unnest(v_confirmed) x
-    union all
-    select h.* from unnest(v_held) h where h.confirmed_at is not null
-  ) c
-    join unnest(confirm_batch.request_ids, confirm_batch.slots) with ordinality u (request_id, slot, n)
-      on u.request_id = c.request_id and u.slot = c.slot::text;
+  select v_numbers[row_number() over ()], x
+  from ipam.answers_for(
+    array_fill('confirmed'::text, array[cardinality(v_held)]), confirm_batch.vrf, null, null, null, v_held
+  ) x;
 end
 $function$;

@@ -17,25 +17,56 @@ as $function$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
-  v_held ipam.allocation[] := ipam.lock_keys(release_batch.vrf, release_batch.request_ids, release_batch.slots);
   v_released ipam.allocation[];
+  v_numbers int[];
 begin
-  with released as (
+  if not ipam.may_decide() then
+    perform ipam.check_isolation();
+  end if;
+
+  -- One that is named twice is left out.
+  with asked as materialized (
+    select u.request_id, u.slot, min(u.n)::int as n
+    from unnest(release_batch.request_ids, release_batch.slots) with ordinality u (request_id, slot, n)
+    group by u.request_id, u.slot
+    having count(*) = 1
+  ),
+
+  -- By the key alone: with `released_at is null` beside it, the planner could choose an index on units that is empty
+  -- when it plans. LIMIT 1 keeps that condition out of the lookup. The update below takes the VRF from here, too: with
+  -- the parameter, a plan made on an empty table read all keys of the VRF.
+  locked as materialized (
+    select asked.*, known.vrf
+    from asked
+      cross join lateral (
+        select a.vrf, a.released_at
+        from ipam.allocation a
+        where a.vrf = release_batch.vrf and a.request_id = asked.request_id and a.slot = asked.slot
+        limit 1
+        for no key update skip locked
+      ) known
+    where known.released_at is null
+  ),
+
+  released as (
     update ipam.allocation a
     set released_at = v_now, release_reason = 'released'
-    from unnest(v_held) h
-    where a.request_id = h.request_id and a.vrf = h.vrf and a.slot = h.slot
-    returning a
+    from locked l
+    where a.vrf = l.vrf and a.request_id = l.request_id and a.slot = l.slot
+    returning a, l.n
   )
-  select array_agg(released.a) into v_released from released;
+
+  select array_agg(r.a), array_agg(r.n) into v_released, v_numbers from released r;
+  if v_numbers is null then
+    return;
+  end if;
   perform ipam.free_units(release_batch.vrf, v_released, v_now);
 
   return query
-  select
-    u.n::int,
-    ipam.answer_for('released', release_batch.vrf, null, r.request_id, r.slot, r, ipam.tombstone(r), true)
-  from unnest(v_released) r
-    join unnest(release_batch.request_ids, release_batch.slots) with ordinality u (request_id, slot, n)
-      on u.request_id = r.request_id and u.slot = r.slot::text;
+  select v_numbers[row_number() over ()], x
+  from ipam.answers_for(
+    array_fill('released'::text, array[cardinality(v_released)]), release_batch.vrf, null, null, null, v_released,
+    array(select ipam.tombstone(r) from unnest(v_released) r), array_fill(true, array[cardinality(v_released)])
+  ) x;
 end
 $function$;

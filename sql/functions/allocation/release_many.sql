@@ -57,7 +57,8 @@ begin
   return query
   select x.*
   from ipam.answers_for(
-    v_outcomes, release_many.vrf, null, release_many.request_id, slots, v_known, v_details, v_freed
+    v_outcomes, release_many.vrf, null, array_fill(release_many.request_id, array[cardinality(slots)]), slots, v_known,
+    v_details, v_freed
   ) x;
 end
 $function$;

@@ -69,6 +69,9 @@ begin
   end loop;
   return query
   select x.*
-  from ipam.answers_for(v_outcomes, set_expiry.vrf, null, set_expiry.request_id, slots, v_known, v_details) x;
+  from ipam.answers_for(
+    v_outcomes, set_expiry.vrf, null, array_fill(set_expiry.request_id, array[cardinality(slots)]), slots, v_known,
+    v_details
+  ) x;
 end
 $function$;

@@ -29,10 +29,6 @@ declare
   -- slot.
   v_spans ipam.free_extent[] := '{}';
   v_ordinals int[] := '{}';
-  -- The positions of the slots in the order in which keys are locked.
-  v_by_slot int[] := array(
-    select w.ordinal from unnest(slots) with ordinality w (slot, ordinal) order by w.slot collate "C"
-  );
   v_held inet;
   v_drift jsonb;
   v_taken ipam.allocation[];
@@ -161,9 +157,10 @@ begin
         select jsonb_build_object('slot', slots[u.ordinal], 'address', host(u.unit)) from unit u where u.unit = v_held
       )
     end,
-    array_agg(i.a order by v_by_slot[i.n])
+    array_agg(i.a order by u.ordinal)
   into v_drift, v_taken
-  from (select n.a, row_number() over (order by (n.a).slot collate "C") as n from inserted n) i;
+  from inserted i
+    join unit u on u.unit = (i.a).unit;
   if v_drift is not null then
     raise exception using errcode = 'IP002', message = 'a free address has a live holder', detail = v_drift;
   end if;

@@ -13,10 +13,18 @@ declare
   v_offset smallint := ipam.session_offset();
   v_shard smallint;
 begin
+  update ipam.pool_counter c
+  set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
+  where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = v_offset
+    and ipam.claim_shard(c.pool_id, c.shard);
+  if found then
+    return;
+  end if;
+
   for v_shard in
     select c.shard
     from ipam.pool_counter c
-    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard >= v_offset
+    where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard > v_offset
     union all
     select c.shard
     from ipam.pool_counter c

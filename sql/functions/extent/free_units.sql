@@ -2,7 +2,8 @@
 -- of pool ids.
 --
 -- released: allocations of this VRF; a tombstone without a unit is skipped. at: the time of the release, from which
--- cooldowns count.
+-- cooldowns count. Adjacent units with the same last owner become one extent, within the bounds of
+-- ipam.merge_extents.
 -- Safe: a unit can be released whatever has become of its range or pool. If no range of its pool contains it any more,
 -- this leaves what ipam.settle_covers leaves of a removed extent: the cooldown as a parked extent, and the generation
 -- as the floor of the VRF. If a free extent already contains the unit, which only corrupted data can show, that extent
@@ -19,6 +20,7 @@ begin
     with freed as materialized (
       select
         r.pool_id, home.range_id, r.unit, r.generation, r.owner_kind, r.owner_id, r.reserved, r.draining,
+        ipam.unit_count(home.first, r.unit) as ordinal, ipam.unit_count(home.first, home.last) as size,
         ipam.available_after(r.reserved, p.cooldown, free_units.at) as available_at,
         ipam.cooling_until(r.reserved, p.cooldown, free_units.at) as cooling_until
       from unnest(free_units.released) r
@@ -26,7 +28,7 @@ begin
           select o.cooldown from ipam.pool o where o.vrf = free_units.vrf and o.pool_id = r.pool_id limit 1
         ) p on true
         left join lateral (
-          select n.range_id, n.last
+          select n.range_id, n.first, n.last
           from ipam.range n
           where n.vrf = free_units.vrf and n.pool_id = r.pool_id and n.first <= r.unit
           order by n.first desc
@@ -35,17 +37,32 @@ begin
       where r.unit is not null
     ),
 
+    -- Within a run, units and their numbers grow alike.
+    run as (
+      select
+        f.*, div(64 * (f.ordinal - 1), f.size) as part,
+        f.ordinal - row_number() over (
+          partition by
+            f.pool_id, f.range_id, div(64 * (f.ordinal - 1), f.size), f.available_at, f.cooling_until, f.draining,
+            f.owner_kind, f.owner_id
+          order by f.ordinal
+        ) as number
+      from freed f
+      where f.range_id is not null
+    ),
+
     freed_extent as (
       insert into ipam.free_extent (
         vrf, pool_id, range_id, available_at, next, last, generation, last_owner_kind, last_owner_id, draining,
         cooling_until
       )
       select
-        free_units.vrf, f.pool_id, f.range_id, f.available_at, f.unit, f.unit, f.generation, f.owner_kind, f.owner_id,
-        f.draining, f.cooling_until
-      from freed f
-      where f.range_id is not null
-      order by f.pool_id, f.unit
+        free_units.vrf, f.pool_id, f.range_id, f.available_at, min(f.unit), max(f.unit), max(f.generation),
+        f.owner_kind, f.owner_id, f.draining, f.cooling_until
+      from run f
+      group by
+        f.pool_id, f.range_id, f.part, f.available_at, f.cooling_until, f.draining, f.owner_kind, f.owner_id, f.number
+      order by f.pool_id, max(f.unit)
       on conflict (vrf, pool_id, last) do nothing
     ),
 
