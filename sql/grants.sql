@@ -12,8 +12,8 @@ declare
     'release', 'release_many', 'release_batch', 'release_all',
     'begin_operation', 'unwind_operation', 'finish_operation', 'cancel_operation', 'resume_operation',
     'mark_stuck', 'clear_stuck', 'has_pending_operation',
-    'start_saga', 'claim_sagas', 'saga_keys', 'advance_saga', 'refuse_step', 'report_attempt', 'unwind_saga',
-    'park_saga', 'finish_saga', 'renew_lease', 'retire_worker'
+    'start_saga', 'claim_sagas', 'saga_keys', 'advance_saga', 'advance_saga_batch', 'refuse_step', 'report_attempt',
+    'unwind_saga', 'park_saga', 'finish_saga', 'finish_saga_batch', 'renew_lease', 'retire_worker'
   ];
   v_reader text[] := array[
     'get', 'list_by_pool', 'list_by_request', 'list_by_owner', 'list_by_address', 'list_by_prefix', 'list_all',

@@ -62,11 +62,13 @@ begin
         ('saga_keys', 'hot', null),
         ('saga_status', 'indexed', null),
         ('advance_saga', 'hot', '2s'),
+        ('advance_saga_batch', 'hot', '50ms'),
         ('park_saga', 'hot', '2s'),
         ('refuse_step', 'hot', '2s'),
         ('report_attempt', 'hot', '2s'),
         ('unwind_saga', 'hot', '2s'),
         ('finish_saga', 'hot', '2s'),
+        ('finish_saga_batch', 'hot', '50ms'),
         ('renew_lease', 'hot', '2s'),
         ('retire_worker', 'hot', '2s'),
 

@@ -34,6 +34,8 @@ export type ParameterType =
   | "double precision"
   | "boolean"
   | "jsonb"
+  | "jsonb[]"
+  | "boolean[]"
   | "integer[]"
   | "text[]"
   | "uuid[]"
@@ -301,7 +303,7 @@ interface BatchDeclaration<Name extends string> {
   readonly shared: ReadonlyArray<Name>
   /** Each list that the function takes, and the parameter of the single call that it has of every call. */
   readonly lists: Readonly<Record<string, Name>>
-  /** What a call must send for parameters that the function does not take; one that sends something else goes alone. */
+  /** What a call must send for parameters that the function does not take; one that sends something else, or a long text goes alone. */
   readonly only?: { readonly [Of in Name]?: Parameter }
 }
 
@@ -324,6 +326,9 @@ interface Declaration<Request, A, E, P> {
   /** The VRFs that it touches besides its own: all of them must be on one server. */
   readonly otherVrfs?: (request: Request) => ReadonlyArray<string>
 }
+
+/** How long a parameter of a call may be that travels together with others, in UTF-16 units: 256 of them are 4 Mi at most. */
+const TOGETHER_LENGTH = 16_384
 
 /** How long the database waits for other transactions, in seconds, where the caller leaves it to the database. */
 const WAIT_SECONDS = 5
@@ -442,6 +447,7 @@ const batchOf = <Request, A, E>(
   const sharedPlaces = shared.map(placeOf)
   const listPlaces = listed.map(([, of]) => placeOf(of))
   const fixed = Object.entries(only).map(([name, value]) => [placeOf(name), value] as const)
+  const isShort = (value: Parameter | undefined) => typeof value !== "string" || value.length <= TOGETHER_LENGTH
   const join: Batch<Request>["join"] = (calls) => [
     ...sharedPlaces.map((place) => calls[0]?.[place] ?? null),
     ...listPlaces.map((place) =>
@@ -464,7 +470,7 @@ const batchOf = <Request, A, E>(
     values: (requests) => join(requests.map((request) => single.values(request))),
     context: () => ({ call: sqlName }),
     queueOf: (values) =>
-      fixed.every(([place, value]) => values[place] === value)
+      fixed.every(([place, value]) => values[place] === value) && listPlaces.every((place) => isShort(values[place]))
         ? JSON.stringify([sqlName, ...sharedPlaces.map((place) => values[place])])
         : undefined,
     join,

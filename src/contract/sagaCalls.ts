@@ -268,6 +268,18 @@ export const sagaCalls = {
       next_seconds: "double precision",
     },
     answer: written,
+    batch: {
+      sqlName: "advance_saga_batch",
+      shared: [],
+      lists: {
+        operation_ids: "operation_id",
+        epochs: "epoch",
+        settled: "settled",
+        nexts: "next",
+        next_undos: "next_undo",
+        next_seconds: "next_seconds",
+      },
+    },
   }),
   /** Records that a step was refused its addresses, and permanently fences their keys. */
   refuseStep: partOf<
@@ -355,6 +367,19 @@ export const sagaCalls = {
         lease_lost,
       }),
     ),
+    batch: {
+      sqlName: "finish_saga_batch",
+      shared: [],
+      lists: {
+        operation_ids: "operation_id",
+        vrfs: "vrf",
+        epochs: "epoch",
+        settled: "settled",
+        states: "state",
+        results: "result",
+        errors: "error",
+      },
+    },
   }),
   /** Renews the lease of a worker on everything that it has; its first call registers it. */
   renewLease: partOf<{

@@ -263,7 +263,9 @@ test("what names no VRF declares who answers it, but for what belongs to the VRF
     "bind_import",
     // Their requests have the VRF of the saga.
     "advance_saga",
+    "advance_saga_batch",
     "refuse_step",
     "report_attempt",
+    "finish_saga_batch",
   ])
 })
