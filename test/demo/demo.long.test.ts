@@ -1,4 +1,4 @@
-/** The demo on its own plan, 750 sagas of it, where `demo.test.ts` plays a small one; and the same as JSON. */
+/** The demo on its own plan, 750 sagas of it, where `small.long.test.ts` plays a small one; and the same as JSON. */
 import { expect, test } from "vitest"
 import { databases, start } from "./program.ts"
 

@@ -1,3 +1,4 @@
+/** Servers of several users of the machine, root among them, which take their time to start: who may use which, and as whom they run. */
 import { spawnSync } from "node:child_process"
 import { chownSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"

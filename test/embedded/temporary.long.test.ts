@@ -1,3 +1,4 @@
+/** Servers that live no longer than their program, each with a cluster of its own, however that program ends. */
 import { existsSync } from "node:fs"
 import { basename } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"

@@ -1,4 +1,4 @@
-/** The demo as people start it, on the server of this run; and that it tells when something is not as promised. */
+/** The demo as people start it, on the server of this run, with a small plan; and that it tells when something is not as promised. */
 import { describe, expect, test } from "vitest"
 import { drive, EXTERNAL, play, type Scene } from "../../src/demo/scenario.ts"
 import { chooseHomes } from "../../src/demo/homes.ts"
