@@ -1,59 +1,12 @@
 /** Independent keys in one statement: each is answered as by its own call, and what a batch leaves out is as it was. */
 import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
-import { allocate, columns, confirm, counts, createPool, get, list, release, type Answer } from "../harness/calls.ts"
+import { allocateBatch as sendBatch, confirmBatch, releaseBatch, type Asked } from "../harness/batchCalls.ts"
+import { allocate, confirm, counts, createPool, get, list, release, type Answer } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
 import { address, first, number, owner, pool, requestId, second, span } from "../harness/fixture.ts"
 
-interface Asked {
-  readonly id: string
-  readonly slot?: string
-  readonly owner?: readonly [kind: string | null, id: string | null]
-  readonly ttl?: number
-}
-
-/** The answers in the order asked; `undefined` where the batch left a request out. */
-const send = async (
-  session: Session,
-  call: string,
-  asked: ReadonlyArray<Asked>,
-  before: ReadonlyArray<string>,
-  lists: ReadonlyArray<string>,
-): Promise<ReadonlyArray<Answer | undefined>> => {
-  const placeholders = [...before, ...lists].map((_, index) => `$${index + 1}`).join(", ")
-  const rows = await session.rows(
-    `select n, ${columns} from (select b.n, (b.answer).* from ipam.${call}(${placeholders}) b) answered`,
-    [...before, ...lists],
-  )
-  const answers = new Map(rows.map(({ n, ...answer }) => [Number(n), answer as unknown as Answer]))
-  expect(answers.size).toBe(rows.length)
-  return asked.map((_, index) => answers.get(index + 1))
-}
-
-const allocateBatch = (session: Session, asked: ReadonlyArray<Asked>, from = pool) =>
-  send(
-    session,
-    "allocate_batch",
-    asked,
-    ["default", from],
-    [
-      list(asked.map(({ id }) => id)),
-      list(asked.map(({ slot = "default" }) => slot)),
-      list(asked.map((one) => one.owner?.[0])),
-      list(asked.map((one) => one.owner?.[1])),
-      list(asked.map(({ ttl }) => ttl)),
-    ],
-  )
-const keysBatch = (call: string) => (session: Session, asked: ReadonlyArray<Asked>) =>
-  send(
-    session,
-    call,
-    asked,
-    ["default"],
-    [list(asked.map(({ id }) => id)), list(asked.map(({ slot = "default" }) => slot))],
-  )
-const releaseBatch = keysBatch("release_batch")
-const confirmBatch = keysBatch("confirm_batch")
+const allocateBatch = (session: Session, asked: ReadonlyArray<Asked>, from = pool) => sendBatch(session, from, asked)
 
 const fresh = (count: number): ReadonlyArray<Asked> => Array.from({ length: count }, () => ({ id: randomUUID() }))
 const outcomes = (answers: ReadonlyArray<Answer | undefined>) => answers.map((answer) => answer?.outcome)

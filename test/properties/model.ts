@@ -1,10 +1,11 @@
 /**
- * The allocator against a model of it, a map of keys. For any sequence of calls the answers are those of the model, every earlier
- * allocation replays, the counters equal the counts, generations grow, and the doctor finds nothing.
+ * The allocator against a model of it, a map of keys. For any sequence of calls, on one key or on several in one statement, the answers
+ * are those of the model, every earlier allocation replays, the counters equal the counts, generations grow, and the doctor finds nothing.
  */
 import fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { beforeAll, expect } from "vitest"
+import { allocateBatch, confirmBatch, releaseBatch } from "../harness/batchCalls.ts"
 import type { Answer } from "../harness/calls.ts"
 import { allocate, allocatorSession, confirm, counts, createPool, get, release, upkeep } from "../harness/calls.ts"
 import type { Session } from "../harness/database.ts"
@@ -42,8 +43,8 @@ type Command = fc.AsyncCommand<Model, Real>
 const address = (real: Real, last: number) => `${real.net}.${last}`
 const held = (model: Model) => [...model.keys.values()].filter((key) => key.state === "held")
 const heldAt = (model: Model, wanted: string) => held(model).find((key) => key.first?.address === wanted)
-const lowest = (model: Model, real: Real) =>
-  Array.from({ length: size }, (_, last) => last).find(
+const free = (model: Model, real: Real) =>
+  Array.from({ length: size }, (_, last) => last).filter(
     (last) => !model.reserved.has(last) && heldAt(model, address(real, last)) === undefined,
   )
 
@@ -56,8 +57,8 @@ const expected = (model: Model, real: Real, key: number, owner: string, last: nu
     return same ? ["replayed", known.first?.address] : ["key_reused"]
   }
   if (last === undefined) {
-    const free = lowest(model, real)
-    return free === undefined ? ["exhausted"] : ["allocated", address(real, free)]
+    const [lowest] = free(model, real)
+    return lowest === undefined ? ["exhausted"] : ["allocated", address(real, lowest)]
   }
   if (last >= size) return ["address_outside"]
   if (heldAt(model, address(real, last)) !== undefined) return ["address_taken"]
@@ -90,12 +91,62 @@ const allocating = (key: number, owner: string): Command =>
     expect(answer.outcome).toBe(outcome)
     expect(answer.address).toBe(wanted ?? null)
     if (answer.outcome === "replayed") expect(answer.generation).toBe(known?.first?.generation)
-    if (answer.outcome !== "allocated") return
-    const generation = BigInt(answer.generation ?? 0)
-    expect(generation > (model.generations.get(answer.address ?? "") ?? 0n)).toBe(true)
-    model.generations.set(answer.address ?? "", generation)
-    model.keys.set(key, { first: answer, owner, state: "held", confirmed: false })
+    if (answer.outcome === "allocated") holds(model, key, owner, answer)
   })
+
+const holds = (model: Model, key: number, owner: string, answer: Answer) => {
+  const generation = BigInt(answer.generation ?? 0)
+  expect(generation > (model.generations.get(answer.address ?? "") ?? 0n)).toBe(true)
+  model.generations.set(answer.address ?? "", generation)
+  model.keys.set(key, { first: answer, owner, state: "held", confirmed: false })
+}
+
+/** Of the keys that were never seen, as many as there are free addresses get the lowest of these; every other one is left out. */
+const allocatingTogether = (keys: ReadonlyArray<number>): Command =>
+  command(`allocate ${keys.join(" and ")} together`, async (model, real) => {
+    const lowest = free(model, real).map((last) => address(real, last))
+    const answers = await allocateBatch(session, real.pool, asked(real, keys))
+    const given = keys.flatMap((one, index) => {
+      const answer = answers[index]
+      return answer === undefined ? [] : [{ key: one, answer }]
+    })
+    expect(given.filter((one) => model.keys.has(one.key))).toEqual([])
+    const unseen = keys.filter((one) => !model.keys.has(one))
+    expect(given.map(({ answer }) => answer.address).toSorted()).toEqual(lowest.slice(0, unseen.length))
+    for (const one of given) {
+      expect(one.answer.outcome).toBe("allocated")
+      holds(model, one.key, "a", one.answer)
+    }
+  })
+
+/** Those that are held are answered, every other one is left out. */
+const together =
+  (
+    what: string,
+    send: typeof releaseBatch,
+    outcome: string,
+    becomes: (known: Key, model: Model, key: number) => void,
+  ) =>
+  (keys: ReadonlyArray<number>): Command =>
+    command(`${what} ${keys.join(" and ")} together`, async (model, real) => {
+      const answers = await send(session, asked(real, keys))
+      for (const [index, one] of keys.entries()) {
+        const known = model.keys.get(one)
+        expect(answers[index]?.outcome).toBe(known?.state === "held" ? outcome : undefined)
+        if (known?.state !== "held") continue
+        expect(answers[index]?.address).toBe(known.first?.address)
+        becomes(known, model, one)
+      }
+    })
+const releasingTogether = together("release", releaseBatch, "released", (known, model, one) =>
+  model.keys.set(one, { first: known.first, owner: known.owner, state: "released", confirmed: false }),
+)
+const confirmingTogether = together("confirm", confirmBatch, "confirmed", (known) => {
+  known.confirmed = true
+})
+
+const asked = (real: Real, keys: ReadonlyArray<number>) =>
+  keys.map((one) => ({ id: real.ids[one] ?? "", owner: ["instance", "a"] as const, ttl: 3600 }))
 
 const releasing = (key: number): Command =>
   command(`release ${key}`, async (model, real) => {
@@ -150,12 +201,17 @@ const checking: Command = command("check", async (model, real) => {
 })
 
 const key = fc.nat(13)
+/** Distinct keys of 0 to `last`. Only those up to 5 request any address, as a batch does. */
+const severalOf = (last: number) => fc.uniqueArray(fc.nat(last), { minLength: 1, maxLength: 5 })
 const commands = fc.commands(
   [
     fc.tuple(key, fc.constantFrom("a", "a", "a", "b")).map(([one, who]) => allocating(one, who)),
     key.map((one) => allocating(one, "a")),
     key.map(releasing),
     key.map(confirming),
+    severalOf(5).map(allocatingTogether),
+    severalOf(13).map(releasingTogether),
+    severalOf(13).map(confirmingTogether),
     fc.tuple(fc.nat(size - 1), fc.boolean()).map(([last, on]) => reserving(last, on)),
     fc.constant(checking),
   ],

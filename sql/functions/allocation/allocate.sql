@@ -27,9 +27,7 @@ as $function$
 declare
   v_now timestamptz;
   v_offset smallint := ipam.session_offset();
-  -- How many entries of the index this session has read so far to pick extents; null if this transaction has written
-  -- before, since its own dead entries say nothing about those of others. And how many calls from here on start at
-  -- another offset than the lowest; -1 if the last call read too many.
+  -- What this session has read so far to pick extents, and its detours: ipam.next_detours.
   v_read bigint := case
     when pg_current_xact_id_if_assigned() is null
       then pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass)
@@ -169,19 +167,10 @@ begin
           delete from ipam.free_extent e where e.extent_id = v_extent_id;
         end if;
 
-        -- While a transaction keeps an old snapshot, the index keeps an entry for each extent used up since then, and
-        -- whoever starts at the lowest reads them all. One call that reads many also removes those that nobody can see
-        -- any more; a second one in a row shows that they stay. Then so many calls start elsewhere that what the two
-        -- read costs each of them little, and the next one tries the lowest again. This setting of the session is a
-        -- hint: it may be rolled back, reset, or left by another caller, since any extent is as right as the lowest.
+        -- This setting of the session is a hint: it may be rolled back, reset, or left by another caller, since any
+        -- extent is as right as the lowest.
         v_read := pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass) - v_read;
-        v_next_detours := case
-          when v_detours > 0 then v_detours - 1
-          when v_read is null then v_detours
-          when v_read <= 128 or v_from <> '0.0.0.0' then 0
-          when v_detours = 0 then -1
-          else least(v_read / 16, 1000)
-        end;
+        v_next_detours := ipam.next_detours(v_read, v_from, v_detours);
         if v_next_detours <> v_detours then
           perform set_config('ipam.detours', v_next_detours::text, false);
         end if;

@@ -22,6 +22,13 @@ as $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_offset smallint := ipam.session_offset();
+  -- As in ipam.allocate.
+  v_read bigint := case
+    when pg_current_xact_id_if_assigned() is null
+      then pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass)
+  end;
+  v_detours int := coalesce(nullif(current_setting('ipam.detours', true), ''), '0');
+  v_next_detours int;
   v_pool_id bigint;
   v_from inet;
   v_numbers int[];
@@ -33,6 +40,7 @@ declare
   v_begin int := 1;
   v_count int;
   v_spans ipam.free_extent[];
+  v_extents int := 0;
   v_held int;
   v_counted boolean;
   v_new ipam.answer[];
@@ -46,8 +54,8 @@ begin
   select
     p.pool_id,
     case
-      when pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
-      else coalesce(p.spread[1 + v_offset], '0.0.0.0')
+      when v_detours <= 0 and pg_try_advisory_xact_lock(1936877413, (p.pool_id % 2147483647)::int) then '0.0.0.0'
+      else coalesce(p.spread[1 + (v_offset + greatest(v_detours, 0)) % 64], '0.0.0.0')
     end
   into v_pool_id, v_from
   from ipam.pool p
@@ -96,6 +104,7 @@ begin
   while v_begin <= cardinality(v_numbers) loop
     begin
       v_spans := ipam.take_units(allocate_batch.vrf, v_pool_id, v_count, v_from, v_now);
+      v_extents := v_extents + cardinality(v_spans);
       with unit as materialized (
         select
           s.range_id, s.available_at, s.generation, s.last_owner_kind, s.last_owner_id, network.prefix_length,
@@ -190,6 +199,12 @@ begin
     end;
   end loop;
 
+  -- Of what was read, the extents that were taken from are not dead.
+  v_read := pg_stat_get_xact_tuples_returned('ipam.free_extent_pick'::regclass) - v_read - v_extents;
+  v_next_detours := ipam.next_detours(v_read, v_from, v_detours);
+  if v_next_detours <> v_detours then
+    perform set_config('ipam.detours', v_next_detours::text, false);
+  end if;
   return query select v_answered[row_number() over ()], x from unnest(v_answers) x;
 end
 $function$;
