@@ -101,6 +101,13 @@ export const make = <
   // The constraint that the fields need no services cannot be said of the generic struct.
   define(name, Schema.Struct(options.payload) as unknown as Schema.Codec<Schema.Struct.Type<Payload>, unknown>, options)
 
+/** Throws a `TypeError` that names what is no function: in JavaScript no compiler says so. */
+export const checkFunctions = (saga: string, given: Readonly<Record<string, unknown>>): void => {
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== "function") throw new TypeError(`saga ${saga}: ${name} must be a function`)
+  }
+}
+
 /** As `make`, with any schema as its payload. */
 export const define = <
   const Name extends string,
@@ -112,6 +119,7 @@ export const define = <
   payload: Schema.Codec<Payload, unknown>,
   options: SagaTerms<Payload> & Stored<Success, Failure>,
 ) => {
+  checkFunctions(name, { idempotencyKey: options.idempotencyKey, targets: options.targets })
   const success = options.success ?? (Schema.Void as unknown as Success)
   const error = Schema.Union([IpamError, SagaCancelled, options.error ?? (Schema.Never as unknown as Failure)])
   const version = options.version ?? 1

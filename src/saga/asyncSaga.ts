@@ -97,15 +97,19 @@ type Body = (context: SagaContext, payload: unknown) => Promise<unknown>
  * ```
  *
  * The function does everything that it does in steps. What it answers is stored as JSON. What it throws makes the saga unwind, except
- * for what waits for a person, as `step` says.
+ * for what waits for a person, as `step` says. Options that are missing are a `TypeError` here.
  */
 export const saga = <Given, Payload, Answer>(
   name: string,
   options: AsyncSagaOptions<Given, Payload>,
   body: (context: SagaContext, payload: Payload) => Promise<Answer>,
 ) => {
-  const check = checker(options.payload)
-  const { idempotencyKey, targets, vrf, access, version, otherVersions } = options
+  const { payload: schema, idempotencyKey, targets, vrf, access, version, otherVersions } = options
+  if (typeof schema?.["~standard"]?.validate !== "function") {
+    throw new TypeError(`saga ${name}: payload must be a schema of the Standard Schema specification`)
+  }
+  Saga.checkFunctions(name, { idempotencyKey, targets, "its body": body })
+  const check = checker(schema)
   const definition = Saga.define(name, checkedBy(check), {
     idempotencyKey: ({ payload }) => idempotencyKey(payload),
     targets: ({ payload }) => targets(payload),

@@ -53,6 +53,32 @@ test.each([
 })
 
 test.each([
+  ["payload", { payload: undefined }, "saga Bad: payload must be a schema of the Standard Schema specification"],
+  ["payload", { payload: { id: "string" } }, "saga Bad: payload must be a schema of the Standard Schema specification"],
+  ["idempotencyKey", { idempotencyKey: undefined }, "saga Bad: idempotencyKey must be a function"],
+  ["targets", { targets: [{ kind: "instance", id: "i-1" }] }, "saga Bad: targets must be a function"],
+])("a saga without a usable %s cannot be defined", (_, change, message) => {
+  const options = {
+    payload: Schema.toStandardSchemaV1(Schema.Struct({ id: Schema.String })),
+    idempotencyKey: ({ id: key }: { id: string }) => key,
+    targets: () => [{ kind: "instance", id: "i-1" }] as const,
+  }
+  // As JavaScript allows it.
+  const wrong = { ...options, ...change } as unknown as typeof options
+  expect(() => saga("Bad", wrong, async () => undefined)).toThrow(new TypeError(message))
+})
+
+test("a saga without a body cannot be defined", () => {
+  const { payload, idempotencyKey, targets } = {
+    payload: Schema.toStandardSchemaV1(Schema.Struct({ id: Schema.String })),
+    idempotencyKey: ({ id: key }: { id: string }) => key,
+    targets: () => [{ kind: "instance", id: "i-1" }] as const,
+  }
+  const none = undefined as unknown as () => Promise<void>
+  expect(() => saga("Bad", { payload, idempotencyKey, targets }, none)).toThrow("saga Bad: its body must be a function")
+})
+
+test.each([
   ["no name", "", "must not be empty"],
   ["a name of 201 characters", "x".repeat(201), "must have at most 200 characters"],
   ["U+0000 in its name", "a\u0000b", "must not contain a NUL character"],
