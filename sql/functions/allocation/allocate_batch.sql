@@ -104,6 +104,7 @@ begin
   while v_begin <= cardinality(v_numbers) loop
     begin
       v_spans := ipam.take_units(allocate_batch.vrf, v_pool_id, v_count, v_from, v_now);
+      exit when v_spans = '{}';
       v_extents := v_extents + cardinality(v_spans);
       with unit as materialized (
         select
