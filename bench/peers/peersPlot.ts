@@ -43,7 +43,10 @@ export const peersPlot = (title: string, cells: ReadonlyArray<Plotted>): string 
 
   const key = fills.flatMap((fill, index) => {
     const at = 24 + index * 140
-    return [`<circle class="fill${index}" cx="${at}" cy="42" r="5"/>`, text({ x: at + 10, y: 46 }, fill.replace(" %", " % held"))]
+    return [
+      `<circle class="fill${index}" cx="${at}" cy="42" r="5"/>`,
+      text({ x: at + 10, y: 46 }, fill.replace(" %", " % held")),
+    ]
   })
   const columns = callers.flatMap((count, column) => [
     text({ x: left(column) + columnWidth / 2, y: 78 }, count === 1 ? "1 client" : `${count} clients`, middle),

@@ -1,3 +1,4 @@
+/** The embedded server as a process: started, adopted, stopped, moved, damaged. Each test starts servers, several of them a cluster of their own. */
 import { spawn } from "node:child_process"
 import { chownSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
