@@ -332,7 +332,7 @@ create function confirm_many(vrf text, request_id uuid, slots text[]) returns SE
 create function cooldown_end(available_at timestamp with time zone, cooling_until timestamp with time zone) returns timestamp with time zone language sql immutable parallel safe cost 100; -- 92950fe390b543ee
 create function cooling_until(reserved boolean, cooldown interval, released_at timestamp with time zone) returns timestamp with time zone language sql stable parallel unsafe cost 100; -- 139ced7231f2c9a6
 create function count_expired(vrf text DEFAULT NULL::text) returns bigint language plpgsql stable security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f76542a01d361189
-create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 0edd2932d2671530
+create function count_units(vrf text, pool_id bigint, held bigint, reserved numeric) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- e3d6c5d1a27169ee
 create function create_pool(vrf text, name text, ranges text[], reserve text[] DEFAULT '{}'::text[], gateway text DEFAULT 'none'::text, cooldown_seconds double precision DEFAULT 0, include_network_addresses boolean DEFAULT false, description text DEFAULT NULL::text) returns ipam.pool_answer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=10s set search_path=pg_catalog, pg_temp; -- cfa5a2c47a32918b
 create function cut_free(vrf text, range_id bigint, first inet, last inet, generation bigint, pieces integer, available_at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- e9658ed6499775ed
 create function cut_reservations(vrf text, pool_id bigint, first inet, last inet, kinds text[]) returns bigint language sql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 11f56898721c10b4
@@ -345,7 +345,7 @@ create function exhaustion(vrf text, pool_id bigint, at timestamp with time zone
 create function extend(vrf text, request_id uuid, slot text DEFAULT 'default'::text, ttl_seconds double precision DEFAULT NULL::double precision) returns ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 6134979f3f4c1bc8
 create function extend_many(vrf text, request_id uuid, slots text[], ttl_seconds double precision) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 147ff0a188405849
 create function extend_operation(operation_id uuid) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 9d9c1a56e0ff737a
-create function extent_runs(extents ipam.free_extent[], at timestamp with time zone) returns TABLE(extent_ids bigint[], range_id bigint, available_at timestamp with time zone, next inet, last inet, generation bigint, draining boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 4a22898488e13924
+create function extent_runs(extents ipam.free_extent[], at timestamp with time zone) returns TABLE(extent_ids bigint[], range_id bigint, available_at timestamp with time zone, next inet, last inet, generation bigint, draining boolean) language sql stable parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- 04a884ba4f873089
 create function extents_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.free_extent language sql stable parallel unsafe cost 100 rows 1000; -- 8407cbbd8ce4af37
 create function find_pool(vrf text, pool text) returns TABLE(pool_id bigint, name text) language sql stable parallel unsafe cost 100 rows 1000; -- 85fa9f1ced6116a6
 create function fingerprint(pool_id bigint, address inet, owner_kind text, owner_id text) returns bytea language sql stable parallel unsafe cost 100; -- 015be4a22fd74e8f
@@ -354,7 +354,7 @@ create function finish_saga(operation_id uuid, vrf text, epoch integer, settled 
 create function finish_saga_batch(operation_ids uuid[], vrfs text[], epochs integer[], settled jsonb[], states text[], results jsonb[], errors jsonb[]) returns TABLE(n integer, answer ipam.operation_answer) language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=50ms set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 7bf17164ac43cf75
 create function fold_counters(vrf text, pool_id bigint) returns integer language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 251b1538dbbd8c87
 create function free_everywhere(released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 805a2b3920964deb
-create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- f885b1349d3bcb6e
+create function free_units(vrf text, released ipam.allocation[], at timestamp with time zone) returns void language plpgsql volatile parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 233d49d3f7fba957
 create function gateway_of(gateway text, first inet, last inet, prefix_length integer, alone boolean) returns inet language sql immutable parallel safe cost 100; -- ccebd710630786b1
 create function get(vrf text, request_id uuid, slot text DEFAULT 'default'::text) returns SETOF ipam.answer language sql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- 2df457786996671e
 create function get_operation(operation_id uuid) returns SETOF ipam.operation_answer language sql stable security definer parallel unsafe cost 100 rows 1000 set search_path=pg_catalog, pg_temp; -- eef62dc97de442a6
@@ -403,6 +403,7 @@ create function pool_changed(vrf text, pool_id bigint) returns void language plp
 create function prunable_operations(horizon_seconds double precision, after_sequence bigint DEFAULT NULL::bigint, page_size integer DEFAULT 100) returns SETOF ipam.operation_answer language plpgsql stable security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set jit=off set search_path=pg_catalog, pg_temp; -- cec598948b160d26
 create function prune_keys(horizon_seconds double precision, max_rows integer DEFAULT 1000) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- ba27a165b9d3cc03
 create function prune_operations(horizon_seconds double precision, operation_ids uuid[]) returns integer language plpgsql volatile security definer parallel unsafe cost 100 set enable_bitmapscan=off set enable_seqscan=off set jit=off set lock_timeout=2s set search_path=pg_catalog, pg_temp; -- 8620628aebe542fa
+create function range_part(first inet, last inet, unit inet) returns numeric language sql immutable parallel safe cost 100; -- ce86a5d08a1d836c
 create function ranges_of(vrf text, pool_id bigint, first inet, last inet) returns SETOF ipam.range language sql stable parallel unsafe cost 100 rows 1000; -- 05fc627efb4daa3c
 create function reclaim_expired(max_rows integer DEFAULT 100, vrf text DEFAULT NULL::text) returns SETOF ipam.answer language plpgsql volatile security definer parallel unsafe cost 100 rows 1000 set enable_bitmapscan=off set enable_seqscan=off set enable_sort=off set jit=off set lock_timeout=2s set plan_cache_mode=force_generic_plan set search_path=pg_catalog, pg_temp; -- ba7035298a9b3d83
 create function reclaim_operations(max_operations integer, vrf text, at timestamp with time zone) returns ipam.allocation[] language plpgsql volatile parallel unsafe cost 100 set search_path=pg_catalog, pg_temp; -- 0f859d4d36ab9671
@@ -678,7 +679,7 @@ comment on function ipam.finish_saga(pg_catalog.uuid,pg_catalog.text,integer,pg_
 comment on function ipam.finish_saga_batch(pg_catalog.uuid[],pg_catalog.text[],integer[],pg_catalog.jsonb[],pg_catalog.text[],pg_catalog.jsonb[],pg_catalog.jsonb[]) is ...; -- be9f8c78b0137125
 comment on function ipam.fold_counters(pg_catalog.text,bigint) is ...; -- 4d76a15e4f6c8453
 comment on function ipam.free_everywhere(ipam.allocation[],timestamp with time zone) is ...; -- 5a9375c99e0386d1
-comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- 6aa06917f28601c9
+comment on function ipam.free_units(pg_catalog.text,ipam.allocation[],timestamp with time zone) is ...; -- bc2c6d10c0d0839f
 comment on function ipam.gateway_of(pg_catalog.text,pg_catalog.inet,pg_catalog.inet,integer,boolean) is ...; -- 8c620d76bdc471ef
 comment on function ipam.get(pg_catalog.text,pg_catalog.uuid,pg_catalog.text) is ...; -- 802a20f0384ec319
 comment on function ipam.get_operation(pg_catalog.uuid) is ...; -- bf7cdc712d7859cf
@@ -712,7 +713,7 @@ comment on function ipam.lock_run(pg_catalog.uuid,integer) is ...; -- 9bdb094e89
 comment on function ipam.mark_orphans(pg_catalog.text,pg_catalog.uuid[],pg_catalog.text[],bigint[],pg_catalog.text) is ...; -- 29d72cf2c357ce38
 comment on function ipam.mark_stuck(pg_catalog.uuid,pg_catalog.text,pg_catalog.text,pg_catalog.text) is ...; -- bc183afbcef0faa2
 comment on function ipam.may_decide() is ...; -- 8d072127233e25b9
-comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- 07daf40fcf339e60
+comment on function ipam.merge_extents(pg_catalog.text,bigint,pg_catalog.inet,integer) is ...; -- dfe62ef09df75092
 comment on function ipam.next_detours(bigint,pg_catalog.inet,integer) is ...; -- 50e8cb76e5e70b2e
 comment on function ipam.open_extents(pg_catalog.text,bigint,bigint[]) is ...; -- b515cf9ee37c2aa7
 comment on function ipam.operation_answer_for(pg_catalog.text,ipam.operation,pg_catalog.jsonb) is ...; -- e056c727f47657be
@@ -727,6 +728,7 @@ comment on function ipam.pool_changed(pg_catalog.text,bigint) is ...; -- 362c4fd
 comment on function ipam.prunable_operations(double precision,bigint,integer) is ...; -- 005a03f783bf75c7
 comment on function ipam.prune_keys(double precision,integer) is ...; -- a80de6875fcbd66c
 comment on function ipam.prune_operations(double precision,pg_catalog.uuid[]) is ...; -- 3d014fd5a667556f
+comment on function ipam.range_part(pg_catalog.inet,pg_catalog.inet,pg_catalog.inet) is ...; -- 1a06a4d477a0012b
 comment on function ipam.ranges_of(pg_catalog.text,bigint,pg_catalog.inet,pg_catalog.inet) is ...; -- ec5bdd9da6064b18
 comment on function ipam.reclaim_expired(integer,pg_catalog.text) is ...; -- 32c57bfb42472e94
 comment on function ipam.reclaim_operations(integer,pg_catalog.text,timestamp with time zone) is ...; -- 672a7bce622ebd9a

@@ -296,14 +296,17 @@ type UnknownIn<P, Request> = {
 /** An argument that nobody can give where a parameter stands for a field which the request does not have. */
 type Unknown<P, Request> = [UnknownIn<P, Request>] extends [never] ? [] : [never]
 
-/** How several calls of one SQL function travel together in one statement of another function, which takes lists. */
+/**
+ * How several calls of one SQL function travel together in one statement of another function, which takes lists. A call with a long
+ * text (`TOGETHER_LENGTH`) goes alone.
+ */
 interface BatchDeclaration<Name extends string> {
   readonly sqlName: string
   /** The parameters in which all calls of a batch agree. */
   readonly shared: ReadonlyArray<Name>
   /** Each list that the function takes, and the parameter of the single call that it has of every call. */
   readonly lists: Readonly<Record<string, Name>>
-  /** What a call must send for parameters that the function does not take; one that sends something else, or a long text goes alone. */
+  /** What a call must send for parameters that the function does not take; one that sends something else goes alone. */
   readonly only?: { readonly [Of in Name]?: Parameter }
 }
 

@@ -18,6 +18,7 @@ import { isRepeatable } from "../errors/errorFacts.ts"
 import { IpamError } from "../errors/errors.ts"
 import { defineOperation, type PlainSchema, type TargetOf } from "../services/defineOperation.ts"
 import { Operations } from "../services/Operations.ts"
+import { checkFunctions } from "./checkFunctions.ts"
 import { operationIdOf } from "./operationId.ts"
 import { CurrentRun, pauses } from "./run.ts"
 import { makeSagaLog } from "./SagaLog.ts"
@@ -100,13 +101,6 @@ export const make = <
 ) =>
   // The constraint that the fields need no services cannot be said of the generic struct.
   define(name, Schema.Struct(options.payload) as unknown as Schema.Codec<Schema.Struct.Type<Payload>, unknown>, options)
-
-/** Throws a `TypeError` that names what is no function: in JavaScript no compiler says so. */
-export const checkFunctions = (saga: string, given: Readonly<Record<string, unknown>>): void => {
-  for (const [name, value] of Object.entries(given)) {
-    if (typeof value !== "function") throw new TypeError(`saga ${saga}: ${name} must be a function`)
-  }
-}
 
 /** As `make`, with any schema as its payload. */
 export const define = <

@@ -18,6 +18,7 @@ import { isIpamError, isRepeatable } from "../errors/errorFacts.ts"
 import { InvalidInput, IpamError } from "../errors/errors.ts"
 import type { Allocator } from "../services/Allocator.ts"
 import { allocateStep, type AllocateStepOptions } from "./allocateStep.ts"
+import { checkFunctions } from "./checkFunctions.ts"
 import { CurrentRun, withinText, type StepContext } from "./run.ts"
 import * as Saga from "./Saga.ts"
 import { sleep } from "./step.ts"
@@ -108,7 +109,7 @@ export const saga = <Given, Payload, Answer>(
   if (typeof schema?.["~standard"]?.validate !== "function") {
     throw new TypeError(`saga ${name}: payload must be a schema of the Standard Schema specification`)
   }
-  Saga.checkFunctions(name, { idempotencyKey, targets, "its body": body })
+  checkFunctions(name, { idempotencyKey, targets, "its body": body })
   const check = checker(schema)
   const definition = Saga.define(name, checkedBy(check), {
     idempotencyKey: ({ payload }) => idempotencyKey(payload),

@@ -1,4 +1,7 @@
-/** The embedded server of commands, which take their time to start: it stays running for the next command, is shared with programs, and ends when it was idle for a while. */
+/**
+ * The embedded server of commands, which take their time to start: it stays running for the next command, is shared with programs, and
+ * ends when it was idle for a while.
+ */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"

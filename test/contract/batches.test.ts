@@ -202,6 +202,30 @@ describe("release_batch", () => {
   })
 })
 
+test("adjacent units that are released together become one extent, for each last owner and each sixty-fourth of the range", async () => {
+  // Each sixty-fourth has four units: 0 to 3, 4 to 7, and so on.
+  await createPool(owner, pool, span(0, 255))
+  const keys = Array.from({ length: 10 }, () => randomUUID()).toSorted()
+  const asked = keys.map((id, index): Asked => ({ id, owner: ["instance", index < 6 ? "a" : "b"] }))
+  expect((await allocateBatch(first, asked)).map((answer) => answer?.address)).toEqual(
+    keys.map((_, last) => address(last)),
+  )
+  await releaseBatch(first, asked.toSpliced(8, 1))
+  const extents = await owner.rows(
+    `select host(e.next) as next, host(e.last) as last, e.last_owner_id as by
+    from ipam.free_extent e join ipam.pool p on p.pool_id = e.pool_id
+    where p.name = $1 and e.last_owner_id is not null order by e.last`,
+    [pool],
+  )
+  expect(extents).toEqual([
+    { next: address(0), last: address(3), by: "a" },
+    { next: address(4), last: address(5), by: "a" },
+    { next: address(6), last: address(7), by: "b" },
+    { next: address(9), last: address(9), by: "b" },
+  ])
+  expect(await owner.rows("select * from ipam.doctor()")).toEqual([])
+})
+
 describe("confirm_batch", () => {
   test("confirms what is held as its own call does, and leaves out what that refuses", async () => {
     await createPool(owner, pool, span(0, 9))

@@ -19,13 +19,13 @@ const ways = {
     () => `perform ipam.allocate('default', '${pool}', v_keys[1])`,
     "perform ipam.release('default', v_keys[1])",
   ],
-  // Its guard reads what was left of all eight addresses.
+  // Not the index of its guard, which finds eight times as much there, whatever it was that was picked.
   "eight keys in one statement": [
     ["free_extent_pick"],
     () =>
       `perform ipam.allocate_batch(
-        'default', '${pool}', v_keys, array_fill('default'::text, '{8}'), array_fill(null::text, '{8}'), array_fill(null::text, '{8}'),
-        array_fill(null::float8, '{8}')
+        'default', '${pool}', v_keys, array_fill('default'::text, '{8}'),
+        array_fill(null::text, '{8}'), array_fill(null::text, '{8}'), array_fill(null::float8, '{8}')
       )`,
     "perform ipam.release_batch('default', v_keys, array_fill('default'::text, '{8}'))",
   ],

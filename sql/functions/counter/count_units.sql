@@ -13,6 +13,7 @@ declare
   v_offset smallint := ipam.session_offset();
   v_shard smallint;
 begin
+  -- Most often its own, by one statement.
   update ipam.pool_counter c
   set held = c.held + count_units.held, reserved = c.reserved + count_units.reserved
   where c.vrf = count_units.vrf and c.pool_id = count_units.pool_id and c.shard = v_offset

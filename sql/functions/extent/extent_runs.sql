@@ -17,7 +17,7 @@ as $function$
   -- An extent in cooldown has no state here.
   with extent as (
     select
-      e.*, div(64 * (ipam.unit_count(r.first, e.next) - 1), ipam.unit_count(r.first, r.last)) as part,
+      e.*, ipam.range_part(r.first, r.last, e.next) as part,
       case
         when ipam.cooldown_end(e.available_at, e.cooling_until) > at then null
         when e.available_at = 'infinity' then e.available_at

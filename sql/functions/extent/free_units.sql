@@ -2,12 +2,12 @@
 -- of pool ids.
 --
 -- released: allocations of this VRF; a tombstone without a unit is skipped. at: the time of the release, from which
--- cooldowns count. Adjacent units with the same last owner become one extent, within the bounds of
--- ipam.merge_extents.
+-- cooldowns count. Adjacent units of one part of a range (ipam.range_part) and with one last owner
+-- become one extent.
 -- Safe: a unit can be released whatever has become of its range or pool. If no range of its pool contains it any more,
 -- this leaves what ipam.settle_covers leaves of a removed extent: the cooldown as a parked extent, and the generation
--- as the floor of the VRF. If a free extent already contains the unit, which only corrupted data can show, that extent
--- stays as it is.
+-- as the floor of the VRF. If a free extent already ends with the last of adjacent units, which only corrupted data can
+-- show, that extent stays as it is, and the others of them are left to ipam.repair.
 create or replace function ipam.free_units(vrf text, released ipam.allocation[], at timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -20,7 +20,7 @@ begin
     with freed as materialized (
       select
         r.pool_id, home.range_id, r.unit, r.generation, r.owner_kind, r.owner_id, r.reserved, r.draining,
-        ipam.unit_count(home.first, r.unit) as ordinal, ipam.unit_count(home.first, home.last) as size,
+        ipam.unit_count(home.first, r.unit) as ordinal, ipam.range_part(home.first, home.last, r.unit) as part,
         ipam.available_after(r.reserved, p.cooldown, free_units.at) as available_at,
         ipam.cooling_until(r.reserved, p.cooldown, free_units.at) as cooling_until
       from unnest(free_units.released) r
@@ -37,16 +37,15 @@ begin
       where r.unit is not null
     ),
 
-    -- Within a run, units and their numbers grow alike.
-    run as (
+    -- Adjacent units have adjacent places among those of their kind: the difference of both places tells runs apart.
+    placed as (
       select
-        f.*, div(64 * (f.ordinal - 1), f.size) as part,
+        f.*,
         f.ordinal - row_number() over (
           partition by
-            f.pool_id, f.range_id, div(64 * (f.ordinal - 1), f.size), f.available_at, f.cooling_until, f.draining,
-            f.owner_kind, f.owner_id
+            f.pool_id, f.range_id, f.part, f.available_at, f.cooling_until, f.draining, f.owner_kind, f.owner_id
           order by f.ordinal
-        ) as number
+        ) as run
       from freed f
       where f.range_id is not null
     ),
@@ -57,12 +56,12 @@ begin
         cooling_until
       )
       select
-        free_units.vrf, f.pool_id, f.range_id, f.available_at, min(f.unit), max(f.unit), max(f.generation),
-        f.owner_kind, f.owner_id, f.draining, f.cooling_until
-      from run f
+        free_units.vrf, p.pool_id, p.range_id, p.available_at, min(p.unit), max(p.unit), max(p.generation),
+        p.owner_kind, p.owner_id, p.draining, p.cooling_until
+      from placed p
       group by
-        f.pool_id, f.range_id, f.part, f.available_at, f.cooling_until, f.draining, f.owner_kind, f.owner_id, f.number
-      order by f.pool_id, max(f.unit)
+        p.pool_id, p.range_id, p.part, p.available_at, p.cooling_until, p.draining, p.owner_kind, p.owner_id, p.run
+      order by p.pool_id, max(p.unit)
       on conflict (vrf, pool_id, last) do nothing
     ),
 

@@ -7,7 +7,7 @@
 -- Safe: runs are found in one snapshot, without locks. Then only their extents are locked, skipping those that another
 -- transaction holds, and the locked rows decide again what is merged. So it waits for nobody, and a caller that needs
 -- an address of such an extent waits at most for the end of this transaction. Merging never crosses a sixty-fourth of a
--- range, so that concurrent callers still find an extent each.
+-- range (ipam.range_part).
 -- Cost: linear in max_rows.
 create or replace function ipam.merge_extents(
   vrf text, pool_id bigint, after inet, max_rows int, out fewer int, out last inet

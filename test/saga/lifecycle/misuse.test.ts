@@ -52,30 +52,27 @@ test.each([
   expect(await owner.rows("select from ipam.operation where payload ->> 'id' = $1", [id])).toEqual([])
 })
 
+const usable = {
+  payload: Schema.toStandardSchemaV1(Schema.Struct({ id: Schema.String })),
+  idempotencyKey: ({ id: key }: { readonly id: string }) => key,
+  targets: () => [{ kind: "instance", id: "i-1" }] as const,
+}
+const noSchema = "saga Bad: payload must be a schema of the Standard Schema specification"
+
 test.each([
-  ["payload", { payload: undefined }, "saga Bad: payload must be a schema of the Standard Schema specification"],
-  ["payload", { payload: { id: "string" } }, "saga Bad: payload must be a schema of the Standard Schema specification"],
+  ["payload", { payload: undefined }, noSchema],
+  ["payload", { payload: { id: "string" } }, noSchema],
   ["idempotencyKey", { idempotencyKey: undefined }, "saga Bad: idempotencyKey must be a function"],
   ["targets", { targets: [{ kind: "instance", id: "i-1" }] }, "saga Bad: targets must be a function"],
 ])("a saga without a usable %s cannot be defined", (_, change, message) => {
-  const options = {
-    payload: Schema.toStandardSchemaV1(Schema.Struct({ id: Schema.String })),
-    idempotencyKey: ({ id: key }: { id: string }) => key,
-    targets: () => [{ kind: "instance", id: "i-1" }] as const,
-  }
   // As JavaScript allows it.
-  const wrong = { ...options, ...change } as unknown as typeof options
-  expect(() => saga("Bad", wrong, async () => undefined)).toThrow(new TypeError(message))
+  const options = { ...usable, ...change } as unknown as typeof usable
+  expect(() => saga("Bad", options, async () => undefined)).toThrow(new TypeError(message))
 })
 
 test("a saga without a body cannot be defined", () => {
-  const { payload, idempotencyKey, targets } = {
-    payload: Schema.toStandardSchemaV1(Schema.Struct({ id: Schema.String })),
-    idempotencyKey: ({ id: key }: { id: string }) => key,
-    targets: () => [{ kind: "instance", id: "i-1" }] as const,
-  }
   const none = undefined as unknown as () => Promise<void>
-  expect(() => saga("Bad", { payload, idempotencyKey, targets }, none)).toThrow("saga Bad: its body must be a function")
+  expect(() => saga("Bad", usable, none)).toThrow(new TypeError("saga Bad: its body must be a function"))
 })
 
 test.each([
